@@ -1,0 +1,100 @@
+"""What a report can show. A task fills these in; the report lays them out and knows nothing of tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """Names and values, a line each."""
+
+    title: str
+    items: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """One line of a plot: ``y`` over ``x``, both of the same length."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curves:
+    """One or more lines over a common axis. ``mark`` is an x to point out, such as the best epoch."""
+
+    title: str
+    x_label: str
+    y_label: str
+    curves: Sequence[Curve]
+    mark: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bars:
+    """Labelled amounts of one unit, such as seconds by stage."""
+
+    title: str
+    unit: str
+    items: Sequence[tuple[str, float]]
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows under named columns. A float is shown as a fraction of one with three digits."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str | int | float | None]]
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matrix:
+    """Square counts over the same names on both sides, such as a confusion matrix: ``counts[row][column]``."""
+
+    title: str
+    row_label: str
+    column_label: str
+    names: Sequence[str]
+    counts: NDArray[np.int64]
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """An image, ``(H, W, 3)`` uint8 RGB, with a line in bold and a line below it."""
+
+    image: NDArray[np.uint8]
+    caption: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gallery:
+    """Pictures side by side."""
+
+    title: str
+    pictures: Sequence[Picture]
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """Text as it stands, such as a recipe."""
+
+    title: str
+    text: str
+    note: str = ""
+
+
+Exhibit = Facts | Curves | Bars | Table | Matrix | Gallery | Listing

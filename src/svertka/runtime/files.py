@@ -1,0 +1,74 @@
+"""Files are written whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from svertka.errors import UserError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextmanager
+def replacing(path: Path, *, keep: Path | None = None) -> Iterator[BinaryIO]:
+    """Open a file that becomes ``path`` when the block ends, and only then.
+
+    The bytes go to a temporary name in the same folder, are fsynced, and take the final name in one rename.
+    With ``keep``, the file that stood at ``path`` is renamed to ``keep`` first, so that at every moment one of
+    the two is whole.
+
+    Raises:
+        UserError: The disk is full, or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if keep is not None and path.exists():
+            path.replace(keep)
+        temporary.replace(path)
+        _fsync_folder(path.parent)
+    except OSError as error:
+        raise write_error(path, error) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` as UTF-8 to ``path``, whole or not at all."""
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
+def write_error(path: Path, error: OSError) -> UserError:
+    """What a failed write means to the user."""
+    if error.errno in _FULL:
+        return UserError("the disk is full", where=path, mend="free some space and run the command again")
+    return UserError(f"cannot be written ({error.strerror or error})", where=path, mend="choose another place")
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder and its parents."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(path, error) from error
+    return path
+
+
+def _fsync_folder(folder: Path) -> None:
+    # Without this a rename may be lost with the power; Windows cannot open folders and needs no such call.
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,1 @@
+"""What is learnt: targets, losses, metrics; one file per task."""

@@ -1,0 +1,1 @@
+"""The registry of networks and the model file."""
