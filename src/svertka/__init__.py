@@ -1,3 +1,46 @@
-"""Svertka: a folder of images becomes a trained, explained and deployed convolutional network."""
+"""Svertka: a folder of images becomes a trained, explained and deployed convolutional network.
+
+Each command of ``svertka`` is a function here, with the same name and the same arguments; only the command ``nets``
+is `list_nets`. Importing this package imports no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from svertka.errors import UserError
+    from svertka.training.recipe import Recipe
+    from svertka.verbs.check import check
+    from svertka.verbs.demo import demo
+    from svertka.verbs.evaluate import evaluate
+    from svertka.verbs.export import export
+    from svertka.verbs.list_nets import list_nets
+    from svertka.verbs.predict import predict
+    from svertka.verbs.train import train
+    from svertka.verbs.verify import verify
+
+__all__ = [
+    "Recipe",
+    "UserError",
+    "check",
+    "demo",
+    "evaluate",
+    "export",
+    "list_nets",
+    "predict",
+    "train",
+    "verify",
+]
+
+_ELSEWHERE = {"UserError": "svertka.errors", "Recipe": "svertka.training.recipe"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'svertka' has no attribute {name!r}")
+    module = importlib.import_module(_ELSEWHERE.get(name, f"svertka.verbs.{name}"))
+    return getattr(module, name)

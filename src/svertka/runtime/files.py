@@ -64,6 +64,12 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+def cache_folder() -> Path:
+    """``SVERTKA_CACHE``, or ``svertka`` in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("SVERTKA_CACHE") or Path(base, "svertka"))
+
+
 def _fsync_folder(folder: Path) -> None:
     # Without this a rename may be lost with the power; Windows cannot open folders and needs no such call.
     if os.name == "posix":

@@ -1,0 +1,74 @@
+"""The command line: read the arguments, call the verb, print what it returns."""
+
+from __future__ import annotations
+
+import sys
+
+from cyclopts import App, CycloptsError
+
+from svertka import __version__
+from svertka.errors import UserError
+
+_COMMANDS = (
+    ("demo", "demo", "The whole way once, on handwritten digits: train, report, export, verify, predict."),
+    ("nets", "nets", "List the networks, or show the stages of one."),
+    ("check", "check", "Look at a data set before anything is trained."),
+    ("train", "train", "Train a network on a folder of images."),
+    ("evaluate", "evaluate", "Measure how good a model is on a data set."),
+    ("predict", "predict", "Say what is in images."),
+    ("export", "export", "Write a model in a format that other programs run, and prove it."),
+    ("verify", "verify", "Let a model file prove itself in every engine at hand."),
+)
+
+app = App(
+    name="svertka",
+    help="A folder of images becomes a trained, explained and deployed convolutional network.",
+    version=f"svertka {__version__}",
+    help_epilogue="Every command has --help, and --json for one JSON document on standard output.\n\n"
+    "Exit status: 0 if all is well, 1 if what was asked for was found wanting, 2 for a mistake in the input.",
+    version_flags=["--version"],
+    result_action="return_value",
+)
+for _name, _module, _help in _COMMANDS:
+    # Named, not imported: help must not wait for what only one command needs.
+    app.command(f"svertka.cli.{_module}:{_name}", name=_name, help=_help)
+
+
+def main() -> None:
+    """Run the command line and exit with its status."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command. ``--debug`` shows the traceback of a user's mistake as well.
+
+    Returns:
+        The exit status: 0, 1 if a check found something wrong, 2 for a mistake in the input.
+    """
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    try:
+        status = app(arguments, exit_on_error=False, print_error=False)
+    except UserError as error:
+        if debug:
+            raise
+        return _complain(str(error))
+    except CycloptsError as error:
+        if debug:
+            raise
+        command = next((argument for argument in arguments if not argument.startswith("-")), "")
+        known = any(command == name for name, _, _ in _COMMANDS)
+        return _complain(f"{' '.join(str(error).split())} See: svertka {f'{command} ' if known else ''}--help")
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        return _complain("interrupted; nothing was left half-written")
+    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+        sys.stderr.close()
+        return 0
+    return status if isinstance(status, int) else 0
+
+
+def _complain(text: str) -> int:
+    print(f"svertka: {text}", file=sys.stderr)
+    return 2

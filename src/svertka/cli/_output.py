@@ -1,0 +1,40 @@
+"""What every command prints alike."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+Json = Annotated[bool, Parameter(negative=(), help="Print one JSON document and nothing else.")]
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table in plain text, numbers to the right."""
+    texts = [[_text(value) for value in row] for row in rows]
+    widths = [max(len(text) for text in column) for column in zip(columns, *texts, strict=True)]
+    right = [bool(rows) and all(isinstance(row[number], int | float) for row in rows) for number in range(len(columns))]
+    for line in [list(columns), *texts]:
+        cells = [
+            text.rjust(width) if aligned else text.ljust(width)
+            for text, width, aligned in zip(line, widths, right, strict=True)
+        ]
+        print("  ".join(cells).rstrip())
+
+
+def metrics_line(metrics: Mapping[str, float]) -> str:
+    """Metrics on one line."""
+    return ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in metrics.items())
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,38 @@
+"""``svertka demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from svertka.cli._output import Json, metrics_line, print_json
+from svertka.cli.verify import verification_lines
+from svertka.verbs.demo import demo as run_demo
+
+
+def demo(*, out: Path = Path("demo"), seed: int = 0, json: Json = False) -> int:
+    """The whole way once, on scikit-learn's 1,797 handwritten digits.
+
+    Writes them as class folders, trains LeNet-5, writes the report, exports to ONNX, verifies and predicts.
+
+    Parameters
+    ----------
+    out
+        Folder to make.
+    seed
+        Of the training.
+    """
+    done = run_demo(out, seed=seed, progress=not json)
+    if json:
+        print_json(done.to_json())
+        return int(not done.verified.ok)
+    trained, exported = done.trained, done.exported.model
+    print(f"\non {trained.judged_on}: {metrics_line(trained.metrics)}")
+    print("\n".join(verification_lines(done.verified)))
+    for prediction in done.predictions:
+        print(prediction.line())
+    picture = done.predictions[0].file
+    print(f"\nreport: {trained.report.resolve()}\n\nnext:")
+    print(f"  svertka predict {exported} {picture}")
+    print(f"  svertka evaluate {trained.run} {done.data}")
+    print("  svertka train YOUR_FOLDER --net lenet5 --channels 3")
+    return int(not done.verified.ok)

@@ -1,0 +1,82 @@
+"""``svertka train``."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from svertka.cli._output import Json, metrics_line, print_json
+from svertka.verbs.train import Recipe
+from svertka.verbs.train import train as run_train
+
+
+def _recipe_flags() -> type[Any]:
+    # Every field of the recipe as a flag that is None unless given, so that a recipe file keeps its say.
+    hints = typing.get_type_hints(Recipe)
+    fields = []
+    for item in dataclasses.fields(Recipe):
+        kind: Any = dict[str, bool | int | float | str] if item.name == "net_options" else hints[item.name]
+        shown = item.default if item.default not in (None, dataclasses.MISSING, ()) else False
+        if isinstance(shown, tuple):
+            shown = ", ".join(shown)
+        parameter = Parameter(
+            show_default=str(shown) if shown is not False else False,
+            negative=(),
+            consume_multiple=item.name == "augment",
+        )
+        fields.append((item.name, Annotated[kind | None, parameter], dataclasses.field(default=None)))
+    flags = dataclasses.make_dataclass("RecipeFlags", fields, kw_only=True)
+    flags.__doc__ = Recipe.__doc__
+    return flags
+
+
+RecipeFlags: Any = Annotated[_recipe_flags() | None, Parameter(name="*", group="Recipe")]
+
+
+def train(
+    data: Path,
+    /,
+    *,
+    recipe: Path | None = None,
+    out: Path | None = None,
+    resume: Annotated[bool, Parameter(negative=())] = False,
+    flags: RecipeFlags = None,
+    json: Json = False,
+) -> None:
+    """Train a network on a folder of images.
+
+    Parameters
+    ----------
+    data
+        Folder of class folders (FOLDER/CLASS/IMAGE.jpg, or train/, val/, test/ with class folders in them), folder
+        of IDX files, or CSV with columns file and label.
+    recipe
+        TOML file of a recipe, as a run saves it; flags given beside it take precedence.
+    out
+        Folder of the run, which must not exist. By default a new one below runs/.
+    resume
+        Go on with the run in --out; begin it if there is none.
+    """
+    changes = {name: value for name, value in vars(flags).items() if value is not None} if flags else {}
+    if "net_options" in changes:
+        changes["net_options"] = {name: _option(value) for name, value in changes["net_options"].items()}
+    trained = run_train(data, recipe, out=out, resume=resume, progress=not json, **changes)
+    if json:
+        print_json(trained.to_json())
+        return
+    if trained.judged_on:
+        print(f"on {trained.judged_on}: {metrics_line(trained.metrics)}")
+    if trained.skipped:
+        print(f"left out: {len(trained.skipped)} files; the report names them")
+    print(f"model:  {trained.model}\nreport: {trained.report}")
+
+
+def _option(value: Any) -> Any:
+    # A list, such as hidden=256,128.
+    if isinstance(value, str) and "," in value:
+        return [int(piece) if piece.strip().isdigit() else piece.strip() for piece in value.split(",") if piece.strip()]
+    return value

@@ -1,0 +1,37 @@
+"""``svertka verify``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from svertka.cli._output import Json, print_json
+from svertka.verbs.verify import Verification
+from svertka.verbs.verify import verify as run_verify
+
+
+def verify(model: Path, /, *, json: Json = False) -> int:
+    """Let a model file prove itself: run its golden inputs through every engine at hand.
+
+    The exit status is 1 if an engine does not give the golden outputs.
+
+    Parameters
+    ----------
+    model
+        Model file (.safetensors or .onnx) or a run's folder.
+    """
+    verified = run_verify(model)
+    if json:
+        print_json(verified.to_json())
+    else:
+        print("\n".join(verification_lines(verified)))
+    return int(not verified.ok)
+
+
+def verification_lines(verified: Verification) -> list[str]:
+    """A verification as lines of text."""
+    lines = [f"{verified.model}: {verified.golden} golden inputs"]
+    for engine in verified.engines:
+        verdict = "ok" if engine.ok else "DIFFERS"
+        lines.append(f"  {engine.name:<12} {verdict:<8} largest difference {engine.max_abs_diff:.2g}")
+    lines += [f"  {name:<12} absent   {why}" for name, why in verified.absent.items()]
+    return lines

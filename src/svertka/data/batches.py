@@ -1,0 +1,126 @@
+"""Batches: which samples, in which order, and what the network gets of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from svertka.data.augment import augment
+from svertka.data.chance import permutation
+from svertka.data.images import Images
+from svertka.runtime.preprocess import Preprocess
+
+
+class Batch(NamedTuple):
+    """What one step gets.
+
+    Attributes:
+        images: ``(N, C, H, W)`` float32, preprocessed.
+        targets: As the task made them, first axis N.
+        indices: Which samples of their part these are, ``(N,)`` int64.
+        weight: What this process's mean loss counts for in the mean over all processes: 1 with equal shares.
+    """
+
+    images: Tensor
+    targets: Tensor
+    indices: Tensor
+    weight: float
+
+
+class _Key(NamedTuple):
+    epoch: int
+    indices: NDArray[np.int64]
+    weight: float
+
+
+@dataclass(frozen=True)
+class Part(Dataset[Batch]):
+    """The samples of one part of a split, and how to make batches of them.
+
+    Attributes:
+        images: All images of the data set.
+        positions: Where the samples of this part stand among them.
+        targets: Target of each sample of this part.
+        preprocess: Its arithmetic is applied here; the geometry was applied when decoding.
+        augmentations: Names, in order; empty for a part that is judged by.
+        seed: Of the run.
+    """
+
+    images: Images
+    positions: NDArray[np.int64]
+    targets: NDArray[np.generic]
+    preprocess: Preprocess
+    augmentations: Sequence[str] = ()
+    seed: int = 0
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, key: _Key) -> Batch:
+        pixels = self.images.take(self.positions[key.indices])
+        pixels = augment(pixels, self.augmentations, seed=self.seed, epoch=key.epoch, indices=key.indices)
+        return Batch(
+            torch.from_numpy(self.preprocess.normalise(pixels)),
+            torch.from_numpy(self.targets[key.indices]),
+            torch.from_numpy(key.indices),
+            key.weight,
+        )
+
+
+@dataclass(frozen=True)
+class Loader:
+    """Hands out the batches of a part.
+
+    Attributes:
+        part: The samples.
+        batch: Samples a batch, over all processes.
+        workers: Processes that prepare batches beside this one; they change nothing but the speed.
+        rank, world: This process takes every ``world``-th sample of each batch from the ``rank``-th on.
+    """
+
+    part: Part
+    batch: int
+    workers: int = 0
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def samples(self) -> int:
+        """Number of samples, over all processes."""
+        return len(self.part)
+
+    @property
+    def batches(self) -> int:
+        """Number of batches an epoch."""
+        return -(-len(self.part) // self.batch)
+
+    def training(self, epoch: int, skip: int = 0) -> Iterator[Batch]:
+        """One epoch in an order that depends on (seed, epoch) alone, from its ``skip``-th batch on."""
+        order = permutation(len(self.part), self.part.seed, epoch)
+        keys = []
+        for start in range(skip * self.batch, len(order), self.batch):
+            whole = order[start : start + self.batch]
+            mine = whole[self.rank :: self.world]
+            # All processes must take the same number of steps: one left without a sample takes any, at no weight.
+            weight = len(mine) * self.world / len(whole)
+            keys.append(_Key(epoch, mine if len(mine) else whole[:1], weight))
+        return self._load(keys)
+
+    def in_order(self) -> Iterator[Batch]:
+        """All samples once, in order."""
+        indices = np.arange(self.rank, len(self.part), self.world)
+        starts = range(0, len(indices), self.batch)
+        return self._load([_Key(0, indices[start : start + self.batch], 1.0) for start in starts])
+
+    def _load(self, keys: list[_Key]) -> Iterator[Batch]:
+        if self.workers == 0:
+            return map(self.part.__getitem__, keys)
+        # batch_size=None: a key already stands for a whole batch.
+        return iter(DataLoader(self.part, sampler=keys, batch_size=None, num_workers=self.workers))

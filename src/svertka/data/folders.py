@@ -1,0 +1,100 @@
+"""Class folders: the name of a folder is the class of the images in it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from svertka.data.samples import Dataset, ImageFile, Sample, Skipped, natural
+from svertka.errors import UserError
+from svertka.runtime.image import IMAGE_SUFFIXES
+
+PART_SPELLINGS = {
+    "train": {"train", "training", "trn"},
+    "val": {"val", "valid", "validation", "dev"},
+    "test": {"test", "testing", "tst"},
+}
+"""Folder names, in lower case, that are taken for a part of a split."""
+
+
+def read_folders(root: Path) -> Dataset:
+    """Read ``root/CLASS/…`` or ``root/{train,val,test}/CLASS/…``.
+
+    Images may lie in folders below the class folder. Hidden files are passed over; so are links to folders.
+
+    Raises:
+        UserError: There are no class folders with images.
+    """
+    notes: list[str] = []
+    root, folders = _descend(root, notes)
+    parts = _part_folders(root, folders)
+    if "train" in parts:
+        chosen = {part: parts[part] for part in ("train", "val", "test") if part in parts}
+        notes += [f"{part}: {folder}{os.sep}" for part, folder in chosen.items()]
+        ignored = sorted(set(folders) - set(chosen.values()))
+    else:
+        chosen, ignored = {"all": ""}, []
+    skipped: list[Skipped] = []
+    samples: dict[str, list[Sample]] = {}
+    loose = _images(root, recurse=False)
+    for part, folder in chosen.items():
+        place = root / folder
+        samples[part] = []
+        if folder:
+            loose += _images(place, recurse=False)
+        for name in _subfolders(place):
+            for file in _images(place / name, recurse=True):
+                relative = file.relative_to(root).as_posix()
+                samples[part].append(Sample(relative, ImageFile(file), name))
+    if loose:
+        notes.append(f"{len(loose)} images lie in no class folder and are left out, such as {loose[0].name}")
+    if ignored:
+        notes.append(f"ignored folders: {', '.join(ignored)}")
+    if not any(samples.values()):
+        raise UserError(
+            "no images in class folders",
+            where=root,
+            mend="put each class's images into a folder of its name: FOLDER/CLASS/IMAGE.jpg",
+        )
+    return Dataset(root, "class folders", samples, notes, skipped)
+
+
+def _descend(root: Path, notes: list[str]) -> tuple[Path, list[str]]:
+    # Archives often wrap everything in one folder more.
+    folders = _subfolders(root)
+    while len(folders) == 1 and not _images(root, recurse=False):
+        inner = root / folders[0]
+        if not _subfolders(inner) or _images(inner, recurse=False):
+            break
+        root, folders = inner, _subfolders(inner)
+        notes.append(f"read from {root}")
+    return root, folders
+
+
+def _part_folders(root: Path, folders: list[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for part, spellings in PART_SPELLINGS.items():
+        named = [folder for folder in folders if folder.lower() in spellings]
+        if len(named) > 1:
+            raise UserError(
+                f"{' and '.join(named)} are both a folder for {part}", where=root, mend="keep one of them"
+            )
+        if named:
+            found[part] = named[0]
+    return found
+
+
+def _subfolders(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith((".", "__"))]
+    return sorted(names, key=natural)
+
+
+def _images(folder: Path, *, recurse: bool) -> list[Path]:
+    found: list[Path] = []
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted((name for name in folders if not name.startswith(".")), key=natural) if recurse else []
+        for name in sorted(files, key=natural):
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES:  # noqa: PTH122 (speed)
+                found.append(Path(place, name))
+    return found

@@ -1,0 +1,97 @@
+"""IDX, the format of MNIST and Fashion-MNIST: two files a part, images and labels, gzipped or not."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from svertka.data.samples import Dataset, Sample
+from svertka.errors import UserError
+
+_PARTS = {"train": "train", "test": "t10k"}
+_CLASSES = "classes.txt"
+_MAX_BYTES = 2 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class IdxImage:
+    """One grey image of an IDX file."""
+
+    images: NDArray[np.uint8]
+    index: int
+    file_stamp: str
+
+    def stamp(self) -> str:
+        """See `svertka.data.samples.ImageSource.stamp`."""
+        return f"{self.file_stamp} {self.index}"
+
+    def load(self) -> tuple[NDArray[np.uint8], str]:
+        """See `svertka.data.samples.ImageSource.load`."""
+        grey = self.images[self.index]
+        digest = hashlib.blake2b(grey.tobytes(), digest_size=16).hexdigest()
+        return np.repeat(grey[:, :, None], 3, axis=2), digest
+
+
+def is_idx(folder: Path) -> bool:
+    """Whether the folder holds IDX files by their usual names."""
+    return _find(folder, "train-images") is not None and _find(folder, "train-labels") is not None
+
+
+def read_idx(folder: Path) -> Dataset:
+    """Read ``train-images-idx3-ubyte[.gz]`` and the three beside it.
+
+    Class names are the label numbers, or the lines of ``classes.txt`` where there is one.
+
+    Raises:
+        UserError: A file is damaged, or images and labels differ in number.
+    """
+    names_file = folder / _CLASSES
+    names = names_file.read_text(encoding="utf-8").split("\n") if names_file.is_file() else None
+    parts: dict[str, list[Sample]] = {}
+    for part, prefix in _PARTS.items():
+        image_file, label_file = _find(folder, f"{prefix}-images"), _find(folder, f"{prefix}-labels")
+        if image_file is None or label_file is None:
+            continue
+        images, labels = _read(image_file, 3), _read(label_file, 1)
+        if len(images) != len(labels):
+            raise UserError(f"{len(images)} images but {len(labels)} labels", where=image_file)
+        if names is not None and int(labels.max(initial=0)) >= len(names):
+            raise UserError(f"no line for the label {int(labels.max())}", where=names_file)
+        status = image_file.stat()
+        stamp = f"{image_file.resolve()} {status.st_size} {status.st_mtime_ns}"
+        parts[part] = [
+            Sample(
+                f"{image_file.name}#{number}",
+                IdxImage(images, number, stamp),
+                names[label].strip() if names else str(label),
+            )
+            for number, label in enumerate(labels.tolist())
+        ]
+    return Dataset(folder, "IDX", parts)
+
+
+def _find(folder: Path, prefix: str) -> Path | None:
+    return next((path for path in sorted(folder.glob(f"{prefix}*")) if "ubyte" in path.name), None)
+
+
+def _read(path: Path, axes: int) -> NDArray[np.uint8]:
+    try:
+        opened = gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+        with opened as file:
+            start = file.read(4 + 4 * axes)
+            shape = tuple(int(side) for side in np.frombuffer(start[4:], ">u4"))
+            size = int(np.prod(shape, dtype=object)) if len(shape) == axes else -1
+            if start[:4] != bytes((0, 0, 8, axes)) or not 0 <= size <= _MAX_BYTES:
+                raise UserError(f"not an IDX file of bytes with {axes} axes", where=path)
+            data = file.read(size + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"damaged ({error})", where=path, mend="get it again") from error
+    if len(data) != size:
+        raise UserError(f"its header tells of {size:,} bytes and it has another number", where=path)
+    return np.frombuffer(data, np.uint8).reshape(shape)

@@ -1,0 +1,73 @@
+"""A CSV file of image files and their labels."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from svertka.data.folders import PART_SPELLINGS
+from svertka.data.samples import Dataset, ImageFile, Sample, Skipped
+from svertka.errors import UserError
+
+_FILE = ("file", "filename", "file_name", "path", "image")
+_LABEL = ("label", "class", "target", "category")
+_PART = ("split", "part", "set", "subset")
+
+
+def read_table(path: Path) -> Dataset:
+    """Read a CSV with a header that names a column ``file`` and a column ``label``, and maybe ``split``.
+
+    Files are looked for below the CSV's folder; a record that points outside, or to nothing, is skipped.
+
+    Raises:
+        UserError: The columns are missing, or the text is no CSV.
+    """
+    folder = path.parent
+    parts: dict[str, list[Sample]] = {}
+    skipped: list[Skipped] = []
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file)
+            columns = {(name or "").strip().lower(): name for name in rows.fieldnames or ()}
+            file_column = _column(columns, _FILE, path)
+            label_column = _column(columns, _LABEL, path)
+            part_column = next((columns[name] for name in _PART if name in columns), None)
+            for number, row in enumerate(rows, 2):
+                name, label = (row[file_column] or "").strip(), (row[label_column] or "").strip()
+                part = _part(row[part_column] or "") if part_column else "all"
+                problem = _problem(folder, name, label, part)
+                if problem:
+                    skipped.append(Skipped(f"{path.name}, line {number}", problem))
+                else:
+                    parts.setdefault(part, []).append(Sample(name, ImageFile(folder / name), label))
+    except (csv.Error, UnicodeDecodeError, OSError) as error:
+        raise UserError(f"not a readable CSV ({error})", where=path) from error
+    if not parts:
+        reason = f"; the first: {skipped[0].error}" if skipped else ""
+        raise UserError(f"no usable record{reason}", where=path, mend="give lines of file,label")
+    return Dataset(path, "CSV", parts, [], skipped)
+
+
+def _column(columns: dict[str, str], names: tuple[str, ...], path: Path) -> str:
+    for name in names:
+        if name in columns:
+            return columns[name]
+    found = ", ".join(columns) or "none"
+    raise UserError(f"no column {names[0]!r} among: {found}", where=path, mend=f"call a column {names[0]!r}")
+
+
+def _part(text: str) -> str:
+    word = text.strip().lower()
+    return next((part for part, spellings in PART_SPELLINGS.items() if word in spellings), word)
+
+
+def _problem(folder: Path, name: str, label: str, part: str) -> str | None:
+    if not name or not label:
+        return "the file or the label is missing"
+    if part not in {"all", *PART_SPELLINGS}:
+        return f"the split {part!r} is none of train, val, test"
+    if not (folder / name).resolve().is_relative_to(folder.resolve()):
+        return f"{name} lies outside the data set's folder"
+    if not (folder / name).is_file():
+        return f"{name} does not exist"
+    return None

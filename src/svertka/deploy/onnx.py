@@ -1,0 +1,99 @@
+"""Exporting to ONNX, and proving the export before anyone gets it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from svertka.errors import UserError
+from svertka.runtime.card import CARD_KEY, Card
+from svertka.runtime.engines import OnnxRuntimeEngine
+from svertka.runtime.files import replacing
+from svertka.runtime.predictor import Predictor
+
+_OPSET = 18
+TOLERANCE = 1e-4
+"""Largest difference between the outputs of two engines that counts as agreement, in fp32."""
+
+
+def export_onnx(net: nn.Module, card: Card, path: Path) -> float:
+    """Write ``net`` to ``path`` as ONNX with the card in its metadata; the batch axis is free.
+
+    The file gets its name only when ONNX Runtime gives the golden outputs, and the same answer for an image
+    whatever the size of the batch it comes in.
+
+    Returns:
+        The largest absolute difference to the golden outputs.
+
+    Raises:
+        UserError: onnx is not installed, or the exported graph does not agree.
+    """
+    data = onnx_bytes(net, card)
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Path(folder, "model.onnx")
+        trial.write_bytes(data)
+        difference = _prove(trial)
+    with replacing(path) as file:
+        file.write(data)
+    return difference
+
+
+def onnx_bytes(net: nn.Module, card: Card) -> bytes:
+    """``net`` as an ONNX file with the card in its metadata, not yet proven.
+
+    Raises:
+        UserError: onnx is not installed.
+    """
+    try:
+        import onnx
+        import onnxscript  # noqa: F401 (the exporter needs it)
+    except ImportError as error:
+        raise UserError(f"ONNX export needs {error.name}", mend="pip install 'svertka[deploy]'") from error
+    preprocess = card.preprocess
+    # Two images, since a batch of one is taken for a constant.
+    example = torch.zeros(2, preprocess.channels, preprocess.height, preprocess.width)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    quiet = io.StringIO()
+    with warnings.catch_warnings(), contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+        warnings.simplefilter("ignore")  # of the exporter's own use of older interfaces
+        program = torch.onnx.export(
+            net.eval(),
+            (example,),
+            input_names=["images"],
+            output_names=["logits"],
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            opset_version=_OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    model.producer_name = "svertka"
+    onnx.helper.set_model_props(model, {CARD_KEY: card.to_json()})
+    data: bytes = model.SerializeToString()
+    return data
+
+
+def _prove(path: Path) -> float:
+    engine = OnnxRuntimeEngine(path)
+    predictor = Predictor(engine, engine.card)
+    difference = predictor.golden_difference()
+    images = [golden.image for golden in engine.card.golden]
+    together = predictor.raw(images)
+    for number, golden in enumerate(engine.card.golden):
+        for name, expected in golden.outputs.items():
+            difference = max(difference, float(np.abs(together[name][number] - expected).max()))
+    if not difference <= TOLERANCE:
+        raise UserError(
+            f"the exported graph differs from PyTorch by {difference:.2g}, more than {TOLERANCE:g}; nothing was written",
+            mend="please report the network and its options",
+        )
+    return difference

@@ -1,0 +1,125 @@
+"""The contract of every network: a trunk of named stages, then a head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+class StageGeometry(NamedTuple):
+    """What leaves a stage: its number of channels and its stride in input pixels.
+
+    The stride is None where the output has no spatial extent that grows with the input.
+    """
+
+    channels: int
+    stride: int | None
+
+
+class Trunk(nn.Sequential):
+    """Named stages, one after another, from the image to the features that a head reads.
+
+    "Freeze the first k stages", "show the maps of stage c3" and "feed U-Net from these strides" all follow from
+    the names; channels and strides are computed from the stages, never written down.
+
+    Args:
+        stages: Stage by name, in order. Each maps ``(N, C, H, W)`` to ``(N, C', H', W')``, or to ``(N, C')``.
+        in_channels: Number of channels of the images.
+    """
+
+    def __init__(self, stages: Mapping[str, nn.Module], *, in_channels: int) -> None:
+        super().__init__()
+        for name, stage in stages.items():
+            self.add_module(name, stage)
+        self.in_channels = in_channels
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the stages, in order."""
+        return tuple(name for name, _ in self.named_children())
+
+    def pyramid(self, x: Tensor) -> dict[str, Tensor]:
+        """The output of every stage by name, for images ``x`` of shape ``(N, in_channels, H, W)``."""
+        outputs = {}
+        for name, stage in self.named_children():
+            x = stage(x)
+            outputs[name] = x
+        return outputs
+
+    def shapes(self, height: int, width: int) -> dict[str, tuple[int, ...]]:
+        """Shape of every stage's output for one image, without the batch axis.
+
+        Computed on the meta device: nothing is calculated and no memory is taken.
+
+        Raises:
+            RuntimeError: The trunk cannot take images of this size.
+        """
+        return {name: tuple(x.shape[1:]) for name, x in self._probe(height, width).items()}
+
+    def geometry(self, height: int, width: int) -> dict[str, StageGeometry]:
+        """Channels and stride of every stage, at images of ``height`` × ``width``.
+
+        The stride is the ratio between how much larger the image and how much larger the map becomes, so
+        that borders lost to unpadded convolutions do not count.
+        """
+        small = self._probe(height, width)
+        grown = 1024
+        try:
+            large = self._probe(height + grown, width + grown)
+        except RuntimeError:  # A trunk for one size only, such as a perceptron.
+            large = small
+        result = {}
+        for name, x in small.items():
+            growth = large[name].shape[-1] - x.shape[-1] if x.ndim == 4 else 0
+            result[name] = StageGeometry(x.shape[1], round(grown / growth) if growth else None)
+        return result
+
+    def _probe(self, height: int, width: int) -> dict[str, Tensor]:
+        image = torch.empty(2, self.in_channels, height, width, device="meta")
+        state = {name: value.to("meta") for name, value in [*self.named_parameters(), *self.named_buffers()]}
+        with torch.no_grad():
+            outputs: dict[str, Tensor] = torch.func.functional_call(_Pyramid(self), _prefixed(state), (image,))
+        return outputs
+
+
+class Classifier(nn.Module):
+    """A trunk and a head that turns its features into logits, ``(N, classes)``.
+
+    Args:
+        trunk: The stages.
+        head: Maps the last stage's output to ``(N, classes)``.
+        classes: Number of classes.
+    """
+
+    def __init__(self, trunk: Trunk, head: nn.Module, *, classes: int) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.head = head
+        self.classes = classes
+
+    @property
+    def in_channels(self) -> int:
+        """Number of channels of the images."""
+        return self.trunk.in_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits ``(N, classes)`` of images ``(N, in_channels, H, W)``, in training and in evaluation alike."""
+        logits: Tensor = self.head(self.trunk(x))
+        return logits
+
+
+class _Pyramid(nn.Module):
+    # functional_call swaps parameters for a call of forward only; this makes pyramid that call.
+    def __init__(self, trunk: Trunk) -> None:
+        super().__init__()
+        self.trunk = trunk
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return self.trunk.pyramid(x)
+
+
+def _prefixed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"trunk.{name}": value for name, value in state.items()}

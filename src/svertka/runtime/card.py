@@ -1,0 +1,133 @@
+"""The card: all that a model file knows about itself. The same JSON travels in safetensors and in ONNX."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from svertka.errors import UserError
+from svertka.runtime.preprocess import Preprocess
+
+CARD_VERSION = 1
+CARD_KEY = "svertka.card"
+"""Where the card's JSON lies in the metadata of a safetensors or ONNX file."""
+
+_GOLDEN_DTYPES = ("uint8", "float32")
+
+
+@dataclass(frozen=True)
+class Golden:
+    """An input and what the network answered when it was saved: the proof that a file travels with.
+
+    Attributes:
+        image: Decoded image, ``(H, W, 3)`` uint8 RGB.
+        outputs: Raw output by name, without the batch axis, float32.
+    """
+
+    image: NDArray[np.uint8]
+    outputs: Mapping[str, NDArray[np.float32]]
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON, arrays in base64."""
+        outputs = {name: _array_to_json(value) for name, value in self.outputs.items()}
+        return {"image": _array_to_json(self.image), "outputs": outputs}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Golden:
+        """The opposite of `to_json`."""
+        outputs = {name: _array_from_json(value) for name, value in values["outputs"].items()}
+        return cls(_array_from_json(values["image"]), outputs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a model file holds beside its weights.
+
+    Attributes:
+        net: Registry name of the network.
+        arguments: Constructor arguments of the network.
+        task: Name of the task, which decides how raw outputs are decoded.
+        classes: Class names in the order of the logits.
+        preprocess: How an image becomes an input.
+        licence: Licence of the weights, an SPDX expression or ``"unknown"``.
+        provenance: Where the weights come from: data, recipe, package versions.
+        metrics: What was measured, as fractions of one, by split.
+        golden: Inputs and outputs that every engine must reproduce.
+        weights: Digest over names, types, shapes and bytes of all tensors.
+    """
+
+    net: str
+    arguments: Mapping[str, Any]
+    task: str
+    classes: tuple[str, ...]
+    preprocess: Preprocess
+    licence: str
+    provenance: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    golden: tuple[Golden, ...] = field(repr=False)
+    weights: str
+
+    def to_json(self) -> str:
+        """As one JSON text; the same card always gives the same text."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        values["version"] = CARD_VERSION
+        values["preprocess"] = self.preprocess.to_json()
+        values["golden"] = [golden.to_json() for golden in self.golden]
+        return json.dumps(values, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str, *, where: object) -> Card:
+        """Read a card, and check it.
+
+        Raises:
+            UserError: It is damaged, or of a version that this release does not read.
+        """
+        try:
+            values = json.loads(text)
+            version = values.pop("version")
+            if version != CARD_VERSION:
+                raise UserError(
+                    f"its card is of version {version}, this release reads version {CARD_VERSION}",
+                    where=where,
+                    mend="install the release of svertka that wrote it",
+                )
+            values["classes"] = tuple(_text(name) for name in values["classes"])
+            values["preprocess"] = Preprocess.from_json(values["preprocess"])
+            values["golden"] = tuple(Golden.from_json(golden) for golden in values["golden"])
+            card = cls(**values)
+            for name in ("net", "task", "licence", "weights"):
+                _text(getattr(card, name))
+            for name in ("arguments", "provenance", "metrics"):
+                if not isinstance(getattr(card, name), dict):
+                    raise TypeError(f"{name} is no JSON object")
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise UserError(f"its card is damaged ({error!r})", where=where, mend="get the file again") from error
+        return card
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _array_to_json(array: NDArray[Any]) -> dict[str, Any]:
+    data = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode("ascii")
+    return {"dtype": str(array.dtype), "shape": list(array.shape), "base64": data}
+
+
+def _array_from_json(values: dict[str, Any]) -> NDArray[Any]:
+    if values["dtype"] not in _GOLDEN_DTYPES:
+        raise ValueError(f"an array of {values['dtype']!r}")
+    try:
+        data = base64.b64decode(values["base64"], validate=True)
+    except binascii.Error as error:
+        raise ValueError(str(error)) from error
+    return np.frombuffer(data, dtype=values["dtype"]).reshape([int(side) for side in values["shape"]])

@@ -1,0 +1,52 @@
+"""Raw outputs become results here, in numpy, for the trainer, the exported model and the server alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from svertka.errors import UserError, nearest
+from svertka.results import Classes, ClassScore, Result
+from svertka.runtime.card import Card
+
+Outputs = Mapping[str, NDArray[np.float32]]
+
+
+def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Probabilities over the last axis, in double precision."""
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    exponentials: NDArray[np.float64] = np.exp(shifted)
+    probabilities: NDArray[np.float64] = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    return probabilities
+
+
+def classification(outputs: Outputs, card: Card) -> list[Result]:
+    """``logits`` ``(N, classes)`` to the classes of each image, the likeliest first."""
+    probabilities = softmax(outputs["logits"])
+    if probabilities.shape[1:] != (len(card.classes),) or not np.isfinite(probabilities).all():
+        raise UserError(
+            f"the network gave logits of shape {probabilities.shape} that are not finite scores "
+            f"of {len(card.classes)} classes",
+            mend="run `svertka verify` on the model",
+        )
+    results: list[Result] = []
+    for row in probabilities:
+        order = np.argsort(-row, kind="stable")
+        results.append(Classes(tuple(ClassScore(card.classes[i], float(row[i])) for i in order)))
+    return results
+
+
+_DECODERS: dict[str, Callable[[Outputs, Card], list[Result]]] = {"classification": classification}
+
+
+def decode(outputs: Outputs, card: Card) -> list[Result]:
+    """One result an image from the raw outputs of a batch.
+
+    Raises:
+        UserError: The card names a task that this release does not know, or the outputs do not fit it.
+    """
+    if card.task not in _DECODERS:
+        raise UserError(f"unknown task {card.task!r} in the card", mend=nearest(card.task, _DECODERS))
+    return _DECODERS[card.task](outputs, card)

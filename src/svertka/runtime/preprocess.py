@@ -1,0 +1,138 @@
+"""From a decoded image to what a network takes. There is one implementation, and this is it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from svertka.errors import UserError
+
+Fit = Literal["stretch", "crop", "pad"]
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+Order = Literal["rgb", "bgr"]
+
+_RESAMPLING = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocess:
+    """Geometry first (uint8 to uint8, what the image cache keeps), then arithmetic (to float32).
+
+    Attributes:
+        height, width: Size of the result in pixels.
+        channels: 3, or 1 for grey (ITU-R 601 luma).
+        fit: ``"stretch"`` changes the proportions; ``"crop"`` brings the shorter side to ``shorter`` pixels
+            and cuts the middle out; ``"pad"`` brings the longer side inside and fills with white.
+        shorter: Length of the shorter side before the cut, for ``"crop"``.
+        interpolation: How pixels are resampled (with antialiasing when shrinking).
+        mean, std: By channel, in units where white is 1: ``(pixel / 255 - mean) / std``.
+        order: Order of the channels in the result.
+    """
+
+    height: int
+    width: int
+    channels: int = 3
+    fit: Fit = "stretch"
+    shorter: int | None = None
+    interpolation: Interpolation = "bilinear"
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    order: Order = "rgb"
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            UserError: One of them makes no sense.
+        """
+        object.__setattr__(self, "mean", tuple(float(value) for value in self.mean))
+        object.__setattr__(self, "std", tuple(float(value) for value in self.std))
+        problem = self._problem()
+        if problem:
+            raise UserError(problem, where="preprocessing")
+
+    def _problem(self) -> str | None:
+        if not (0 < self.height <= 65535 and 0 < self.width <= 65535):
+            return f"the size {self.height}×{self.width} is not between 1 and 65,535 pixels"
+        if self.channels not in (1, 3):
+            return f"{self.channels} channels: an image can be given as 1 (grey) or 3 (RGB)"
+        if len(self.mean) != self.channels or len(self.std) != self.channels:
+            return f"mean and std need {self.channels} values, one a channel"
+        if not all(np.isfinite(self.mean)) or not all(0 < value < np.inf for value in self.std):
+            return "mean and std must be finite, and std above zero"
+        if self.fit not in get_args(Fit) or self.interpolation not in _RESAMPLING:
+            return f"unknown fit {self.fit!r} or interpolation {self.interpolation!r}"
+        if self.order not in get_args(Order) or (self.order == "bgr" and self.channels != 3):
+            return f"the channel order {self.order!r} does not suit {self.channels} channels"
+        if (self.fit == "crop") != (self.shorter is not None):
+            return "'shorter' belongs to the fit 'crop', and only to it"
+        if self.shorter is not None and self.shorter < max(self.height, self.width):
+            return f"cannot cut {self.height}×{self.width} out of an image whose shorter side is {self.shorter}"
+        return None
+
+    def place(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Geometry: ``(H, W, 3)`` uint8 RGB to ``(height, width, channels)`` uint8."""
+        picture = Image.fromarray(image)
+        if self.channels == 1:
+            picture = picture.convert("L")
+        resampling = _RESAMPLING[self.interpolation]
+        if self.fit == "stretch":
+            picture = picture.resize((self.width, self.height), resampling)
+        elif self.fit == "crop":
+            assert self.shorter is not None
+            scale = self.shorter / min(picture.size)
+            # int(): the longer side is cut off, as torchvision and timm do, so that their weights see the same.
+            size = [max(self.shorter, int(scale * side)) for side in picture.size]
+            picture = picture.resize((size[0], size[1]), resampling)
+            left, top = round((size[0] - self.width) / 2), round((size[1] - self.height) / 2)
+            picture = picture.crop((left, top, left + self.width, top + self.height))
+        else:
+            scale = min(self.width / picture.width, self.height / picture.height)
+            size = [max(1, round(scale * side)) for side in picture.size]
+            inner = picture.resize((size[0], size[1]), resampling)
+            picture = Image.new(picture.mode, (self.width, self.height), "white")
+            picture.paste(inner, ((self.width - size[0]) // 2, (self.height - size[1]) // 2))
+        return np.asarray(picture, dtype=np.uint8).reshape(self.height, self.width, self.channels)
+
+    def normalise(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Arithmetic: ``(N, height, width, channels)`` uint8 to ``(N, channels, height, width)`` float32."""
+        if self.order == "bgr":
+            batch = batch[..., ::-1]
+        std = np.asarray(self.std, dtype=np.float64)
+        scale = (1 / (255 * std)).astype(np.float32)
+        shift = (-np.asarray(self.mean, dtype=np.float64) / std).astype(np.float32)
+        result = np.empty((len(batch), self.channels, *batch.shape[1:3]), dtype=np.float32)
+        for channel in range(self.channels):
+            np.multiply(batch[..., channel], scale[channel], out=result[:, channel])
+            result[:, channel] += shift[channel]
+        return result
+
+    def __call__(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Images ``(H, W, 3)`` uint8 RGB of any sizes to one batch ``(N, channels, height, width)`` float32."""
+        return self.normalise(np.stack([self.place(image) for image in images]))
+
+    def to_json(self) -> dict[str, Any]:
+        """The values, for the card."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Preprocess:
+        """The opposite of `to_json`.
+
+        Raises:
+            UserError: The values are not those of a preprocessing.
+        """
+        try:
+            return cls(**values)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"not a preprocessing: {error}") from error

@@ -1,0 +1,140 @@
+"""Safetensors files: headers and digests, without torch and without loading a tensor."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from svertka.errors import UserError
+
+_MAX_HEADER = 100_000_000  # bytes; the format's own bound
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class TensorEntry:
+    """A tensor as the header names it: its type, its shape, and where its bytes lie in the file."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Header:
+    """What stands before the tensors: their entries by name, and the metadata."""
+
+    tensors: dict[str, TensorEntry]
+    metadata: dict[str, str]
+
+
+def read_header(path: Path) -> Header:
+    """Read and check the header of a safetensors file.
+
+    Raises:
+        UserError: The file is missing, truncated, a pickle, or something else.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+            size = path.stat().st_size
+            length = int.from_bytes(start, "little")
+            if start[:2] == b"PK" or start[:1] == b"\x80":
+                raise UserError(
+                    "a pickle, which can run code when it is opened, so it is not",
+                    where=path,
+                    mend="give a .safetensors file",
+                )
+            if len(start) < 8 or length > min(_MAX_HEADER, size - 8):
+                raise _damaged(path, "it is truncated or no safetensors file")
+            values = json.loads(file.read(length))
+        return _checked(values, 8 + length, size, path)
+    except OSError as error:
+        raise UserError(f"cannot be read ({error.strerror})", where=path) from error
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, "its header is no JSON") from error
+
+
+def _checked(values: Any, data: int, size: int, path: Path) -> Header:
+    if not isinstance(values, dict):
+        raise _damaged(path, "its header is no JSON object")
+    metadata = values.pop("__metadata__", {})
+    try:
+        tensors = {
+            name: TensorEntry(
+                str(entry["dtype"]),
+                tuple(int(side) for side in entry["shape"]),
+                data + int(entry["data_offsets"][0]),
+                data + int(entry["data_offsets"][1]),
+            )
+            for name, entry in values.items()
+        }
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise _damaged(path, "its header names no tensors") from error
+    position = data
+    for entry in sorted(tensors.values(), key=lambda entry: (entry.start, entry.stop)):
+        if entry.start != position or entry.stop < entry.start or min(entry.shape, default=0) < 0:
+            raise _damaged(path, "its tensors overlap or leave gaps")
+        position = entry.stop
+    if position != size:
+        raise _damaged(path, f"it has {size:,} bytes where its header tells of {position:,}")
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise _damaged(path, "its metadata is no text")
+    return Header(tensors, metadata)
+
+
+def file_digest(path: Path, header: Header) -> str:
+    """SHA-256 over name, type, shape and bytes of every tensor in the order of the names; memory stays flat."""
+    total = hashlib.sha256()
+    with path.open("rb") as file:
+        for name in sorted(header.tensors):
+            entry = header.tensors[name]
+            total.update(_prefix(name, entry))
+            file.seek(entry.start)
+            left = entry.stop - entry.start
+            while left:
+                chunk = file.read(min(_CHUNK, left))
+                if not chunk:
+                    raise _damaged(path, "it became shorter while it was read")
+                total.update(chunk)
+                left -= len(chunk)
+    return total.hexdigest()
+
+
+class Serialised:
+    """Tensors as `safetensors.torch.save` gives them, to which metadata can be added once their digest is known."""
+
+    def __init__(self, data: bytes) -> None:
+        length = int.from_bytes(data[:8], "little")
+        self._values = json.loads(data[8 : 8 + length])
+        self._body = memoryview(data)[8 + length :]
+
+    def digest(self) -> str:
+        """What `file_digest` gives once the tensors are in a file."""
+        total = hashlib.sha256()
+        for name in sorted(self._values):
+            value = self._values[name]
+            entry = TensorEntry(value["dtype"], tuple(value["shape"]), *value["data_offsets"])
+            total.update(_prefix(name, entry))
+            total.update(self._body[entry.start : entry.stop])
+        return total.hexdigest()
+
+    def write(self, file: BinaryIO, metadata: Mapping[str, str]) -> None:
+        """Write the whole file."""
+        header = json.dumps({"__metadata__": dict(metadata), **self._values}).encode()
+        header += b" " * (-len(header) % 8)  # the format keeps its tensors aligned
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.write(self._body)
+
+
+def _prefix(name: str, entry: TensorEntry) -> bytes:
+    return json.dumps([name, entry.dtype, list(entry.shape)]).encode()
+
+
+def _damaged(path: Path, how: str) -> UserError:
+    return UserError(f"not a readable model file: {how}", where=path, mend="get it again")

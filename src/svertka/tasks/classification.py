@@ -1,0 +1,158 @@
+"""Classification: one class an image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from torch import Tensor
+
+from svertka.errors import UserError
+from svertka.exhibits import Exhibit, Matrix, Table
+from svertka.tasks.task import Evaluation, Score, Task
+
+
+class Classification(Task):
+    """Cross-entropy over the logits; accuracy chooses the best epoch, the loss decides between equals.
+
+    Args:
+        classes: Class names in the order of the logits.
+        label_smoothing: Share of the target's mass that is spread over all classes (Szegedy et al., 2016).
+    """
+
+    name = "classification"
+
+    def __init__(self, classes: Sequence[str], *, label_smoothing: float = 0.0) -> None:
+        self.classes = tuple(classes)
+        self.label_smoothing = label_smoothing
+        self._number = {name: number for number, name in enumerate(self.classes)}
+
+    def targets(self, labels: Sequence[str]) -> NDArray[np.int64]:
+        """Class numbers ``(N,)`` by name.
+
+        Raises:
+            UserError: A label is no class of this network.
+        """
+        unknown = sorted(set(labels) - self._number.keys())
+        if unknown:
+            raise UserError(
+                f"the network does not know the class {unknown[0]!r}"
+                + (f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""),
+                mend=f"its classes are {', '.join(self.classes[:8])}{', …' if len(self.classes) > 8 else ''}",
+            )
+        return np.fromiter((self._number[label] for label in labels), np.int64, len(labels))
+
+    def losses(self, output: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Cross-entropy of logits ``(N, classes)``."""
+        return {"cross_entropy": F.cross_entropy(output, targets, label_smoothing=self.label_smoothing)}
+
+    def score(self) -> Score:
+        """See `Task.score`."""
+        return _ClassificationScore(self.classes)
+
+    def rank(self, metrics: Mapping[str, float]) -> tuple[float, ...]:
+        """See `Task.rank`."""
+        return metrics["accuracy"], -metrics["loss"]
+
+    def exhibits(self, evaluation: Evaluation) -> list[Exhibit]:
+        """The confusion matrix, and both error types by class."""
+        rows = [
+            [row["class"], row["support"], row["recall"], row["precision"], row["f1"], row["missed"], row["false_alarms"]]
+            for row in evaluation.details["per_class"]
+        ]
+        return [
+            Matrix(
+                title="What is taken for what",
+                row_label="true class",
+                column_label="predicted class",
+                names=self.classes,
+                counts=np.asarray(evaluation.details["confusion"], np.int64),
+                note="A row is a true class; what lies off the diagonal is a mistake.",
+            ),
+            Table(
+                title="Class by class",
+                columns=("class", "images", "recall", "precision", "F1", "missed", "false alarms"),
+                rows=rows,
+                note="Missed (false negatives, errors of the second kind) lower recall = TP / (TP + FN); "
+                "false alarms (false positives, errors of the first kind) lower precision = TP / (TP + FP).",
+            ),
+        ]
+
+    def examples(self, evaluation: Evaluation, most: int) -> dict[str, list[tuple[int, str, str]]]:
+        """The surest mistakes, and the images where the first two classes are nearly even."""
+        arrays = evaluation.arrays
+        wrong = np.flatnonzero(arrays["predicted"] != arrays["target"])
+        surest = wrong[np.argsort(-arrays["confidence"][wrong], kind="stable")][:most]
+        closest = np.argsort(arrays["margin"], kind="stable")[:most]
+
+        def described(position: int) -> tuple[int, str, str]:
+            guess = self.classes[arrays["predicted"][position]]
+            truth = self.classes[arrays["target"][position]]
+            caption = f"{guess} {arrays['confidence'][position]:.0%}"
+            return position, caption, f"is {truth}"
+
+        return {
+            "Worst mistakes": [described(int(position)) for position in surest],
+            "Most uncertain": [described(int(position)) for position in closest],
+        }
+
+
+class _ClassificationScore(Score):
+    def __init__(self, classes: Sequence[str]) -> None:
+        self.classes = classes
+        self._gathered: dict[str, list[NDArray[Any]]] = {}
+
+    def update(self, output: Tensor, targets: Tensor, indices: Tensor) -> None:
+        logits = output.float()
+        probabilities = logits.softmax(dim=1)
+        top = probabilities.topk(min(2, probabilities.shape[1]), dim=1)
+        ranks = (logits > logits.gather(1, targets[:, None])).sum(dim=1)
+        batch = {
+            "indices": indices,
+            "target": targets,
+            "predicted": top.indices[:, 0],
+            "confidence": top.values[:, 0],
+            "margin": top.values[:, 0] - top.values[:, -1],
+            "loss": F.cross_entropy(logits, targets, reduction="none"),
+            "rank": ranks,
+        }
+        for name, values in batch.items():
+            self._gathered.setdefault(name, []).append(values.cpu().numpy())
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {name: np.concatenate(values) for name, values in self._gathered.items()}
+
+    def evaluate(self, arrays: Mapping[str, NDArray[Any]]) -> Evaluation:
+        target, predicted = arrays["target"], arrays["predicted"]
+        numbers = np.arange(len(self.classes))
+        precision, recall, f1, support = precision_recall_fscore_support(
+            target, predicted, labels=numbers, zero_division=0
+        )
+        confusion = confusion_matrix(target, predicted, labels=numbers)
+        # A class that neither occurs nor is predicted here has no F1; it must not pull the mean down.
+        present = (support > 0) | (confusion.sum(axis=0) > 0)
+        hits = np.diag(confusion)
+        metrics = {
+            "accuracy": float(np.mean(target == predicted)),
+            "macro_f1": float(f1[present].mean()),
+            "loss": float(arrays["loss"].mean(dtype=np.float64)),
+        }
+        if len(self.classes) > 5:
+            metrics["top5"] = float(np.mean(arrays["rank"] < 5))
+        per_class = [
+            {
+                "class": name,
+                "support": int(support[number]),
+                "precision": float(precision[number]),
+                "recall": float(recall[number]),
+                "f1": float(f1[number]),
+                "missed": int(support[number] - hits[number]),
+                "false_alarms": int(confusion[:, number].sum() - hits[number]),
+            }
+            for number, name in enumerate(self.classes)
+        ]
+        return Evaluation(metrics, {"per_class": per_class, "confusion": confusion.tolist()}, arrays)

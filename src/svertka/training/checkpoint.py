@@ -1,0 +1,78 @@
+"""Checkpoints: everything a run needs to go on to the same bits. Safetensors and JSON; nothing in them can run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from torch import Tensor
+
+from svertka.errors import UserError
+from svertka.runtime.files import replacing
+from svertka.runtime.safetensors import Serialised, file_digest, read_header
+
+_STATE, _DIGEST = "svertka.state", "svertka.digest"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A moment of a run.
+
+    Attributes:
+        state: JSON values: where the run stands.
+        tensors: Weights, optimiser state and averages by name.
+    """
+
+    state: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+
+
+class Checkpoints:
+    """The newest two checkpoints of a run.
+
+    Each is written to a temporary name, fsynced and renamed, after the one before it was renamed, so that at
+    every moment there is a whole one.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.newest = folder / "checkpoint.safetensors"
+        self.previous = folder / "checkpoint.previous.safetensors"
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            UserError: The disk is full; what was saved before is untouched.
+        """
+        dense = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
+        serialised = Serialised(safetensors.torch.save(dense))
+        state = json.dumps(checkpoint.state)
+        with replacing(self.newest, keep=self.previous) as file:
+            serialised.write(file, {_STATE: state, _DIGEST: serialised.digest()})
+
+    def load(self) -> tuple[Checkpoint | None, list[str]]:
+        """The newest whole checkpoint, or None; and a warning for each damaged one that was passed over."""
+        warnings = []
+        for path in (self.newest, self.previous):
+            if path.exists():
+                try:
+                    return _read(path), warnings
+                except UserError as error:
+                    warnings.append(f"{error}: going back to the checkpoint before it")
+        return None, warnings
+
+    def remove(self) -> None:
+        """Delete both, once a run is complete."""
+        self.newest.unlink(missing_ok=True)
+        self.previous.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> Checkpoint:
+    header = read_header(path)
+    if file_digest(path, header) != header.metadata.get(_DIGEST):
+        raise UserError("the checkpoint is damaged", where=path)
+    return Checkpoint(json.loads(header.metadata[_STATE]), safetensors.torch.load_file(path))

@@ -1,0 +1,42 @@
+"""Judging a network by a part of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from svertka.tasks.task import Evaluation, Task
+
+
+def evaluate(
+    forward: Callable[[Tensor], Tensor], task: Task, batches: Iterator[Any], *, processes: int = 1
+) -> Evaluation:
+    """Run all batches through ``forward`` and score the outputs.
+
+    Args:
+        forward: Images ``(N, C, H, W)`` float32 to raw output, both on the processor.
+        task: Says what counts.
+        batches: With ``images``, ``targets`` and ``indices``.
+        processes: Number of processes that each judge a share; all of them get the whole evaluation.
+    """
+    score = task.score()
+    with torch.inference_mode():
+        for batch in batches:
+            score.update(forward(batch.images), batch.targets, batch.indices)
+    arrays = score.arrays()
+    if processes > 1:
+        arrays = _gather(arrays, processes)
+    order = np.argsort(arrays["indices"], kind="stable")
+    return score.evaluate({name: values[order] for name, values in arrays.items()})
+
+
+def _gather(arrays: dict[str, NDArray[Any]], processes: int) -> dict[str, NDArray[Any]]:
+    gathered: list[dict[str, NDArray[Any]]] = [{} for _ in range(processes)]
+    torch.distributed.all_gather_object(gathered, arrays)
+    names = next(share.keys() for share in gathered if share)
+    return {name: np.concatenate([share[name] for share in gathered if share]) for name in names}

@@ -1,0 +1,355 @@
+"""The training loop: one, for every task."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from svertka.errors import UserError
+from svertka.tasks.task import Evaluation, Task
+from svertka.training import penalties
+from svertka.training.checkpoint import Checkpoint, Checkpoints
+from svertka.training.ema import WeightAverage
+from svertka.training.evaluation import evaluate
+from svertka.training.optimisation import lr_factor, make_optimizer
+from svertka.training.recipe import Recipe
+
+
+class TrainingBatch(NamedTuple):
+    """What the loop reads of a batch; `svertka.data.batches.Batch` is one."""
+
+    images: Tensor
+    targets: Tensor
+    indices: Tensor
+    weight: float
+
+
+class Batches(Protocol):
+    """Where batches come from; `svertka.data.batches.Loader` is one."""
+
+    @property
+    def samples(self) -> int: ...
+    @property
+    def batches(self) -> int: ...
+    def training(self, epoch: int, skip: int = 0) -> Iterator[Any]: ...
+    def in_order(self) -> Iterator[Any]: ...
+
+
+class Watcher(Protocol):
+    """Is told how training goes, and may ask it to stop."""
+
+    def step(self, epoch: int, batch: int, batches: int, losses: dict[str, float]) -> None:
+        """After every batch."""
+
+    def epoch(self, row: dict[str, float]) -> None:
+        """After every epoch, with its line of the history."""
+
+    def warn(self, text: str) -> None:
+        """Something the user should know."""
+
+    def stopping(self) -> bool:
+        """Whether to save and stop now."""
+
+
+class Interrupted(Exception):
+    """Training stopped on request, after saving."""
+
+
+@dataclass
+class _State:
+    """Where a run stands, at the end of an optimiser step. Plain values: it is saved as JSON."""
+
+    epoch: int = 0
+    batches_done: int = 0
+    steps: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = -1
+    best_rank: list[float] = field(default_factory=list)
+    stale: int = 0
+    plateau: float = 1.0
+    plateau_stale: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of training.
+
+    Attributes:
+        weights: State of the network that was best on validation, on the processor; of the last epoch where
+            nothing was held out.
+        best_epoch: Number of that epoch, counted from 1.
+        history: A line an epoch: losses, metrics on validation, learning rate, seconds.
+        seconds: Time by stage.
+    """
+
+    weights: dict[str, Tensor]
+    best_epoch: int
+    history: list[dict[str, float]]
+    seconds: dict[str, float]
+
+
+class Training:
+    """A run of training, from its start or from a checkpoint to its end.
+
+    Given the same arguments it always ends with the same bits on the same machine, however often it is cut: order
+    and augmentation come from (seed, epoch, index), and the generator is seeded anew at every step.
+
+    Args:
+        net: The network; trained in place.
+        task: What to learn.
+        train: Batches to learn from.
+        val: Batches to choose the best epoch by, or None.
+        recipe: The recipe, with nothing left at ``auto``.
+        fabric: Devices, processes and precision.
+        checkpoints: Where to save; None saves nothing.
+        watcher: Is told how it goes.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        task: Task,
+        train: Batches,
+        val: Batches | None,
+        recipe: Recipe,
+        *,
+        fabric: Fabric,
+        checkpoints: Checkpoints | None,
+        watcher: Watcher,
+    ) -> None:
+        self.task, self.train, self.val, self.recipe = task, train, val, recipe
+        self.fabric, self.checkpoints, self.watcher = fabric, checkpoints, watcher
+        self.layout = torch.channels_last if recipe.layout == "channels_last" else torch.contiguous_format
+        self.module = net.to(memory_format=self.layout)  # type: ignore[call-overload]
+        self.raw_optimizer = make_optimizer(net, recipe)
+        self.net, self.optimizer = fabric.setup(net, self.raw_optimizer)
+        self.average = WeightAverage(net, recipe.ema) if recipe.ema else None
+        self.penalised = penalties.decayed(net)
+        self.steps_per_epoch = -(-train.batches // recipe.accumulate)
+        self.best: dict[str, Tensor] = {}
+        self.state = _State()
+        self.saved_at = time.monotonic()
+
+    def run(self) -> Outcome:
+        """Train to the end.
+
+        Raises:
+            UserError: A loss is not finite, or a checkpoint cannot be written.
+            Interrupted: The watcher asked to stop; a checkpoint was saved.
+        """
+        self._restore()
+        while self.state.epoch < self.recipe.epochs and not self._given_up():
+            self._epoch()
+        weights = self.best or self._judged_weights()
+        return Outcome(
+            {name: value.detach().cpu().contiguous() for name, value in weights.items()},
+            self.state.best_epoch + 1 if self.best else self.state.epoch,
+            self.state.history,
+            self.state.seconds,
+        )
+
+    def _epoch(self) -> None:
+        state, recipe = self.state, self.recipe
+        started, before = time.perf_counter(), state.seconds.get("training", 0.0)
+        self.net.train()
+        batches = self.train.training(state.epoch, state.batches_done)
+        while state.batches_done < self.train.batches:
+            count = min(recipe.accumulate, self.train.batches - state.batches_done)
+            self._step(batches, count)
+            self._maybe_save()
+        self._clock("training", started)
+        row = {"epoch": float(state.epoch + 1), **self._training_means(), "lr": self._lr()}
+        if self.val is not None:
+            started = time.perf_counter()
+            metrics = dict(self.judge(self.val).metrics)
+            row.update({f"val_{name}": value for name, value in metrics.items()})
+            self._choose(metrics)
+            self._clock("validation", started)
+        row["seconds"] = state.seconds["training"] - before
+        state.history.append(row)
+        state.epoch += 1
+        state.batches_done = 0
+        state.sums = {}
+        self.watcher.epoch(row)
+        self._maybe_save()
+
+    def _step(self, batches: Iterator[Any], count: int) -> None:
+        # One movement of the weights, from ``count`` batches.
+        state, recipe = self.state, self.recipe
+        torch.manual_seed(_step_seed(recipe.seed, state.steps, self.fabric.global_rank))
+        for group in self.raw_optimizer.param_groups:
+            group["lr"] = self._lr()
+        for number in range(1, count + 1):
+            batch = next(batches)
+            images = self.fabric.to_device(batch.images).to(memory_format=self.layout)
+            targets = self.fabric.to_device(batch.targets)
+            with self.fabric.no_backward_sync(self.net, enabled=number < count):
+                losses = self.task.step(self.net, images, targets) | self._penalties()
+                values = self._finite(losses)
+                total = torch.stack(list(losses.values())).sum()
+                self.fabric.backward(total * (batch.weight / count))
+            samples = len(batch.indices) if batch.weight else 0
+            for name, value in {"samples": 1.0, **values}.items():
+                state.sums[name] = state.sums.get(name, 0.0) + value * samples
+            self.watcher.step(state.epoch, state.batches_done + number, self.train.batches, values)
+        if recipe.clip:
+            self.fabric.clip_gradients(self.net, self.optimizer, max_norm=recipe.clip, error_if_nonfinite=False)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if self.average:
+            self.average.update(self.module, state.steps)
+        state.batches_done += count
+        state.steps += 1
+
+    def _penalties(self) -> dict[str, Tensor]:
+        recipe, terms = self.recipe, {}
+        if recipe.l1:
+            terms["l1"] = recipe.l1 * penalties.l1(self.penalised)
+        if recipe.weight_elimination:
+            penalty = penalties.weight_elimination(self.penalised, recipe.weight_elimination_scale)
+            terms["weight_elimination"] = recipe.weight_elimination * penalty
+        return terms
+
+    def _finite(self, losses: dict[str, Tensor]) -> dict[str, float]:
+        values = {name: loss.item() for name, loss in losses.items()}
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise UserError(
+                    f"training stopped at step {self.state.steps + 1} (epoch {self.state.epoch + 1}): "
+                    f"the loss term {name!r} is {value}",
+                    mend=f"try a lower learning rate (--lr {self.recipe.lr / 10:g}) or --clip 1",
+                )
+        return values
+
+    def _lr(self) -> float:
+        return self.recipe.lr * self.state.plateau * lr_factor(self.recipe, self.state.steps, self.steps_per_epoch)
+
+    def _training_means(self) -> dict[str, float]:
+        sums = self._over_processes(self.state.sums)
+        samples = sums.pop("samples")
+        terms = {name: value / samples for name, value in sums.items()}
+        named = {f"train_{name}": value for name, value in terms.items()} if len(terms) > 1 else {}
+        return {"train_loss": math.fsum(terms.values()), **named}
+
+    def _over_processes(self, sums: dict[str, float]) -> dict[str, float]:
+        if self.fabric.world_size == 1:
+            return dict(sums)
+        values = torch.tensor(list(sums.values()), dtype=torch.float64)
+        total = self.fabric.all_reduce(values, reduce_op="sum")
+        assert isinstance(total, Tensor)
+        return dict(zip(sums, total.tolist(), strict=True))
+
+    def judge(self, part: Batches) -> Evaluation:
+        """Evaluate the weights, or their running mean, on a part."""
+        training = self.module.training
+        self.module.eval()
+        weights = self._judged_weights()
+
+        def forward(images: Tensor) -> Tensor:
+            images = self.fabric.to_device(images).to(memory_format=self.layout)
+            with self.fabric.autocast():
+                output: Tensor = torch.func.functional_call(self.module, weights, (images,))
+            return output.cpu()
+
+        result = evaluate(forward, self.task, part.in_order(), processes=self.fabric.world_size)
+        self.module.train(training)
+        return result
+
+    def _judged_weights(self) -> dict[str, Tensor]:
+        return self.average.state if self.average else self.module.state_dict()
+
+    def _choose(self, metrics: dict[str, float]) -> None:
+        state, rank = self.state, list(self.task.rank(metrics))
+        if not state.best_rank or rank > state.best_rank:
+            state.best_rank, state.best_epoch = rank, state.epoch
+            state.stale = state.plateau_stale = 0
+            self.best = {name: value.detach().clone() for name, value in self._judged_weights().items()}
+            return
+        state.stale += 1
+        state.plateau_stale += 1
+        if self.recipe.schedule == "plateau" and state.plateau_stale >= self.recipe.step_epochs:
+            state.plateau *= self.recipe.step_factor
+            state.plateau_stale = 0
+
+    def _given_up(self) -> bool:
+        return bool(self.recipe.early_stop) and self.state.stale >= self.recipe.early_stop
+
+    def _maybe_save(self) -> None:
+        if self.checkpoints is None:
+            return
+        stopping = self.watcher.stopping()
+        due = time.monotonic() - self.saved_at >= self.recipe.save_every
+        if self.fabric.world_size > 1:  # all processes save together, or none
+            stopping, due = self.fabric.broadcast((stopping, due))
+        if not (stopping or due):
+            return
+        started = time.perf_counter()
+        state = {**asdict(self.state), "sums": self._over_processes(self.state.sums)}
+        if self.fabric.is_global_zero:
+            self.checkpoints.save(Checkpoint(state, self._tensors()))
+        self.saved_at = time.monotonic()
+        self._clock("saving", started)
+        if stopping:
+            raise Interrupted
+
+    def _tensors(self) -> dict[str, Tensor]:
+        tensors = {f"net/{name}": value for name, value in self.module.state_dict().items()}
+        tensors |= {f"best/{name}": value for name, value in self.best.items()}
+        if self.average:
+            tensors |= {f"average/{name}": value for name, value in self.average.state.items()}
+        for name, parameter in self.module.named_parameters():
+            for key, value in self.raw_optimizer.state.get(parameter, {}).items():
+                if value is not None:
+                    tensors[f"optimizer/{name}/{key}"] = value
+        return tensors
+
+    def _restore(self) -> None:
+        if self.checkpoints is None:
+            return
+        checkpoint, warnings = self.checkpoints.load()
+        for warning in warnings:
+            self.watcher.warn(warning)
+        if checkpoint is None:
+            return
+        self.state = _State(**checkpoint.state)
+        if not self.fabric.is_global_zero:  # the sums were saved over all processes
+            self.state.sums = dict.fromkeys(self.state.sums, 0.0)
+        groups: dict[str, dict[str, Tensor]] = {"net": {}, "best": {}, "average": {}, "optimizer": {}}
+        for name, value in checkpoint.tensors.items():
+            group, _, rest = name.partition("/")
+            groups[group][rest] = value.to(self.fabric.device)
+        self.module.load_state_dict(groups["net"])
+        self.best = groups["best"]
+        if self.average:
+            self.average.load(groups["average"])
+        parameters = dict(self.module.named_parameters())
+        for name, value in groups["optimizer"].items():
+            owner, _, key = name.rpartition("/")
+            parameter = parameters[owner]
+            # Step counts stay on the processor, where the optimiser made them.
+            value = value.cpu() if value.ndim == 0 else value.contiguous(memory_format=self._format(parameter))
+            self.raw_optimizer.state[parameter][key] = value
+
+    @staticmethod
+    def _format(parameter: Tensor) -> torch.memory_format:
+        strided = parameter.ndim == 4 and parameter.is_contiguous(memory_format=torch.channels_last)
+        return torch.channels_last if strided else torch.contiguous_format
+
+    def _clock(self, stage: str, started: float) -> None:
+        self.state.seconds[stage] = self.state.seconds.get(stage, 0.0) + time.perf_counter() - started
+
+
+def _step_seed(seed: int, step: int, rank: int) -> int:
+    # What dropout and the like draw at a step depends on the step alone, so no generator's state is saved.
+    digest = hashlib.blake2b(f"{seed} {step} {rank}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1

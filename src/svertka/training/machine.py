@@ -1,0 +1,38 @@
+"""The processes, devices and threads of a run."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+import torch
+from lightning_fabric import Fabric
+
+from svertka.runtime.engines import available_cores
+from svertka.training.recipe import Recipe
+
+_PRECISIONS = {"auto": "32-true", "fp32": "32-true", "bf16": "bf16-mixed"}
+
+
+def start_fabric(recipe: Recipe) -> Fabric:
+    """The devices and processes of a run, started; started by ``torchrun``, the processes that it made.
+
+    Precision that is not decided yet counts as fp32. Sums are made in a fixed order from here on, since a resumed
+    run must end with the same bits.
+    """
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    torch.set_num_threads(recipe.threads or max(1, available_cores() // local))
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # advice on cluster plugins that are not used here
+        fabric = Fabric(
+            accelerator=recipe.device,
+            devices=local,
+            num_nodes=world // local,
+            strategy="ddp" if world > 1 else "auto",
+            precision=_PRECISIONS[recipe.precision],  # type: ignore[arg-type]
+        )
+        fabric.launch()
+    return fabric

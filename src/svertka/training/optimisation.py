@@ -1,0 +1,54 @@
+"""Optimisers and learning rates by name."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from svertka.training.penalties import decayed
+from svertka.training.recipe import Recipe
+
+_CYCLE_START, _CYCLE_END, _CYCLE_RISE = 1 / 25, 1e-4, 0.3
+
+
+def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The optimiser of a recipe; biases and norms have no weight decay."""
+    weights = decayed(net)
+    spared = {id(weight) for weight in weights}
+    others = [p for p in net.parameters() if p.requires_grad and id(p) not in spared]
+    groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    groups = [group for group in groups if group["params"]]
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(groups, lr=recipe.lr)
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=recipe.lr)
+    momentum = 0.0 if recipe.optimizer == "sgd" else recipe.momentum
+    nesterov = recipe.optimizer == "nesterov" and momentum > 0
+    return torch.optim.SGD(groups, lr=recipe.lr, momentum=momentum, nesterov=nesterov)
+
+
+def lr_factor(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
+    """What the learning rate is multiplied with at a step, counted from 0 over the whole run.
+
+    ``one_cycle`` is that of L. Smith and N. Topin, "Super-Convergence", 2018, with cosine flanks.
+    """
+    total = recipe.epochs * steps_per_epoch
+    warmup = recipe.warmup * steps_per_epoch
+    factor = min(1.0, (step + 1) / warmup) if warmup else 1.0
+    if recipe.schedule == "step":
+        factor *= recipe.step_factor ** (step // steps_per_epoch // recipe.step_epochs)
+    elif recipe.schedule == "cosine":
+        factor *= _between(1.0, 0.0, max(0.0, step - warmup) / max(1.0, total - warmup))
+    elif recipe.schedule == "one_cycle":
+        peak = _CYCLE_RISE * total
+        if step < peak:
+            factor *= _between(_CYCLE_START, 1.0, step / peak)
+        else:
+            factor *= _between(1.0, _CYCLE_END, (step - peak) / max(1.0, total - 1 - peak))
+    return factor
+
+
+def _between(start: float, end: float, share: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * min(1.0, share))) / 2

@@ -1,0 +1,196 @@
+"""The recipe: every choice of a training run. It is saved with the run, and can be given back."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from svertka.errors import UserError, nearest
+
+Optimizer = Literal["sgd", "momentum", "nesterov", "adam", "adamw"]
+Schedule = Literal["constant", "step", "cosine", "one_cycle", "plateau"]
+Precision = Literal["auto", "fp32", "bf16"]
+Layout = Literal["auto", "channels_first", "channels_last"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+Option = str | int | float | bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Every field is a flag of ``svertka train`` and a key of the recipe's TOML.
+
+    Attributes:
+        net: Network by its registry name.
+        net_options: Constructor arguments of the network, such as ``activation`` or ``hidden``.
+        epochs: Passes over the training images.
+        batch: Images a step, over all processes.
+        accumulate: Batches whose gradients are averaged before the weights move.
+        optimizer: ``sgd``, ``momentum``, ``nesterov``, ``adam`` or ``adamw``.
+        lr: Learning rate at its highest.
+        momentum: Of ``momentum`` and ``nesterov``.
+        schedule: How the learning rate changes: ``constant``, ``step``, ``cosine``, ``one_cycle``, ``plateau``.
+        warmup: Epochs over which the learning rate rises at the start; a fraction is allowed.
+        step_epochs: Epochs between the falls of ``step``; also the patience of ``plateau``.
+        step_factor: What the learning rate is multiplied with at each fall.
+        weight_decay: L2 decay; not on biases and norms. Decoupled from the gradient with ``adamw``.
+        l1: Weight of the L1 penalty; not on biases and norms.
+        weight_elimination: Weight of the penalty (w²/w₀²)/(1 + w²/w₀²), which spares large weights.
+        weight_elimination_scale: w₀ of that penalty.
+        dropout: Share of outputs dropped, for networks that have dropout; the network's own if not given.
+        label_smoothing: Share of the target spread over all classes.
+        clip: Largest norm of the gradient; 0 for no limit.
+        ema: Decay of the running mean of the weights that is evaluated and saved; 0 for the weights themselves.
+        early_stop: Epochs without a better score after which training ends; 0 for never.
+        augment: ``flip``, ``crop``, ``affine``, in the order given.
+        image_size: Side of the images in pixels; the network's own if not given.
+        channels: 1 for grey, 3 for colour; the network's own if not given.
+        val_fraction: Share of the training images held out where there is no validation folder; 0 for none.
+        seed: Of everything random.
+        workers: Processes that prepare batches; 0 prepares them in the training process.
+        precision: ``fp32``, ``bf16`` (autocast), or ``auto``: what a short timing finds faster.
+        layout: Memory layout of images: ``channels_first``, ``channels_last`` or ``auto``.
+        device: ``cpu``, ``cuda``, ``mps`` or ``auto``.
+        threads: Threads of PyTorch; 0 for one a core.
+        save_every: Seconds between checkpoints; 0 saves after every step.
+    """
+
+    net: str = "lenet5"
+    net_options: Mapping[str, Option] = field(default_factory=dict)
+    epochs: int = 20
+    batch: int = 64
+    accumulate: int = 1
+    optimizer: Optimizer = "adamw"
+    lr: float = 0.003
+    momentum: float = 0.9
+    schedule: Schedule = "one_cycle"
+    warmup: float = 0.0
+    step_epochs: int = 5
+    step_factor: float = 0.3
+    weight_decay: float = 0.01
+    l1: float = 0.0
+    weight_elimination: float = 0.0
+    weight_elimination_scale: float = 1.0
+    dropout: float | None = None
+    label_smoothing: float = 0.0
+    clip: float = 0.0
+    ema: float = 0.0
+    early_stop: int = 0
+    augment: tuple[str, ...] = ("crop",)
+    image_size: int | None = None
+    channels: int | None = None
+    val_fraction: float = 0.2
+    seed: int = 0
+    workers: int = 0
+    precision: Precision = "auto"
+    layout: Layout = "auto"
+    device: Device = "auto"
+    threads: int = 0
+    save_every: float = 10.0
+
+    def __post_init__(self) -> None:
+        """Check every value.
+
+        Raises:
+            UserError: One is impossible.
+        """
+        object.__setattr__(self, "augment", tuple(self.augment))
+        for name, low, high in _RANGES:
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+                raise _impossible(name, value, "a number")
+            if not low <= value <= high:
+                limit = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
+                raise _impossible(name, value, limit)
+        for name, kind in _CHOICES:
+            if getattr(self, name) not in get_args(kind):
+                raise _impossible(name, getattr(self, name), f"one of {', '.join(get_args(kind))}")
+        for name in _WHOLE:
+            value = getattr(self, name)
+            if value is not None and value != int(value):
+                raise _impossible(name, value, "a whole number")
+
+    def to_toml(self) -> str:
+        """As TOML text; fields that are not given are left out."""
+        import tomli_w
+
+        values = dataclasses.asdict(self)
+        return tomli_w.dumps({name: value for name, value in values.items() if value is not None})
+
+    @classmethod
+    def from_toml(cls, path: Path) -> Recipe:
+        """Read a recipe.
+
+        Raises:
+            UserError: It is no TOML, has an unknown field, or an impossible value.
+        """
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"cannot be read ({error})", where=path) from error
+        except tomllib.TOMLDecodeError as error:
+            raise UserError(f"not a recipe: {error}", where=path) from error
+        try:
+            return cls().changed(values)
+        except UserError as error:
+            raise UserError(error.what, where=path, mend=error.mend) from error
+
+    def changed(self, values: Mapping[str, Any]) -> Recipe:
+        """A copy with some fields changed.
+
+        Raises:
+            UserError: A field is unknown or its value impossible.
+        """
+        known = [item.name for item in dataclasses.fields(self)]
+        for name in values:
+            if name not in known:
+                raise UserError(f"a recipe has no field {name!r}", mend=nearest(name, known))
+        return dataclasses.replace(self, **values)
+
+
+_INF = math.inf
+_RANGES: tuple[tuple[str, float, float], ...] = (
+    ("epochs", 1, _INF),
+    ("batch", 1, _INF),
+    ("accumulate", 1, _INF),
+    ("lr", 1e-12, _INF),
+    ("momentum", 0, 1),
+    ("warmup", 0, _INF),
+    ("step_epochs", 1, _INF),
+    ("step_factor", 0, 1),
+    ("weight_decay", 0, _INF),
+    ("l1", 0, _INF),
+    ("weight_elimination", 0, _INF),
+    ("weight_elimination_scale", 1e-12, _INF),
+    ("dropout", 0, 0.999),
+    ("label_smoothing", 0, 0.999),
+    ("clip", 0, _INF),
+    ("ema", 0, 0.999999),
+    ("early_stop", 0, _INF),
+    ("image_size", 1, 65535),
+    ("channels", 1, 3),
+    ("val_fraction", 0, 0.9),
+    ("seed", -(2**62), 2**62),
+    ("workers", 0, 256),
+    ("threads", 0, 1024),
+    ("save_every", 0, _INF),
+)
+_WHOLE = ("epochs", "batch", "accumulate", "step_epochs", "early_stop", "image_size", "channels", "seed", "workers")
+_CHOICES = (
+    ("optimizer", Optimizer),
+    ("schedule", Schedule),
+    ("precision", Precision),
+    ("layout", Layout),
+    ("device", Device),
+)
+
+
+def _impossible(name: str, value: object, wanted: str) -> UserError:
+    return UserError(f"{name.replace('_', '-')} is {value!r}", mend=f"it must be {wanted}")

@@ -1,0 +1,67 @@
+"""Opening a trained model, shared by the verbs that use one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from svertka.errors import UserError
+from svertka.runtime.engines import OnnxRuntimeEngine
+from svertka.runtime.predictor import Predictor
+
+MODEL_NAME = "model.safetensors"
+"""What the model file of a run is called."""
+
+
+def model_file(path: Path) -> Path:
+    """The model file at ``path``: itself, or the one in a run's folder.
+
+    Raises:
+        UserError: There is none, or its kind is not read here.
+    """
+    if path.is_dir():
+        inside = path / MODEL_NAME
+        if not inside.is_file():
+            raise UserError(f"a folder without {MODEL_NAME}", where=path, mend="give a model file or a run's folder")
+        return inside
+    if not path.exists():
+        raise UserError("no such model", where=path, mend="give a model file or a run's folder")
+    if path.suffix.lower() not in _OPENERS:
+        raise UserError(
+            f"a model file ends in {' or '.join(_OPENERS)}",
+            where=path,
+            mend="pickles (.pt, .pth, .pkl) are never opened, for they can run code",
+        )
+    return path
+
+
+def open_predictor(path: Path) -> Predictor:
+    """A predictor for the model at ``path``: PyTorch for .safetensors, ONNX Runtime, without torch, for .onnx.
+
+    Raises:
+        UserError: The model is missing or damaged.
+    """
+    path = model_file(path)
+    return _OPENERS[path.suffix.lower()](path)
+
+
+def _open_safetensors(path: Path) -> Predictor:
+    try:
+        from svertka.zoo.engine import TorchEngine
+        from svertka.zoo.modelfile import load_model
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"a .safetensors model needs {error.name}",
+            where=path,
+            mend="pip install 'svertka[train]', or give the exported .onnx",
+        ) from error
+    net, card = load_model(path)
+    return Predictor(TorchEngine(net), card)
+
+
+def _open_onnx(path: Path) -> Predictor:
+    engine = OnnxRuntimeEngine(path)
+    return Predictor(engine, engine.card)
+
+
+_OPENERS: Mapping[str, Callable[[Path], Predictor]] = {".safetensors": _open_safetensors, ".onnx": _open_onnx}

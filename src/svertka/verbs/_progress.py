@@ -1,0 +1,124 @@
+"""Progress on standard error: a live bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class Display:
+    """Shows how a verb goes; satisfies `svertka.training.loop.Watcher`.
+
+    Args:
+        show: Whether to show anything but warnings.
+        epochs: Epochs of the training that is watched.
+        batch: Images a batch.
+    """
+
+    def __init__(self, *, show: bool, epochs: int = 0, batch: int = 0) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self.show = show
+        self.epochs, self.batch = epochs, batch
+        self.stop_requested = False
+        self._bar: Progress | None = None
+        self._started = time.monotonic()
+        self._first_batch: tuple[int, int] | None = None
+        self._shown = 0.0
+
+    def say(self, text: str) -> None:
+        """A line of text."""
+        if self.show:
+            self.console.print(text, markup=False, soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        """A warning, shown in any case."""
+        self.console.print(f"warning: {text}", markup=False, soft_wrap=True, style="yellow")
+
+    def stopping(self) -> bool:
+        """Whether Ctrl-C or a request to terminate came."""
+        return self.stop_requested
+
+    def advance(self, done: int, total: int) -> None:
+        """Decoding has come so far."""
+        self._update("decoding images", done, total, "")
+        if done == total:
+            self.close()
+
+    def step(self, epoch: int, batch: int, batches: int, losses: dict[str, float]) -> None:
+        """See `svertka.training.loop.Watcher.step`."""
+        if not self.show:
+            return
+        now = time.monotonic()
+        if self._first_batch is None:
+            self._first_batch, self._started = (epoch, batch), now
+        if now - self._shown < 0.1:
+            return
+        self._shown = now
+        done = (epoch - self._first_batch[0]) * batches + batch - self._first_batch[1]
+        rate = done * self.batch / (now - self._started) if now > self._started else 0.0
+        text = "  ".join(f"{name} {value:.4f}" for name, value in losses.items())
+        self._update(
+            f"epoch {epoch + 1}/{self.epochs}", epoch * batches + batch, self.epochs * batches, f"{rate:,.0f} images/s  {text}"
+        )
+
+    def epoch(self, row: dict[str, float]) -> None:
+        """See `svertka.training.loop.Watcher.epoch`."""
+        number = int(row["epoch"])
+        parts = [f"epoch {number:>{len(str(self.epochs))}}/{self.epochs}", f"loss {row['train_loss']:.4f}"]
+        if "val_accuracy" in row:
+            parts += [f"val loss {row['val_loss']:.4f}", f"val accuracy {row['val_accuracy']:.4f}"]
+        parts += [f"lr {row['lr']:.2g}", f"{row['seconds']:.1f} s"]
+        self.say("  ".join(parts))
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    @contextmanager
+    def catching_interrupts(self) -> Iterator[None]:
+        """Within, Ctrl-C and SIGTERM ask training to save and stop; a second one stops at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            del frame
+            if self.stop_requested:
+                raise KeyboardInterrupt
+            self.stop_requested = True
+            self.say(f"{signal.Signals(number).name}: saving, then stopping")
+
+        previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+            self.close()
+
+    def _update(self, label: str, done: int, total: int, extra: str) -> None:
+        if not self.show or not sys.stderr.isatty():
+            return
+        if self._bar is None:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[extra]}", markup=False),
+                console=self.console,
+                transient=True,
+            )
+            self._bar.start()
+            self._bar.add_task(label, total=total, extra=extra)
+        self._bar.update(self._bar.task_ids[0], description=label, completed=done, total=total, extra=extra)

@@ -1,0 +1,132 @@
+"""What the report of a run shows, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from svertka.exhibits import Bars, Curve, Curves, Facts, Gallery, Listing, Picture
+from svertka.report.page import Section, write_report
+
+if TYPE_CHECKING:
+    from svertka.data.preparing import Prepared
+    from svertka.runtime.card import Card
+    from svertka.tasks.task import Evaluation, Task
+    from svertka.training.loop import Outcome
+    from svertka.training.recipe import Recipe
+    from svertka.verbs._run import Trained
+
+_EXAMPLES = 24
+_PART_NAMES = {"train": "training", "val": "validation", "test": "test"}
+
+
+def write_run_report(
+    trained: Trained,
+    card: Card,
+    task: Task,
+    prepared: Prepared,
+    evaluations: Mapping[str, Evaluation],
+    outcome: Outcome,
+    recipe: Recipe,
+) -> None:
+    """Write the report of a finished run."""
+    sections = []
+    images = prepared.counts.get("train", 0)
+    lead = f"{card.net} learnt {len(card.classes)} classes from {images:,} images in {_duration(outcome.seconds)}."
+    headline: list[tuple[str, str]] = []
+    if trained.judged_on:
+        judged = evaluations[trained.judged_on]
+        count = prepared.counts[trained.judged_on]
+        name = _PART_NAMES[trained.judged_on]
+        right = round(judged.metrics["accuracy"] * count)
+        lead += f" It names {right:,} of {count:,} {name} images correctly."
+        headline = [
+            ("accuracy", f"{judged.metrics['accuracy']:.1%}"),
+            ("macro F1", f"{judged.metrics['macro_f1']:.1%}"),
+            (f"{name} images", f"{count:,}"),
+            ("trained in", _duration(outcome.seconds)),
+        ]
+        sections.append(Section(name="What goes wrong", exhibits=task.exhibits(judged)))
+        sections.append(Section(name="Look at them", exhibits=_galleries(task, judged, prepared, trained.judged_on)))
+    sections.insert(1 if sections else 0, Section(name="How it learnt", exhibits=_curves(outcome, recipe)))
+    sections.append(Section(name="The data", exhibits=_data(prepared)))
+    seconds = [(name, value) for name, value in trained.seconds.items() if value >= 0.005]
+    sections.append(Section(name="Time", exhibits=[Bars(title="Time by stage", unit="s", items=seconds)]))
+    sections.append(Section(name="To do it again", exhibits=[Listing(title="Recipe", text=recipe.to_toml()), _versions(card)]))
+    title = f"{card.net} on {prepared.dataset.root.resolve().name}"
+    write_report(trained.report, title=title, lead=lead, headline=headline, sections=sections)
+
+
+def _curves(outcome: Outcome, recipe: Recipe) -> list[Curves]:
+    history = outcome.history
+    epochs = [row["epoch"] for row in history]
+
+    def curve(name: str, column: str) -> list[Curve]:
+        return [Curve(name=name, x=epochs, y=[row[column] for row in history])] if column in history[0] else []
+
+    terms = [name for name in history[0] if name.startswith("train_") and name != "train_loss"]
+    best = float(outcome.best_epoch) if "val_loss" in history[0] else None
+    note = f"The weights of epoch {outcome.best_epoch} were kept." if best else "The last epoch's weights were kept."
+    if recipe.augment or recipe.dropout or recipe.label_smoothing:
+        note += " Training loss is measured under augmentation and regularisation, so it may lie above validation's."
+    plots = [
+        Curves(
+            title="Loss",
+            x_label="epoch",
+            y_label="loss",
+            curves=[*curve("training", "train_loss"), *curve("validation", "val_loss")],
+            mark=best,
+            note=note,
+        )
+    ]
+    if terms:
+        curves = [item for term in terms for item in curve(term.removeprefix("train_"), term)]
+        plots.append(Curves(title="Loss by term", x_label="epoch", y_label="loss", curves=curves))
+    scores = [*curve("accuracy", "val_accuracy"), *curve("macro F1", "val_macro_f1")]
+    if scores:
+        plots.append(Curves(title="On validation", x_label="epoch", y_label="share of one", curves=scores, mark=best))
+    plots.append(Curves(title="Learning rate", x_label="epoch", y_label="learning rate", curves=curve("", "lr")))
+    return plots
+
+
+def _galleries(task: Task, judged: Evaluation, prepared: Prepared, part: str) -> list[Gallery]:
+    positions = prepared.parts[part].positions
+    galleries = []
+    for heading, chosen in task.examples(judged, _EXAMPLES).items():
+        pictures = []
+        for index, caption, detail in chosen:
+            sample = prepared.samples[positions[index]]
+            image, _ = sample.source.load()
+            pictures.append(Picture(image=image, caption=caption, detail=f"{detail} · {sample.name}"))
+        note = "" if pictures else "None."
+        galleries.append(Gallery(title=heading, pictures=pictures, note=note))
+    return galleries
+
+
+def _data(prepared: Prepared) -> list[Facts | Listing]:
+    items = [("Read from", str(prepared.dataset.root)), ("Format", prepared.dataset.format)]
+    for part, count in prepared.counts.items():
+        classes = prepared.per_class(part)
+        spread = f"{min(classes.values()):,} to {max(classes.values()):,} a class"
+        items.append((_PART_NAMES.get(part, part).capitalize(), f"{count:,} images, {spread}"))
+    items.append(("Left out", f"{len(prepared.skipped):,} files"))
+    found: list[Facts | Listing] = [Facts(title="What was read", items=items)]
+    if prepared.notes:
+        found.append(Listing(title="Choices made while reading", text="\n".join(prepared.notes)))
+    if prepared.skipped:
+        lines = [f"{item.file}: {item.error}" for item in prepared.skipped]
+        found.append(Listing(title="Files left out", text="\n".join(lines)))
+    return found
+
+
+def _versions(card: Card) -> Facts:
+    packages = card.provenance["packages"]
+    items = [*packages.items(), ("weights, SHA-256", card.weights), ("data fingerprint", card.provenance["data"]["fingerprint"])]
+    return Facts(title="Versions and digests", items=items)
+
+
+def _duration(seconds: Mapping[str, float]) -> str:
+    total = sum(seconds.values())
+    if total < 120:
+        return f"{total:.1f} s" if total < 10 else f"{total:.0f} s"
+    return f"{total // 60:.0f} min {total % 60:.0f} s"

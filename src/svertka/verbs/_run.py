@@ -1,0 +1,181 @@
+"""The folder of a run: what lies in it, and going on with one."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import importlib.util
+import io
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from svertka.errors import UserError
+from svertka.runtime.files import make_folder, write_text
+from svertka.training.recipe import Recipe
+from svertka.verbs._models import MODEL_NAME
+from svertka.zoo import registry
+
+_RECIPE, _BEGUN, _RESULT = "recipe.toml", "begun.json", "run.json"
+
+_FREE_TO_CHANGE = {"workers", "save_every"}
+"""Recipe fields that change no bit of the result, so a resumed run may differ in them."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of training.
+
+    Attributes:
+        run: The run's folder.
+        model: Its model file.
+        report: Its report.
+        metrics: On the test part, or on validation where there is no test part.
+        judged_on: Which part that was; None where nothing was held out.
+        seconds: Time by stage.
+        skipped: Files that were left out, each with ``file`` and ``error``.
+    """
+
+    run: Path
+    model: Path
+    report: Path
+    metrics: Mapping[str, float]
+    judged_on: str | None
+    seconds: Mapping[str, float]
+    skipped: tuple[dict[str, str], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return {
+            "run": str(self.run),
+            "model": str(self.model),
+            "report": str(self.report),
+            "metrics": dict(self.metrics),
+            "judged_on": self.judged_on,
+            "seconds": round(sum(self.seconds.values()), 3),
+            "seconds_by_stage": {name: round(value, 3) for name, value in self.seconds.items()},
+            "skipped": list(self.skipped),
+        }
+
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder and its recipe."""
+
+    folder: Path
+    recipe: Recipe
+    resumed: bool
+    finished: bool
+
+    @classmethod
+    def open(
+        cls,
+        data: Path,
+        recipe: Recipe | str | PathLike[str] | None,
+        changes: Mapping[str, Any],
+        out: Path | None,
+        resume: bool,
+    ) -> Run:
+        if resume and out is None:
+            raise UserError("which run is to be resumed?", mend="give its folder with --out")
+        if resume and out is not None and (out / _RECIPE).is_file():
+            saved = Recipe.from_toml(out / _RECIPE)
+            asked = _recipe(recipe, {}) if recipe is not None else saved
+            return cls(out, _reconciled(saved, asked.changed(changes), out), True, (out / _RESULT).is_file())
+        wanted = _recipe(recipe, changes)
+        registry.record(wanted.net)
+        if out is None:
+            stem = f"{data.resolve().name.split('.')[0]}-{wanted.net}"
+            names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
+            out = next(Path("runs", name) for name in names if not Path("runs", name).exists())
+        elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise UserError(
+                "the run's folder exists", where=out, mend="choose another --out, or go on with it by --resume"
+            )
+        return cls(out, wanted, False, False)
+
+    def begin(self, recipe: Recipe, fingerprint: str) -> None:
+        """Write down the recipe, with nothing left open, and what data it is for.
+
+        Raises:
+            UserError: A resumed run was begun with other data.
+        """
+        begun = self.folder / _BEGUN
+        if self.resumed and begun.is_file():
+            if json.loads(begun.read_text())["fingerprint"] != fingerprint:
+                raise UserError("the images or labels have changed since the run was begun", where=self.folder)
+            return
+        make_folder(self.folder)
+        write_text(begun, json.dumps({"fingerprint": fingerprint}))
+        write_text(self.folder / _RECIPE, recipe.to_toml())
+
+    def trained(
+        self,
+        metrics: Mapping[str, float],
+        judged_on: str | None,
+        seconds: Mapping[str, float],
+        skipped: tuple[dict[str, str], ...],
+    ) -> Trained:
+        """The result of this run."""
+        report = self.folder / "report.html"
+        return Trained(self.folder, self.folder / MODEL_NAME, report, metrics, judged_on, seconds, skipped)
+
+    def write_history(self, history: list[dict[str, float]]) -> None:
+        """Write the line of every epoch as CSV, and for TensorBoard where it is installed."""
+        text = io.StringIO()
+        columns = list(dict.fromkeys(name for row in history for name in row))
+        table = csv.DictWriter(text, columns, lineterminator="\n")
+        table.writeheader()
+        table.writerows(history)
+        write_text(self.folder / "metrics.csv", text.getvalue())
+        if importlib.util.find_spec("tensorboard"):
+            from torch.utils.tensorboard import SummaryWriter
+
+            with SummaryWriter(str(self.folder / "tensorboard")) as writer:
+                for row in history:
+                    for name in columns:
+                        if name != "epoch" and name in row:
+                            writer.add_scalar(name, row[name], int(row["epoch"]))
+
+    def finish(self, trained: Trained) -> None:
+        """Write down the result; from here on the run is complete."""
+        write_text(self.folder / _RESULT, json.dumps(trained.to_json(), indent=1))
+
+    def result(self) -> Trained:
+        """The result of a complete run."""
+        values = json.loads((self.folder / _RESULT).read_text())
+        return self.trained(
+            values["metrics"], values["judged_on"], values["seconds_by_stage"], tuple(values["skipped"])
+        )
+
+
+def _recipe(recipe: Recipe | str | PathLike[str] | None, changes: Mapping[str, Any]) -> Recipe:
+    if recipe is None:
+        recipe = Recipe()
+    elif not isinstance(recipe, Recipe):
+        recipe = Recipe.from_toml(Path(recipe))
+    return recipe.changed(changes)
+
+
+def _reconciled(saved: Recipe, asked: Recipe, folder: Path) -> Recipe:
+    kept = {}
+    for item in dataclasses.fields(Recipe):
+        before, now = getattr(saved, item.name), getattr(asked, item.name)
+        if before == now:
+            continue
+        if item.name not in _FREE_TO_CHANGE:
+            flag = item.name.replace("_", "-")
+            raise UserError(
+                f"the run was begun with --{flag} {before} and cannot be resumed with {now}",
+                where=folder,
+                mend=f"leave --{flag} out, or begin a new run",
+            )
+        kept[item.name] = now
+    return saved.changed(kept)
+
+

@@ -1,0 +1,121 @@
+"""Evaluate: how good a model is on a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from svertka.errors import UserError
+from svertka.verbs._models import open_predictor
+from svertka.verbs._progress import Display
+
+if TYPE_CHECKING:
+    from svertka.data.preparing import Prepared
+    from svertka.runtime.card import Card
+
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """How good a model is.
+
+    Attributes:
+        metrics: Fractions of one, but for ``loss``.
+        per_class: Recall, precision, F1 and both errors of each class.
+        confusion: Counts by true class (row) and predicted class (column), in the order of ``classes``.
+        classes: Class names.
+        judged_on: The part of the data that was used.
+        images: Number of images in it.
+        skipped: Files that were left out.
+    """
+
+    metrics: Mapping[str, float]
+    per_class: list[dict[str, Any]]
+    confusion: list[list[int]]
+    classes: tuple[str, ...]
+    judged_on: str
+    images: int
+    skipped: tuple[dict[str, str], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        values = dict(vars(self))
+        return {**values, "classes": list(self.classes), "skipped": list(self.skipped)}
+
+
+def evaluate(
+    model: str | PathLike[str], data: str | PathLike[str], *, part: str = "auto", progress: bool = True
+) -> Evaluated:
+    """Evaluate a model on a data set. Classes are matched by name, never by the order of folders.
+
+    Args:
+        model: Model file (.safetensors or .onnx) or a run's folder.
+        data: Folder of class folders, folder of IDX files, or CSV of file and label.
+        part: ``train``, ``val``, ``test`` or ``all``; ``auto`` takes test, else val, else all. Of the very data
+            that the model was trained on, only what was held out then counts as val.
+        progress: Show progress on standard error.
+
+    Raises:
+        UserError: The model or the data cannot be used, or the data has a class that the model does not know.
+    """
+    predictor = open_predictor(Path(model))
+    from svertka.data.batches import Loader, Part
+    from svertka.data.preparing import prepare
+    from svertka.tasks.classification import Classification
+    from svertka.training.evaluation import evaluate as judge
+
+    card = predictor.card
+    display = Display(show=progress)
+    told = card.provenance.get("data", {})
+    prepared = prepare(
+        Path(data),
+        card.preprocess,
+        val_fraction=float(told.get("val_fraction", 0.0)),
+        seed=int(told.get("seed", 0)),
+        divide_if=str(told.get("fingerprint", "")),
+        advance=display.advance,
+    )
+    chosen = _choose(prepared, part)
+    division = prepared.parts[chosen]
+    display.say(f"{len(division.positions):,} images: {_described(prepared, chosen, card)}")
+    for item in prepared.skipped[:5]:
+        display.warn(f"skipped {item.file}: {item.error}")
+    task = Classification(card.classes)
+    samples = Part(prepared.images, division.positions, task.targets(division.labels), card.preprocess)
+
+    def forward(images: Any) -> Any:
+        import torch
+
+        return torch.from_numpy(predictor.engine.run(images.numpy())["logits"])
+
+    evaluation = judge(forward, task, Loader(samples, _BATCH).in_order())
+    return Evaluated(
+        dict(evaluation.metrics),
+        evaluation.details["per_class"],
+        evaluation.details["confusion"],
+        card.classes,
+        chosen,
+        len(division.positions),
+        tuple(item.to_json() for item in prepared.skipped),
+    )
+
+
+def _choose(prepared: Prepared, part: str) -> str:
+    if part == "auto":
+        return next(name for name in ("test", "val", "all", "train") if name in prepared.parts)
+    if part not in prepared.parts:
+        raise UserError(f"there is no part {part!r}", mend=f"parts: {', '.join(prepared.parts)}")
+    return part
+
+
+def _described(prepared: Prepared, part: str, card: Card) -> str:
+    same = prepared.fingerprint == card.provenance.get("data", {}).get("fingerprint")
+    if part == "val" and same:
+        return "held out from this model's training"
+    if part == "train":
+        return "the training part; these scores say nothing of new images" if same else "the training part"
+    return {"test": "the test part", "val": "the validation part", "all": "all of the data set"}[part]

@@ -1,0 +1,111 @@
+"""Verify: a model file proves itself in every engine at hand."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from svertka.errors import UserError
+from svertka.runtime.card import Card
+from svertka.runtime.engines import Engine, OnnxRuntimeEngine, OpenVinoEngine
+from svertka.runtime.predictor import Predictor
+from svertka.verbs._models import model_file
+
+_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class EngineCheck:
+    """How far one engine is from the golden outputs."""
+
+    name: str
+    max_abs_diff: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether that is near enough."""
+        return self.max_abs_diff <= _TOLERANCE
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What each engine made of the golden inputs.
+
+    Attributes:
+        model: The model file.
+        golden: Number of golden inputs.
+        engines: Those that were run.
+        absent: Engines that could not be run here, and why.
+    """
+
+    model: Path
+    golden: int
+    engines: tuple[EngineCheck, ...]
+    absent: dict[str, str]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every engine that was run reproduces the golden outputs."""
+        return bool(self.engines) and all(engine.ok for engine in self.engines)
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return {
+            "ok": self.ok,
+            "model": str(self.model),
+            "golden": self.golden,
+            "tolerance": _TOLERANCE,
+            "engines": [{"name": engine.name, "max_abs_diff": engine.max_abs_diff} for engine in self.engines],
+            "absent": self.absent,
+        }
+
+
+def verify(model: str | PathLike[str]) -> Verification:
+    """Reproduce the golden outputs of a model in PyTorch, ONNX Runtime and OpenVINO, where they are installed.
+
+    A .safetensors is exported for the engines that read ONNX; an .onnx is run as it is, without torch.
+
+    Args:
+        model: Model file or a run's folder.
+
+    Raises:
+        UserError: The model is missing, damaged, or has no golden inputs.
+    """
+    path = model_file(Path(model))
+    checks: list[EngineCheck] = []
+    absent: dict[str, str] = {}
+
+    def check(name: str, make: Callable[[], Engine], card: Card) -> None:
+        try:
+            engine = make()
+        except (UserError, ImportError) as error:
+            absent[name] = str(error)
+            return
+        checks.append(EngineCheck(name, Predictor(engine, card).golden_difference()))
+
+    with tempfile.TemporaryDirectory() as folder:
+        if path.suffix == ".onnx":
+            graph, card = path, OnnxRuntimeEngine(path).card
+        else:
+            from svertka.zoo.engine import TorchEngine
+            from svertka.zoo.modelfile import load_model
+
+            net, card = load_model(path)
+            graph = Path(folder, "model.onnx")
+            check("pytorch", lambda: TorchEngine(net), card)
+            try:
+                from svertka.deploy.onnx import onnx_bytes
+
+                graph.write_bytes(onnx_bytes(net, card))
+            except UserError as error:
+                absent |= dict.fromkeys(("onnxruntime", "openvino"), str(error))
+        if not card.golden:
+            raise UserError("it has no golden inputs to be verified with", where=path)
+        if graph.exists():
+            check("onnxruntime", lambda: OnnxRuntimeEngine(graph), card)
+            check("openvino", lambda: OpenVinoEngine(graph), card)
+    return Verification(path, len(card.golden), tuple(checks), absent)

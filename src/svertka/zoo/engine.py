@@ -1,0 +1,29 @@
+"""PyTorch as an engine, beside those of `svertka.runtime.engines`."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from svertka.runtime.decoders import Outputs
+
+
+class TorchEngine:
+    """Runs a network in evaluation mode on the processor."""
+
+    name = "pytorch"
+
+    def __init__(self, net: nn.Module) -> None:
+        self._net = net.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Raw output for images ``(N, C, H, W)``."""
+        with torch.inference_mode():
+            output: Tensor = self._net(images)
+        return output
+
+    def run(self, batch: NDArray[np.float32]) -> Outputs:
+        """See `svertka.runtime.engines.Engine.run`."""
+        return {"logits": self.forward(torch.from_numpy(batch)).float().numpy()}

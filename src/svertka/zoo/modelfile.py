@@ -1,0 +1,110 @@
+"""The model file: one .safetensors with the weights and the card. Nothing in it can run."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from svertka.errors import UserError
+from svertka.layers.trunk import Classifier
+from svertka.runtime.card import CARD_KEY, Card
+from svertka.runtime.files import replacing
+from svertka.runtime.safetensors import Header, Serialised, file_digest, read_header
+from svertka.zoo import registry
+
+_CARD_DIGEST_KEY = "svertka.card.sha256"
+
+_DTYPE_NAMES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+
+
+def save_model(path: Path, tensors: Mapping[str, Tensor], card: Card) -> Card:
+    """Write weights and card to ``path``, whole or not at all.
+
+    Args:
+        path: Where to.
+        tensors: State of the network, parameters and buffers by name.
+        card: The card; its ``weights`` is filled in.
+
+    Returns:
+        The card as it was written.
+    """
+    serialised = Serialised(
+        safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    )
+    card = dataclasses.replace(card, weights=serialised.digest())
+    text = card.to_json()
+    with replacing(path) as file:
+        serialised.write(file, {CARD_KEY: text, _CARD_DIGEST_KEY: _text_digest(text)})
+    return card
+
+
+def read_card(path: Path) -> Card:
+    """The card of a model file, checked, without its weights.
+
+    Raises:
+        UserError: The file is missing, truncated, damaged, a pickle, or of another version.
+    """
+    return _card(path, read_header(path))
+
+
+def load_model(path: Path) -> tuple[Classifier, Card]:
+    """The network of a model file, in evaluation mode on the processor, and its card.
+
+    Every name, shape and type is compared with the network that the card names, and the digest with the bytes,
+    before a weight is used.
+
+    Raises:
+        UserError: As `read_card`; or the weights do not belong to the network or the card.
+    """
+    header = read_header(path)
+    card = _card(path, header)
+    with torch.device("meta"):
+        net = registry.build(card.net, card.arguments)
+    _compare(path, header, net.state_dict())
+    if file_digest(path, header) != card.weights:
+        raise UserError("its weights are not those its card was written for", where=path, mend="get it again")
+    net.load_state_dict(safetensors.torch.load_file(path), assign=True)
+    return net.eval(), card
+
+
+def _card(path: Path, header: Header) -> Card:
+    text = header.metadata.get(CARD_KEY)
+    if text is None:
+        raise UserError("it has weights but no card, so it was not written by svertka", where=path)
+    if header.metadata.get(_CARD_DIGEST_KEY) != _text_digest(text):
+        raise UserError("its card was altered", where=path, mend="get it again")
+    return Card.from_json(text, where=path)
+
+
+def _compare(path: Path, header: Header, expected: Mapping[str, Tensor]) -> None:
+    problems = [f"{name} is missing" for name in sorted(expected.keys() - header.tensors.keys())]
+    problems += [f"{name} is not part of the network" for name in sorted(header.tensors.keys() - expected.keys())]
+    for name in sorted(expected.keys() & header.tensors.keys()):
+        entry, tensor = header.tensors[name], expected[name]
+        want = (_DTYPE_NAMES[tensor.dtype], tuple(tensor.shape))
+        if (entry.dtype, entry.shape) != want:
+            problems.append(f"{name} is {entry.dtype} {list(entry.shape)}, not {want[0]} {list(want[1])}")
+    if problems:
+        more = f" and {len(problems) - 1} more like it" if len(problems) > 1 else ""
+        raise UserError(f"its weights do not fit the network its card names: {problems[0]}{more}", where=path)
+
+
+def _text_digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

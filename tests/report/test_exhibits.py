@@ -1,0 +1,182 @@
+"""Each exhibit as the report shows it, ordinary and odd."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from svertka.exhibits import Bars, Curve, Curves, Facts, Gallery, Listing, Matrix, Picture, Table
+from svertka.report.page import Section, render_report
+
+Read = Callable[[str], Any]
+Show = Callable[..., Any]
+
+
+def curves(*ys: list[float], mark: float | None = None) -> Curves:
+    return Curves(
+        title="c",
+        x_label="epoch",
+        y_label="y",
+        curves=[Curve(name=f"line {n}", x=list(range(1, len(y) + 1)), y=y) for n, y in enumerate(ys)],
+        mark=mark,
+    )
+
+
+@pytest.mark.parametrize(
+    "ys",
+    [
+        [[0.5]],
+        [[math.nan, 0.5, math.nan, 0.7]],
+        [[1.0, math.inf, 3.0]],
+        [[0.0, 0.0]],
+        [[1e300, 1e-300]],
+        [[1e59, -1e59]],
+        [[5.0] * 3, [math.nan] * 3, [-1.0, 2.0, math.nan]],
+        [[1.0, 2.0]] * 9,
+    ],
+)
+def test_odd_curves_are_drawn(page: Show, ys: list[list[float]]) -> None:
+    found = page(curves(*ys, mark=2))
+    assert len(found.all("svg")) == 1 + len(ys)
+    assert "nan" not in " ".join(attributes.get("d", "") for attributes in found.all("path"))
+
+
+@pytest.mark.parametrize("ys", [[], [[]], [[math.nan, math.nan]], [[1e300, -math.inf]]])
+def test_curves_without_values_say_so(page: Show, ys: list[list[float]]) -> None:
+    assert "None." in page(curves(*ys)).words
+
+
+def test_a_falling_loss_is_logarithmic_and_a_rising_accuracy_is_not(page: Show) -> None:
+    falling = [3.0 * 0.7**n for n in range(30)]
+    assert "log scale" in page(curves(falling)).words
+    assert "log scale" not in page(curves(falling[::-1])).words
+    assert "log scale" not in page(curves([*falling, 0.0])).words
+    assert "log scale" not in page(curves([0.9, 0.5, 0.4])).words
+
+
+def test_lines_differ_without_colour_and_take_colours_from_the_page(page: Show) -> None:
+    found = page(curves(*[[float(n), n + 1.0] for n in range(4)]))
+    dashes = {
+        a.get("stroke-dasharray") for a in found.all("path") if a.get("stroke", "").startswith("var(--line")
+    }
+    assert len(dashes) >= 4
+    colours = {a[key] for _, a in found.tags for key in ("stroke", "fill") if key in a}
+    assert colours <= {
+        "none",
+        "#000000",
+        *(f"var(--line-{n})" for n in range(1, 5)),
+        "var(--rule)",
+        "var(--muted)",
+    }
+
+
+def test_legend_reads_the_marked_place(page: Show) -> None:
+    words = page(curves([0.5, 0.25, 0.125], [1.0, math.nan, 3.0], mark=2)).words
+    assert re.search(r"at\s+epoch 2\s+line 0\s+0\.250\s+line 1\s+–", words)
+
+
+def test_tables_show_and_sort_by_the_right_thing(page: Show) -> None:
+    rows = [("a", 12345, 0.98765, None), ("b", -1, math.nan, None), ("c", 0, 1.0, True)]
+    found = page(Table(title="t", columns=["name", "count", "share", "none"], rows=rows))
+    assert re.search(r"a\s*12,345\s*0\.988\s*–", found.words)
+    assert re.search(r"b\s*−1\s*–\s*–", found.words)
+    keys = [cell["data-key"] for cell in found.all("td") if "data-key" in cell]
+    assert keys == ["12345.0", "0.98765", "", "-1.0", "", "", "0.0", "1.0", "1.0"]
+
+
+def test_matrix_is_shaded_by_its_rows(page: Show) -> None:
+    counts = np.array([[99, 1, 0], [0, 0, 0], [5, 0, 5]])
+    found = page(
+        Matrix(title="m", row_label="actual", column_label="predicted", names=list("abc"), counts=counts)
+    )
+    cells = [cell.get("class", "") for cell in found.all("td")][:9]
+    assert cells == ["right s10", "wrong s1", "", "", "", "", "wrong s7", "", "right s5"]
+    titles = [cell["title"] for cell in found.all("td") if "title" in cell]
+    assert "actual \u2068c\u2069, predicted \u2068a\u2069: 5 of 10 (50.0\xa0%)" in titles
+
+
+def test_a_matrix_of_many_names_is_drawn_sparsely(
+    read: Read,
+) -> None:
+    size = 1000
+    counts = np.diag(np.full(size, 45)) + np.eye(size, k=1, dtype=np.int64)
+    names = [f"class {n}" for n in range(size)]
+    text = render_report(
+        title="t",
+        lead="l",
+        sections=[
+            Section(
+                name="s",
+                exhibits=[Matrix(title="m", row_label="a", column_label="b", names=names, counts=counts)],
+            )
+        ],
+    )
+    assert len(text) < 1_000_000
+    cells = [path for path in read(text).all("path") if "class" in path]
+    assert len(cells) == np.count_nonzero(counts)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "size", "kind"),
+    [
+        (8, 8, (8, 8), "PNG"),
+        (28, 28, (28, 28), "PNG"),
+        (480, 640, (320, 240), "WEBP"),
+        (3000, 2, (1, 320), "WEBP"),
+    ],
+)
+def test_pictures_are_embedded_small(
+    page: Show, height: int, width: int, size: tuple[int, int], kind: str
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    (image,) = page(Gallery(title="g", pictures=[Picture(image=pixels, caption="c")])).all("img")
+    with Image.open(io.BytesIO(base64.b64decode(image["src"].partition(",")[2]))) as embedded:
+        assert embedded.size == size
+        assert embedded.format == kind
+        if kind == "PNG":
+            assert np.array_equal(np.asarray(embedded.convert("RGB")), pixels)
+    assert (image.get("class") == "pixelated") == (kind == "PNG")
+
+
+def test_bars_are_as_long_as_their_amounts(page: Show) -> None:
+    found = page(Bars(title="b", unit="s", items=[("a", 1.0), ("b", 4.0), ("c", math.nan), ("d", 0.0)]))
+    assert [bar["width"] for bar in found.all("rect") if "class" not in bar] == [
+        "25.00%",
+        "100.00%",
+        "0",
+        "0.00%",
+    ]
+
+
+def test_empty_exhibits_say_so(page: Show) -> None:
+    found = page(
+        Facts(title="f", items=[]),
+        Bars(title="b", unit="s", items=[]),
+        Table(title="t", columns=["c"], rows=[]),
+        Gallery(title="g", pictures=[]),
+        Matrix(title="m", row_label="a", column_label="b", names=[], counts=np.zeros((0, 0), np.int64)),
+    )
+    assert found.words.count("None.") == 5
+
+
+def test_a_listing_keeps_its_lines(page: Show) -> None:
+    assert "\nfirst\r\n\n  last".replace("\r", "") in page(Listing(title="l", text="first\r\n\n  last")).words
+
+
+def test_wrong_shapes_are_refused(page: Show) -> None:
+    with pytest.raises(ValueError, match="3 x for 2 y"):
+        page(Curves(title="c", x_label="x", y_label="y", curves=[Curve(name="n", x=[1, 2, 3], y=[1, 2])]))
+    with pytest.raises(ValueError, match="for 2 names"):
+        page(
+            Matrix(
+                title="m", row_label="a", column_label="b", names=["a", "b"], counts=np.ones((3, 3), np.int64)
+            )
+        )
