@@ -60,6 +60,8 @@ def test_a_falling_loss_is_logarithmic_and_a_rising_accuracy_is_not(page: Show) 
     assert "log scale" not in page(curves(falling[::-1])).words
     assert "log scale" not in page(curves([*falling, 0.0])).words
     assert "log scale" not in page(curves([0.9, 0.5, 0.4])).words
+    cosine = [0.01 * (1 + math.cos(math.pi * n / 30)) + 1e-6 for n in range(31)]
+    assert "log scale" not in page(curves(cosine)).words
 
 
 def test_lines_differ_without_colour_and_take_colours_from_the_page(page: Show) -> None:

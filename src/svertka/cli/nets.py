@@ -20,7 +20,8 @@ def nets(name: str | None = None, /, *, json: Json = False) -> None:
         return
     columns = ("name", "year", "parameters", "classes", "input", "paper")
     rows = [
-        [net["name"], str(net["year"]), net["parameters"], net["classes"], _input(net), net["paper"]] for net in found
+        [net["name"], str(net["year"]), net["parameters"], net["classes"], _input(net), net["paper"]]
+        for net in found
     ]
     print_table(columns, rows)
     if name is not None:
@@ -30,7 +31,10 @@ def nets(name: str | None = None, /, *, json: Json = False) -> None:
         strides = [str(stage["stride"] or "–") for stage in stages]
         print_table(
             ("stage", "output", "stride", "parameters"),
-            [[s["name"], shape, stride, s["parameters"]] for s, shape, stride in zip(stages, shapes, strides, strict=True)],
+            [
+                [s["name"], shape, stride, s["parameters"]]
+                for s, shape, stride in zip(stages, shapes, strides, strict=True)
+            ],
         )
 
 

@@ -29,12 +29,14 @@ def _recipe_flags() -> type[Any]:
             consume_multiple=item.name == "augment",
         )
         fields.append((item.name, Annotated[kind | None, parameter], dataclasses.field(default=None)))
-    flags = dataclasses.make_dataclass("RecipeFlags", fields, kw_only=True)
-    flags.__doc__ = Recipe.__doc__
+    flags = dataclasses.make_dataclass("RecipeFlags", fields, kw_only=True, frozen=True)
+    flags.__doc__ = Recipe.__doc__  # where the help of each flag comes from
+    flags.__module__ = __name__
     return flags
 
 
-RecipeFlags: Any = Annotated[_recipe_flags() | None, Parameter(name="*", group="Recipe")]
+_Flags = _recipe_flags()
+RecipeFlags: Any = Annotated[_Flags, Parameter(name="*", group="Recipe")]
 
 
 def train(
@@ -44,7 +46,7 @@ def train(
     recipe: Path | None = None,
     out: Path | None = None,
     resume: Annotated[bool, Parameter(negative=())] = False,
-    flags: RecipeFlags = None,
+    flags: RecipeFlags = _Flags(),  # noqa: B008 (it is frozen)
     json: Json = False,
 ) -> None:
     """Train a network on a folder of images.
@@ -61,7 +63,7 @@ def train(
     resume
         Go on with the run in --out; begin it if there is none.
     """
-    changes = {name: value for name, value in vars(flags).items() if value is not None} if flags else {}
+    changes = {name: value for name, value in vars(flags).items() if value is not None}
     if "net_options" in changes:
         changes["net_options"] = {name: _option(value) for name, value in changes["net_options"].items()}
     trained = run_train(data, recipe, out=out, resume=resume, progress=not json, **changes)
@@ -78,5 +80,9 @@ def train(
 def _option(value: Any) -> Any:
     # A list, such as hidden=256,128.
     if isinstance(value, str) and "," in value:
-        return [int(piece) if piece.strip().isdigit() else piece.strip() for piece in value.split(",") if piece.strip()]
+        return [
+            int(piece) if piece.strip().isdigit() else piece.strip()
+            for piece in value.split(",")
+            if piece.strip()
+        ]
     return value

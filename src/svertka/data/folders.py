@@ -93,7 +93,9 @@ def _subfolders(folder: Path) -> list[str]:
 def _images(folder: Path, *, recurse: bool) -> list[Path]:
     found: list[Path] = []
     for place, folders, files in os.walk(folder):
-        folders[:] = sorted((name for name in folders if not name.startswith(".")), key=natural) if recurse else []
+        folders[:] = (
+            sorted((name for name in folders if not name.startswith(".")), key=natural) if recurse else []
+        )
         for name in sorted(files, key=natural):
             if not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES:  # noqa: PTH122 (speed)
                 found.append(Path(place, name))

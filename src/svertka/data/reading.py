@@ -18,12 +18,16 @@ def open_dataset(path: Path) -> Dataset:
         UserError: There is nothing, or nothing that is read here.
     """
     if not path.exists():
-        raise UserError("no such folder", where=path, mend="give a folder with a folder of images for each class")
+        raise UserError(
+            "no such folder", where=path, mend="give a folder with a folder of images for each class"
+        )
     if path.is_file():
         if path.suffix.lower() == ".csv":
             return read_table(path)
         raise UserError(
-            "a file, not a data set", where=path, mend="give a folder with class folders, or a .csv of file,label"
+            "a file, not a data set",
+            where=path,
+            mend="give a folder with class folders, or a .csv of file,label",
         )
     if is_idx(path):
         return read_idx(path)

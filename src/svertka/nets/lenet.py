@@ -24,7 +24,10 @@ from svertka.errors import UserError, nearest
 from svertka.layers.activation import activation as nonlinearity
 from svertka.layers.trunk import Classifier, Trunk
 
-_POOLS: dict[str, Callable[[], nn.Module]] = {"max": lambda: nn.MaxPool2d(2), "average": lambda: nn.AvgPool2d(2)}
+_POOLS: dict[str, Callable[[], nn.Module]] = {
+    "max": lambda: nn.MaxPool2d(2),
+    "average": lambda: nn.AvgPool2d(2),
+}
 
 
 class LeNet5(Classifier):

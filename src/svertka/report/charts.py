@@ -132,16 +132,16 @@ def _value_at(line: _Line, place: float) -> float | None:
 def _falls_by_decades(ys: Sequence[NDArray[np.float64]]) -> bool:
     # A loss that falls a hundredfold is a flat line on a linear axis. An accuracy that rises from 0.01 to
     # 0.99 spans as much, but there the linear axis is the honest one.
-    if not ys or any(y.min() < _SMALLEST for y in ys):
+    return _is_geometric(ys) and all(y[-1] <= y[0] for y in ys)
+
+
+def _is_geometric(values: Sequence[NDArray[np.float64]]) -> bool:
+    # Over decades, and most of them far below the largest: a loss, or the learning rates of a range test, but
+    # not a cosine schedule that touches zero at its end.
+    if not values:
         return False
-    spans = max(y.max() for y in ys) >= _DECADES * min(y.min() for y in ys)
-    return bool(spans and all(y[-1] <= y[0] for y in ys))
-
-
-def _is_geometric(xs: Sequence[NDArray[np.float64]]) -> bool:
-    # The learning rates of a range test: most of them lie far below the largest.
-    x = np.concatenate(xs)
-    return bool(x.min() > _SMALLEST and x.max() >= _DECADES * x.min() and np.median(x) < 0.1 * x.max())
+    v = np.concatenate(values)
+    return bool(v.min() > _SMALLEST and v.max() >= _DECADES * v.min() and np.median(v) <= 0.1 * v.max())
 
 
 def _plot(lines: Sequence[_Line], place: float | None, *, few: bool, logarithmic: bool) -> str:

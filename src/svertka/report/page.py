@@ -203,11 +203,16 @@ def _table(table: Table) -> dict[str, object]:
 
 def _gallery(gallery: Gallery) -> dict[str, object]:
     pictures = [(picture, embed(picture.image)) for picture in gallery.pictures]
-    # One drawing or two have room to be seen whole; a handful of thumbnails would only look coarse.
-    large = len(pictures) <= _FEW_PICTURES and all(
+    # A drawing or two have room to be seen whole, and a few dozen pixels need none.
+    if all(image.pixelated and not image.wide for _, image in pictures):
+        size = "small"
+    elif len(pictures) <= _FEW_PICTURES and all(
         max(image.width, image.height) > LONGEST // 2 for _, image in pictures
-    )
-    return {"pictures": pictures, "large": large}
+    ):
+        size = "large"
+    else:
+        size = ""
+    return {"pictures": pictures, "size": size}
 
 
 def _sort_key(entry: str | int | float | None) -> str:

@@ -53,8 +53,7 @@ MAX_BYTES: Final = 128 * 2**20
 # In the order of trial: TGA has no signature, so it comes last.
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "TGA")
 IMAGE_SUFFIXES: Final = frozenset(
-    ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .gif .bmp .tif .tiff .avif .avifs"
-    " .jp2 .j2k .j2c .jpc .jpf .jpx .ppm .pgm .pbm .pnm .pfm .tga".split()
+    [".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".avifs", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".tga"]
 )
 
 _BAND = 2**18  # pixels converted at a time: they stay in the processor's cache
@@ -294,6 +293,6 @@ def _range_of_content(image: ImageFile.ImageFile) -> tuple[float, float]:
         finite = samples[np.isfinite(samples)]
         black, white = finite.min(initial=black), finite.max(initial=white)
     for usual in (1, 255) if image.mode == "F" else (255, 65535):
-        if 0 <= black and white <= usual:
+        if black >= 0 and white <= usual:
             return 0, usual
     return black, max(white, black + 1)

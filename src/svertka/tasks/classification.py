@@ -61,7 +61,15 @@ class Classification(Task):
     def exhibits(self, evaluation: Evaluation) -> list[Exhibit]:
         """The confusion matrix, and both error types by class."""
         rows = [
-            [row["class"], row["support"], row["recall"], row["precision"], row["f1"], row["missed"], row["false_alarms"]]
+            [
+                row["class"],
+                row["support"],
+                row["recall"],
+                row["precision"],
+                row["f1"],
+                row["missed"],
+                row["false_alarms"],
+            ]
             for row in evaluation.details["per_class"]
         ]
         return [

@@ -18,7 +18,10 @@ def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     weights = decayed(net)
     spared = {id(weight) for weight in weights}
     others = [p for p in net.parameters() if p.requires_grad and id(p) not in spared]
-    groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    groups = [
+        {"params": weights, "weight_decay": recipe.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
     groups = [group for group in groups if group["params"]]
     if recipe.optimizer == "adam":
         return torch.optim.Adam(groups, lr=recipe.lr)

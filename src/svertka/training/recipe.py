@@ -47,7 +47,7 @@ class Recipe:
         clip: Largest norm of the gradient; 0 for no limit.
         ema: Decay of the running mean of the weights that is evaluated and saved; 0 for the weights themselves.
         early_stop: Epochs without a better score after which training ends; 0 for never.
-        augment: ``flip``, ``crop``, ``affine``, in the order given.
+        augment: ``flip``, ``crop``, ``affine``, in the order given, or ``none``.
         image_size: Side of the images in pixels; the network's own if not given.
         channels: 1 for grey, 3 for colour; the network's own if not given.
         val_fraction: Share of the training images held out where there is no validation folder; 0 for none.
@@ -99,7 +99,7 @@ class Recipe:
         Raises:
             UserError: One is impossible.
         """
-        object.__setattr__(self, "augment", tuple(self.augment))
+        object.__setattr__(self, "augment", tuple(name for name in self.augment if name != "none"))
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if value is None:
@@ -182,7 +182,17 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("threads", 0, 1024),
     ("save_every", 0, _INF),
 )
-_WHOLE = ("epochs", "batch", "accumulate", "step_epochs", "early_stop", "image_size", "channels", "seed", "workers")
+_WHOLE = (
+    "epochs",
+    "batch",
+    "accumulate",
+    "step_epochs",
+    "early_stop",
+    "image_size",
+    "channels",
+    "seed",
+    "workers",
+)
 _CHOICES = (
     ("optimizer", Optimizer),
     ("schedule", Schedule),

@@ -46,7 +46,9 @@ def choose(
     precisions: list[Precision] = [recipe.precision] if recipe.precision != "auto" else ["fp32"]
     if recipe.precision == "auto" and _has_bf16(device):
         precisions.append("bf16")
-    layouts: list[Layout] = [recipe.layout] if recipe.layout != "auto" else ["channels_first", "channels_last"]
+    layouts: list[Layout] = (
+        [recipe.layout] if recipe.layout != "auto" else ["channels_first", "channels_last"]
+    )
     choices: list[Choice] = [(precision, layout) for precision in precisions for layout in layouts]
     if len(choices) == 1 or fabric.world_size > 1:
         return choices[0]
@@ -60,7 +62,9 @@ def choose(
     seconds = _measure(net, task, recipe, choices, image_shape, device)
     fastest = min(choices, key=lambda choice: seconds[choice])
     chosen = fastest if seconds[fastest] * _GAIN < seconds[choices[0]] else choices[0]
-    with suppress(UserError):  # a cache folder that cannot be written costs the measurement next time, no more
+    with suppress(
+        UserError
+    ):  # a cache folder that cannot be written costs the measurement next time, no more
         make_folder(cache_folder())
         write_text(cache_folder() / "speed.json", json.dumps({**remembered, key: chosen}, indent=0))
     return chosen
@@ -81,7 +85,12 @@ def _has_bf16(device: torch.device) -> bool:
 
 
 def _measure(
-    net: nn.Module, task: Task, recipe: Recipe, choices: list[Choice], shape: tuple[int, int, int], device: torch.device
+    net: nn.Module,
+    task: Task,
+    recipe: Recipe,
+    choices: list[Choice],
+    shape: tuple[int, int, int],
+    device: torch.device,
 ) -> dict[Choice, float]:
     count = max(2, min(recipe.batch, _PIXELS // (shape[1] * shape[2])))
     images = torch.rand(count, *shape, device=device)

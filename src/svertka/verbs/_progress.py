@@ -66,7 +66,10 @@ class Display:
         rate = done * self.batch / (now - self._started) if now > self._started else 0.0
         text = "  ".join(f"{name} {value:.4f}" for name, value in losses.items())
         self._update(
-            f"epoch {epoch + 1}/{self.epochs}", epoch * batches + batch, self.epochs * batches, f"{rate:,.0f} images/s  {text}"
+            f"epoch {epoch + 1}/{self.epochs}",
+            epoch * batches + batch,
+            self.epochs * batches,
+            f"{rate:,.0f} images/s  {text}",
         )
 
     def epoch(self, row: dict[str, float]) -> None:

@@ -62,7 +62,6 @@ class Trained:
         }
 
 
-
 @dataclass(frozen=True)
 class Run:
     """A run's folder and its recipe."""
@@ -95,7 +94,9 @@ class Run:
             out = next(Path("runs", name) for name in names if not Path("runs", name).exists())
         elif out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise UserError(
-                "the run's folder exists", where=out, mend="choose another --out, or go on with it by --resume"
+                "the run's folder exists",
+                where=out,
+                mend="choose another --out, or go on with it by --resume",
             )
         return cls(out, wanted, False, False)
 
@@ -108,7 +109,9 @@ class Run:
         begun = self.folder / _BEGUN
         if self.resumed and begun.is_file():
             if json.loads(begun.read_text())["fingerprint"] != fingerprint:
-                raise UserError("the images or labels have changed since the run was begun", where=self.folder)
+                raise UserError(
+                    "the images or labels have changed since the run was begun", where=self.folder
+                )
             return
         make_folder(self.folder)
         write_text(begun, json.dumps({"fingerprint": fingerprint}))
@@ -177,5 +180,3 @@ def _reconciled(saved: Recipe, asked: Recipe, folder: Path) -> Recipe:
             )
         kept[item.name] = now
     return saved.changed(kept)
-
-

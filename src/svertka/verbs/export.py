@@ -40,7 +40,10 @@ class Exported:
 
 
 def export(
-    model: str | PathLike[str], *, format: Format = "onnx", out: str | PathLike[str] | None = None  # noqa: A002
+    model: str | PathLike[str],
+    *,
+    format: Format = "onnx",
+    out: str | PathLike[str] | None = None,
 ) -> Exported:
     """Export a model; what does not reproduce the golden outputs is not written.
 

@@ -80,7 +80,14 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
 
     recipe, record = run.recipe, registry.record(run.recipe.net)
     size, channels = recipe.image_size or record.image_size, recipe.channels or record.channels
-    neutral = Preprocess(height=size, width=size, channels=channels, mean=(0,) * channels, std=(1,) * channels)
+    if size < record.smallest:
+        raise UserError(
+            f"{record.name} takes images from {record.smallest}×{record.smallest} on, not {size}×{size}",
+            mend=f"give --image-size {record.image_size}",
+        )
+    neutral = Preprocess(
+        height=size, width=size, channels=channels, mean=(0,) * channels, std=(1,) * channels
+    )
     fabric = start_fabric(recipe)
     first = fabric.is_global_zero
     display = Display(show=progress and first, epochs=recipe.epochs, batch=recipe.batch)
@@ -97,7 +104,7 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
 
     with clock.stage("setting up"):
         arguments = _arguments(recipe, classes, size, channels)
-        net = _build(recipe, arguments, size)
+        net = _build(recipe, arguments)
         shape = (channels, size, size)
         precision, layout = speed.choose(net, task, recipe, image_shape=shape, fabric=fabric)
         recipe = recipe.changed({"precision": precision, "layout": layout})
@@ -111,7 +118,12 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
         division = prepared.parts[part]
         augment = recipe.augment if part == "train" else ()
         samples = Part(
-            prepared.images, division.positions, task.targets(division.labels), preprocess, augment, recipe.seed
+            prepared.images,
+            division.positions,
+            task.targets(division.labels),
+            preprocess,
+            augment,
+            recipe.seed,
         )
         return Loader(samples, recipe.batch, recipe.workers, fabric.global_rank, fabric.world_size)
 
@@ -119,7 +131,14 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
     assert loaders["train"] is not None
     checkpoints = Checkpoints(run.folder)
     training = Training(
-        net, task, loaders["train"], loaders["val"], recipe, fabric=fabric, checkpoints=checkpoints, watcher=display
+        net,
+        task,
+        loaders["train"],
+        loaders["val"],
+        recipe,
+        fabric=fabric,
+        checkpoints=checkpoints,
+        watcher=display,
     )
     with display.catching_interrupts():
         try:
@@ -132,7 +151,7 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
 
     with clock.stage("evaluation"):
         # On the processor in plain fp32: what is saved is what is judged.
-        net = _build(recipe, arguments, size)
+        net = _build(recipe, arguments)
         net.load_state_dict(outcome.weights)
         engine = TorchEngine(net)
         judged_on = next((part for part in ("test", "val") if part in prepared.parts), None)
@@ -144,7 +163,9 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
     metrics = {part: dict(evaluation.metrics) for part, evaluation in evaluations.items()}
     if not first:
         return run.trained(metrics.get(judged_on or "", {}), judged_on, {}, ())
-    card = _card(recipe, arguments, task, preprocess, prepared, outcome, metrics, engine, judged_on or "train")
+    card = _card(
+        recipe, arguments, task, preprocess, prepared, outcome, metrics, engine, judged_on or "train"
+    )
     trained = run.trained(
         metrics[judged_on] if judged_on else {},
         judged_on,
@@ -157,6 +178,7 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
     run.finish(trained)
     checkpoints.remove()
     return trained
+
 
 class _Clock:
     """Seconds by stage."""
@@ -181,7 +203,9 @@ def _prepare(source: Path, preprocess: Preprocess, recipe: Recipe, display: Disp
 
 def _say_data(display: Display, prepared: Prepared, classes: tuple[str, ...]) -> None:
     counts = ", ".join(f"{part} {count:,}" for part, count in prepared.counts.items())
-    display.say(f"{prepared.dataset.root}: {prepared.dataset.format}, {len(classes)} classes; images: {counts}")
+    display.say(
+        f"{prepared.dataset.root}: {prepared.dataset.format}, {len(classes)} classes; images: {counts}"
+    )
     for note in prepared.notes:
         display.say(f"  {note}")
     for item in prepared.skipped[:5]:
@@ -201,19 +225,11 @@ def _arguments(recipe: Recipe, classes: tuple[str, ...], size: int, channels: in
     return arguments
 
 
-def _build(recipe: Recipe, arguments: Mapping[str, Any], size: int) -> Classifier:
+def _build(recipe: Recipe, arguments: Mapping[str, Any]) -> Classifier:
     import torch
 
     torch.manual_seed(recipe.seed)
-    net = registry.build(recipe.net, arguments)
-    try:
-        net.trunk.shapes(size, size)
-    except RuntimeError:
-        raise UserError(
-            f"{recipe.net} cannot take images of {size}×{size}: they are smaller than its stages need",
-            mend=f"give --image-size {registry.record(recipe.net).image_size}",
-        ) from None
-    return net
+    return registry.build(recipe.net, arguments)
 
 
 def _card(
@@ -261,7 +277,8 @@ def _golden(prepared: Prepared, part: str, preprocess: Preprocess, engine: Torch
     chosen = positions[np.linspace(0, len(positions) - 1, min(_GOLDEN, len(positions))).astype(int)]
     images = [_small(prepared.samples[position].source.load()[0]) for position in chosen]
     return tuple(
-        Golden(image, {name: value[0] for name, value in engine.run(preprocess([image])).items()}) for image in images
+        Golden(image, {name: value[0] for name, value in engine.run(preprocess([image])).items()})
+        for image in images
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
+import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -28,6 +30,7 @@ class NetRecord:
         channels: Channels of the images that the paper used.
         classes: Number of classes at which ``parameters`` is counted.
         parameters: Number of parameters as published; recomputed in a test.
+        smallest: Side of the smallest images that the network takes; found again in a test.
         one_size: It takes images of the size it was built for only (the constructor has ``image_size``).
     """
 
@@ -40,6 +43,7 @@ class NetRecord:
     channels: int = 3
     classes: int = 1000
     parameters: int
+    smallest: int
     one_size: bool = False
 
     def constructor(self) -> Callable[..., Classifier]:
@@ -49,23 +53,22 @@ class NetRecord:
         return constructor
 
 
-_RECORDS: dict[str, NetRecord] = {}
+@functools.cache
+def _catalogue() -> dict[str, NetRecord]:
+    from svertka.zoo import catalogue
 
-
-def register(record: NetRecord) -> None:
-    """Add a network.
-
-    Raises:
-        ValueError: The name is taken.
-    """
-    if record.name in _RECORDS:
-        raise ValueError(f"two networks are called {record.name!r}")
-    _RECORDS[record.name] = record
+    found: dict[str, NetRecord] = {}
+    for module in pkgutil.iter_modules(catalogue.__path__):
+        for record in importlib.import_module(f"{catalogue.__name__}.{module.name}").NETS:
+            if record.name in found:
+                raise ValueError(f"two networks are called {record.name!r}")
+            found[record.name] = record
+    return found
 
 
 def records() -> tuple[NetRecord, ...]:
     """All networks, in the order of their papers."""
-    return tuple(sorted(_RECORDS.values(), key=lambda record: (record.year, record.name)))
+    return tuple(sorted(_catalogue().values(), key=lambda record: record.year))
 
 
 def record(name: str) -> NetRecord:
@@ -74,9 +77,10 @@ def record(name: str) -> NetRecord:
     Raises:
         UserError: There is none; the nearest names are given.
     """
-    if name not in _RECORDS:
-        raise UserError(f"unknown network {name!r}", mend=nearest(name, _RECORDS))
-    return _RECORDS[name]
+    known = _catalogue()
+    if name not in known:
+        raise UserError(f"unknown network {name!r}", mend=nearest(name, known))
+    return known[name]
 
 
 def build(name: str, arguments: Mapping[str, Any]) -> Classifier:
@@ -100,43 +104,3 @@ def build(name: str, arguments: Mapping[str, Any]) -> Classifier:
 def accepts(name: str, argument: str) -> bool:
     """Whether the constructor of the network ``name`` takes ``argument``."""
     return argument in inspect.signature(record(name).constructor()).parameters
-
-
-register(
-    NetRecord(
-        name="perceptron",
-        builder="svertka.nets.mlp:perceptron",
-        year=1958,
-        paper="Rosenblatt, The Perceptron",
-        image_size=32,
-        channels=1,
-        classes=10,
-        parameters=10_250,
-        one_size=True,
-    )
-)
-register(
-    NetRecord(
-        name="mlp",
-        builder="svertka.nets.mlp:MLP",
-        year=1986,
-        paper="Rumelhart et al., Learning Representations by Back-Propagating Errors",
-        image_size=32,
-        channels=1,
-        classes=10,
-        parameters=296_586,
-        one_size=True,
-    )
-)
-register(
-    NetRecord(
-        name="lenet5",
-        builder="svertka.nets.lenet:LeNet5",
-        year=1998,
-        paper="LeCun et al., Gradient-Based Learning Applied to Document Recognition",
-        image_size=32,
-        channels=1,
-        classes=10,
-        parameters=61_706,
-    )
-)
