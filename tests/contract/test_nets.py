@@ -159,12 +159,8 @@ def card(record: registry.NetRecord, net: Classifier) -> Card:
     if record.one_size:
         arguments["image_size"] = side(record)
     mean, std = (0.5,) * record.channels, (0.25,) * record.channels
-    preprocess = Preprocess(
-        height=side(record), width=side(record), channels=record.channels, mean=mean, std=std
-    )
-    image = torch.randint(
-        0, 256, (40, 30, 3), generator=torch.Generator().manual_seed(2), dtype=torch.uint8
-    ).numpy()
+    preprocess = Preprocess(height=side(record), width=side(record), channels=record.channels, mean=mean, std=std)
+    image = torch.randint(0, 256, (40, 30, 3), generator=torch.Generator().manual_seed(2), dtype=torch.uint8).numpy()
     outputs = {name: value[0] for name, value in TorchEngine(net).run(preprocess([image])).items()}
     return Card(
         net=record.name,

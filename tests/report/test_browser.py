@@ -83,9 +83,7 @@ def test_is_quiet_offline_and_fits(
         visit.check()
 
 
-def test_fits_and_shows_everything_without_script(
-    browser: Any, tmp_path: Path, realistic: dict[str, Any]
-) -> None:
+def test_fits_and_shows_everything_without_script(browser: Any, tmp_path: Path, realistic: dict[str, Any]) -> None:
     path = written(tmp_path, realistic)
     with Visit(browser, path, java_script_enabled=False, viewport={"width": 360, "height": 800}) as visit:
         assert visit.page.locator("#theme").is_hidden()
@@ -137,9 +135,7 @@ def test_a_matrix_cell_is_read_out(browser: Any, tmp_path: Path, hostile: dict[s
         assert visit.noise == []
 
 
-def test_a_script_that_came_through_would_not_run(
-    browser: Any, tmp_path: Path, realistic: dict[str, Any]
-) -> None:
+def test_a_script_that_came_through_would_not_run(browser: Any, tmp_path: Path, realistic: dict[str, Any]) -> None:
     path = written(tmp_path, realistic)
     attack = "<script>document.title = 'run'</script><img src='no' onerror='document.title = \"run\"'>"
     path.write_text(path.read_text("utf-8").replace("</main>", f"{attack}</main>"), "utf-8")

@@ -66,9 +66,7 @@ def test_a_falling_loss_is_logarithmic_and_a_rising_accuracy_is_not(page: Show) 
 
 def test_lines_differ_without_colour_and_take_colours_from_the_page(page: Show) -> None:
     found = page(curves(*[[float(n), n + 1.0] for n in range(4)]))
-    dashes = {
-        a.get("stroke-dasharray") for a in found.all("path") if a.get("stroke", "").startswith("var(--line")
-    }
+    dashes = {a.get("stroke-dasharray") for a in found.all("path") if a.get("stroke", "").startswith("var(--line")}
     assert len(dashes) >= 4
     colours = {a[key] for _, a in found.tags for key in ("stroke", "fill") if key in a}
     assert colours <= {
@@ -96,9 +94,7 @@ def test_tables_show_and_sort_by_the_right_thing(page: Show) -> None:
 
 def test_matrix_is_shaded_by_its_rows(page: Show) -> None:
     counts = np.array([[99, 1, 0], [0, 0, 0], [5, 0, 5]])
-    found = page(
-        Matrix(title="m", row_label="actual", column_label="predicted", names=list("abc"), counts=counts)
-    )
+    found = page(Matrix(title="m", row_label="actual", column_label="predicted", names=list("abc"), counts=counts))
     cells = [cell.get("class", "") for cell in found.all("td")][:9]
     assert cells == ["right s10", "wrong s1", "", "", "", "", "wrong s7", "", "right s5"]
     titles = [cell["title"] for cell in found.all("td") if "title" in cell]
@@ -135,9 +131,7 @@ def test_a_matrix_of_many_names_is_drawn_sparsely(
         (3000, 2, (1, 320), "WEBP"),
     ],
 )
-def test_pictures_are_embedded_small(
-    page: Show, height: int, width: int, size: tuple[int, int], kind: str
-) -> None:
+def test_pictures_are_embedded_small(page: Show, height: int, width: int, size: tuple[int, int], kind: str) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     (image,) = page(Gallery(title="g", pictures=[Picture(image=pixels, caption="c")])).all("img")
     with Image.open(io.BytesIO(base64.b64decode(image["src"].partition(",")[2]))) as embedded:
@@ -177,8 +171,4 @@ def test_wrong_shapes_are_refused(page: Show) -> None:
     with pytest.raises(ValueError, match="3 x for 2 y"):
         page(Curves(title="c", x_label="x", y_label="y", curves=[Curve(name="n", x=[1, 2, 3], y=[1, 2])]))
     with pytest.raises(ValueError, match="for 2 names"):
-        page(
-            Matrix(
-                title="m", row_label="a", column_label="b", names=["a", "b"], counts=np.ones((3, 3), np.int64)
-            )
-        )
+        page(Matrix(title="m", row_label="a", column_label="b", names=["a", "b"], counts=np.ones((3, 3), np.int64)))

@@ -107,7 +107,5 @@ def test_a_folder_that_is_not_there_is_the_users_mistake(tmp_path: Path) -> None
 
 def test_needs_neither_torch_nor_pyplot() -> None:
     code = "import sys, svertka.report.page; print(*{'torch', 'matplotlib.pyplot'} & set(sys.modules))"
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

@@ -58,9 +58,7 @@ def run(arguments: list[str]) -> int:
             raise
         command = next((argument for argument in arguments if not argument.startswith("-")), "")
         known = any(command == name for name, _, _ in _COMMANDS)
-        return _complain(
-            f"{' '.join(str(error).split())} See: svertka {f'{command} ' if known else ''}--help"
-        )
+        return _complain(f"{' '.join(str(error).split())} See: svertka {f'{command} ' if known else ''}--help")
     except KeyboardInterrupt:
         if debug:
             raise

@@ -20,10 +20,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     """A table in plain text, numbers to the right."""
     texts = [[_text(value) for value in row] for row in rows]
     widths = [max(len(text) for text in column) for column in zip(columns, *texts, strict=True)]
-    right = [
-        bool(rows) and all(isinstance(row[number], int | float) for row in rows)
-        for number in range(len(columns))
-    ]
+    right = [bool(rows) and all(isinstance(row[number], int | float) for row in rows) for number in range(len(columns))]
     for line in [list(columns), *texts]:
         cells = [
             text.rjust(width) if aligned else text.ljust(width)

@@ -20,8 +20,7 @@ def nets(name: str | None = None, /, *, json: Json = False) -> None:
         return
     columns = ("name", "year", "parameters", "classes", "input", "paper")
     rows = [
-        [net["name"], str(net["year"]), net["parameters"], net["classes"], _input(net), net["paper"]]
-        for net in found
+        [net["name"], str(net["year"]), net["parameters"], net["classes"], _input(net), net["paper"]] for net in found
     ]
     print_table(columns, rows)
     if name is not None:

@@ -80,9 +80,5 @@ def train(
 def _option(value: Any) -> Any:
     # A list, such as hidden=256,128.
     if isinstance(value, str) and "," in value:
-        return [
-            int(piece) if piece.strip().isdigit() else piece.strip()
-            for piece in value.split(",")
-            if piece.strip()
-        ]
+        return [int(piece) if piece.strip().isdigit() else piece.strip() for piece in value.split(",") if piece.strip()]
     return value

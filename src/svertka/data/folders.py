@@ -76,9 +76,7 @@ def _part_folders(root: Path, folders: list[str]) -> dict[str, str]:
     for part, spellings in PART_SPELLINGS.items():
         named = [folder for folder in folders if folder.lower() in spellings]
         if len(named) > 1:
-            raise UserError(
-                f"{' and '.join(named)} are both a folder for {part}", where=root, mend="keep one of them"
-            )
+            raise UserError(f"{' and '.join(named)} are both a folder for {part}", where=root, mend="keep one of them")
         if named:
             found[part] = named[0]
     return found
@@ -93,9 +91,7 @@ def _subfolders(folder: Path) -> list[str]:
 def _images(folder: Path, *, recurse: bool) -> list[Path]:
     found: list[Path] = []
     for place, folders, files in os.walk(folder):
-        folders[:] = (
-            sorted((name for name in folders if not name.startswith(".")), key=natural) if recurse else []
-        )
+        folders[:] = sorted((name for name in folders if not name.startswith(".")), key=natural) if recurse else []
         for name in sorted(files, key=natural):
             if not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES:  # noqa: PTH122 (speed)
                 found.append(Path(place, name))

@@ -62,9 +62,7 @@ class Images:
         return np.stack([self.preprocess.place(self.sources[position].load()[0]) for position in positions])
 
 
-def load_images(
-    sources: Sequence[ImageSource], preprocess: Preprocess, *, advance: Advance | None = None
-) -> Images:
+def load_images(sources: Sequence[ImageSource], preprocess: Preprocess, *, advance: Advance | None = None) -> Images:
     """Decode all images, or find them decoded.
 
     Only the geometry of ``preprocess`` matters. An image that cannot be read is named in the result, no error.
@@ -109,9 +107,7 @@ def _open(stem: Path, shape: tuple[int, ...]) -> Found | None:
         return None  # absent or damaged: decoded anew
 
 
-def _decode_all(
-    sources: Sequence[ImageSource], preprocess: Preprocess, stem: Path, advance: Advance | None
-) -> Found:
+def _decode_all(sources: Sequence[ImageSource], preprocess: Preprocess, stem: Path, advance: Advance | None) -> Found:
     shape = (len(sources), preprocess.height, preprocess.width, preprocess.channels)
     size = int(np.prod(shape))
     digests: list[str] = []

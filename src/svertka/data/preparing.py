@@ -88,8 +88,7 @@ def prepare(
     parts_of, samples = _flat(dataset)
     images = load_images([sample.source for sample in samples], preprocess, advance=advance)
     skipped = dataset.skipped + [
-        Skipped(samples[position].name, _without_place(error))
-        for position, error in sorted(images.errors.items())
+        Skipped(samples[position].name, _without_place(error)) for position, error in sorted(images.errors.items())
     ]
     if len(images.errors) == len(samples):
         raise UserError(
@@ -107,9 +106,7 @@ def prepare(
     if divide_if in (None, fingerprint):
         _divide(positions, labels, images.digests, val_fraction, seed, notes)
     parts = {
-        part: Division(
-            np.asarray(positions[part], np.int64), tuple(labels[position] for position in positions[part])
-        )
+        part: Division(np.asarray(positions[part], np.int64), tuple(labels[position] for position in positions[part]))
         for part in ("train", "val", "test", "all")
         if positions.get(part)
     }
@@ -164,9 +161,7 @@ def _flat(dataset: Dataset) -> tuple[list[str], list[Sample]]:
     # A CSV may name a split for some records only; what has none is there to learn from.
     undivided = "all" if set(dataset.parts) == {"all"} else "train"
     pairs = [
-        (undivided if part == "all" else part, sample)
-        for part, samples in dataset.parts.items()
-        for sample in samples
+        (undivided if part == "all" else part, sample) for part, samples in dataset.parts.items() for sample in samples
     ]
     return [part for part, _ in pairs], [sample for _, sample in pairs]
 
@@ -192,16 +187,12 @@ def _divide(
     )
     positions["train"] = [pool[position] for position in learn]
     positions["val"] = [pool[position] for position in held]
-    notes.append(
-        f"{fraction:.0%} of the training images are held out for validation, class by class, seed {seed}"
-    )
+    notes.append(f"{fraction:.0%} of the training images are held out for validation, class by class, seed {seed}")
 
 
 def _fingerprint(positions: dict[str, list[int]], labels: list[str], digests: tuple[str, ...]) -> str:
     lines: list[Any] = sorted(
-        [part, labels[position], digests[position]]
-        for part, chosen in positions.items()
-        for position in chosen
+        [part, labels[position], digests[position]] for part, chosen in positions.items() for position in chosen
     )
     return hashlib.sha256(json.dumps(lines).encode()).hexdigest()
 

@@ -18,9 +18,7 @@ def open_dataset(path: Path) -> Dataset:
         UserError: There is nothing, or nothing that is read here.
     """
     if not path.exists():
-        raise UserError(
-            "no such folder", where=path, mend="give a folder with a folder of images for each class"
-        )
+        raise UserError("no such folder", where=path, mend="give a folder with a folder of images for each class")
     if path.is_file():
         if path.suffix.lower() == ".csv":
             return read_table(path)

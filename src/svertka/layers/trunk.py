@@ -81,9 +81,7 @@ class Trunk(nn.Sequential):
         image = torch.empty(2, self.in_channels, height, width, device="meta")
         state = {name: value.to("meta") for name, value in [*self.named_parameters(), *self.named_buffers()]}
         with torch.no_grad():
-            outputs: dict[str, Tensor] = torch.func.functional_call(
-                _Pyramid(self), _prefixed(state), (image,)
-            )
+            outputs: dict[str, Tensor] = torch.func.functional_call(_Pyramid(self), _prefixed(state), (image,))
         return outputs
 
 

@@ -68,9 +68,7 @@ def heat_map(matrix: Matrix) -> HeatMap:
     if as_table:
         for cell in cells:
             rows[cell.row][cell.column] = cell
-    wrong = sorted(
-        (c for c in cells if c.row != c.column), key=lambda c: (-c.count, -shares[c.row, c.column])
-    )
+    wrong = sorted((c for c in cells if c.row != c.column), key=lambda c: (-c.count, -shares[c.row, c.column]))
     return HeatMap(
         as_table=as_table,
         upright=all(len(name) <= _SHORT_NAME for name in matrix.names),

@@ -97,9 +97,7 @@ def render_report(
             title=title,
             lead=_words.unbroken(lead),
             headline=headline,
-            sections=[
-                (f"s{number}", section, _shown(section, number)) for number, section in enumerate(sections, 1)
-            ],
+            sections=[(f"s{number}", section, _shown(section, number)) for number, section in enumerate(sections, 1)],
             style=Markup(style),
             script=Markup(script),
             policy=_policy(style, script),
@@ -171,8 +169,7 @@ def _numbers(curves: Curves) -> Sequence[Sequence[str]]:
         return []
     values = [dict(zip(map(float, curve.x), curve.y, strict=True)) for curve in curves.curves]
     return [
-        [_words.figure(place), *(_words.figure(value.get(place, math.nan)) for value in values)]
-        for place in places
+        [_words.figure(place), *(_words.figure(value.get(place, math.nan)) for value in values)] for place in places
     ]
 
 
@@ -195,9 +192,7 @@ def _table(table: Table) -> dict[str, object]:
         and not any(isinstance(row[column], str) for row in table.rows)
         for column in range(len(table.columns))
     ]
-    rows = [
-        _Row([_words.cell(entry) for entry in row], [_sort_key(entry) for entry in row]) for row in table.rows
-    ]
+    rows = [_Row([_words.cell(entry) for entry in row], [_sort_key(entry) for entry in row]) for row in table.rows]
     return {"numeric": numeric, "rows": rows, "tall": len(rows) > _TALL}
 
 
@@ -206,9 +201,7 @@ def _gallery(gallery: Gallery) -> dict[str, object]:
     # A drawing or two have room to be seen whole, and a few dozen pixels need none.
     if all(image.pixelated and not image.wide for _, image in pictures):
         size = "small"
-    elif len(pictures) <= _FEW_PICTURES and all(
-        max(image.width, image.height) > LONGEST // 2 for _, image in pictures
-    ):
+    elif len(pictures) <= _FEW_PICTURES and all(max(image.width, image.height) > LONGEST // 2 for _, image in pictures):
         size = "large"
     else:
         size = ""

@@ -108,9 +108,7 @@ class Card:
                 if not isinstance(getattr(card, name), dict):
                     raise TypeError(f"{name} is no JSON object")
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise UserError(
-                f"its card is damaged ({error!r})", where=where, mend="get the file again"
-            ) from error
+            raise UserError(f"its card is damaged ({error!r})", where=where, mend="get the file again") from error
         return card
 
 

@@ -52,9 +52,7 @@ def write_error(path: Path, error: OSError) -> UserError:
     """What a failed write means to the user."""
     if error.errno in _FULL:
         return UserError("the disk is full", where=path, mend="free some space and run the command again")
-    return UserError(
-        f"cannot be written ({error.strerror or error})", where=path, mend="choose another place"
-    )
+    return UserError(f"cannot be written ({error.strerror or error})", where=path, mend="choose another place")
 
 
 def make_folder(path: Path) -> Path:

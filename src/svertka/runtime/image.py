@@ -53,7 +53,34 @@ MAX_BYTES: Final = 128 * 2**20
 # In the order of trial: TGA has no signature, so it comes last.
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "TGA")
 IMAGE_SUFFIXES: Final = frozenset(
-    [".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".avifs", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".tga"]
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".mpo",
+        ".png",
+        ".apng",
+        ".webp",
+        ".gif",
+        ".bmp",
+        ".tif",
+        ".tiff",
+        ".avif",
+        ".avifs",
+        ".jp2",
+        ".j2k",
+        ".j2c",
+        ".jpc",
+        ".jpf",
+        ".jpx",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".pnm",
+        ".pfm",
+        ".tga",
+    ]
 )
 
 _BAND = 2**18  # pixels converted at a time: they stay in the processor's cache
@@ -141,9 +168,7 @@ def decode(data: bytes, *, where: object = None, max_pixels: int = MAX_PIXELS) -
     except Exception as error:  # a damaged file makes pillow raise nearly anything
         if name == "TGA" and isinstance(error, SyntaxError):
             raise _unknown_format(data, where) from error
-        raise ImageError(
-            f"not a readable {name} image ({str(error) or type(error).__name__})", where=where
-        ) from error
+        raise ImageError(f"not a readable {name} image ({str(error) or type(error).__name__})", where=where) from error
 
 
 def _refuse_oversize(count: int, where: object) -> None:

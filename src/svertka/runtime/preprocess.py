@@ -77,9 +77,7 @@ class Preprocess:
         if (self.fit == "crop") != (self.shorter is not None):
             return "'shorter' belongs to the fit 'crop', and only to it"
         if self.shorter is not None and self.shorter < max(self.height, self.width):
-            return (
-                f"cannot cut {self.height}×{self.width} out of an image whose shorter side is {self.shorter}"
-            )
+            return f"cannot cut {self.height}×{self.width} out of an image whose shorter side is {self.shorter}"
         return None
 
     def place(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:

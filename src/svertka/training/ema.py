@@ -26,9 +26,7 @@ class WeightAverage:
         decay = min(self.decay, (1 + step) / (10 + step))
         current = net.state_dict()
         floating = [name for name, value in self.state.items() if value.is_floating_point()]
-        torch._foreach_lerp_(
-            [self.state[name] for name in floating], [current[name] for name in floating], 1 - decay
-        )
+        torch._foreach_lerp_([self.state[name] for name in floating], [current[name] for name in floating], 1 - decay)
         for name in self.state.keys() - set(floating):
             self.state[name].copy_(current[name])
 

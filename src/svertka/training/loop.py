@@ -203,9 +203,7 @@ class Training:
                 state.sums[name] = state.sums.get(name, 0.0) + value * samples
             self.watcher.step(state.epoch, state.batches_done + number, self.train.batches, values)
         if recipe.clip:
-            self.fabric.clip_gradients(
-                self.net, self.optimizer, max_norm=recipe.clip, error_if_nonfinite=False
-            )
+            self.fabric.clip_gradients(self.net, self.optimizer, max_norm=recipe.clip, error_if_nonfinite=False)
         self.optimizer.step()
         self.optimizer.zero_grad()
         if self.average:
@@ -234,11 +232,7 @@ class Training:
         return values
 
     def _lr(self) -> float:
-        return (
-            self.recipe.lr
-            * self.state.plateau
-            * lr_factor(self.recipe, self.state.steps, self.steps_per_epoch)
-        )
+        return self.recipe.lr * self.state.plateau * lr_factor(self.recipe, self.state.steps, self.steps_per_epoch)
 
     def _training_means(self) -> dict[str, float]:
         sums = self._over_processes(self.state.sums)
@@ -343,9 +337,7 @@ class Training:
             owner, _, key = name.rpartition("/")
             parameter = parameters[owner]
             # Step counts stay on the processor, where the optimiser made them.
-            value = (
-                value.cpu() if value.ndim == 0 else value.contiguous(memory_format=self._format(parameter))
-            )
+            value = value.cpu() if value.ndim == 0 else value.contiguous(memory_format=self._format(parameter))
             self.raw_optimizer.state[parameter][key] = value
 
     @staticmethod

@@ -27,9 +27,7 @@ _PIXELS = 1 << 20  # of a batch to time with, or one image
 Choice = tuple[Precision, Layout]
 
 
-def choose(
-    net: nn.Module, task: Task, recipe: Recipe, *, image_shape: tuple[int, int, int], fabric: Fabric
-) -> Choice:
+def choose(net: nn.Module, task: Task, recipe: Recipe, *, image_shape: tuple[int, int, int], fabric: Fabric) -> Choice:
     """The fastest of the precisions and layouts that the recipe leaves open, for training steps of this network.
 
     What was measured once on a machine is remembered in the cache folder, so that a command given twice computes
@@ -46,9 +44,7 @@ def choose(
     precisions: list[Precision] = [recipe.precision] if recipe.precision != "auto" else ["fp32"]
     if recipe.precision == "auto" and _has_bf16(device):
         precisions.append("bf16")
-    layouts: list[Layout] = (
-        [recipe.layout] if recipe.layout != "auto" else ["channels_first", "channels_last"]
-    )
+    layouts: list[Layout] = [recipe.layout] if recipe.layout != "auto" else ["channels_first", "channels_last"]
     choices: list[Choice] = [(precision, layout) for precision in precisions for layout in layouts]
     if len(choices) == 1 or fabric.world_size > 1:
         return choices[0]
@@ -62,9 +58,7 @@ def choose(
     seconds = _measure(net, task, recipe, choices, image_shape, device)
     fastest = min(choices, key=lambda choice: seconds[choice])
     chosen = fastest if seconds[fastest] * _GAIN < seconds[choices[0]] else choices[0]
-    with suppress(
-        UserError
-    ):  # a cache folder that cannot be written costs the measurement next time, no more
+    with suppress(UserError):  # a cache folder that cannot be written costs the measurement next time, no more
         make_folder(cache_folder())
         write_text(cache_folder() / "speed.json", json.dumps({**remembered, key: chosen}, indent=0))
     return chosen

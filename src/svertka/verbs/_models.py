@@ -22,9 +22,7 @@ def model_file(path: Path) -> Path:
     if path.is_dir():
         inside = path / MODEL_NAME
         if not inside.is_file():
-            raise UserError(
-                f"a folder without {MODEL_NAME}", where=path, mend="give a model file or a run's folder"
-            )
+            raise UserError(f"a folder without {MODEL_NAME}", where=path, mend="give a model file or a run's folder")
         return inside
     if not path.exists():
         raise UserError("no such model", where=path, mend="give a model file or a run's folder")

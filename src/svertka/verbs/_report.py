@@ -47,17 +47,13 @@ def write_run_report(
             ("trained in", _duration(outcome.seconds)),
         ]
         sections.append(Section(name="What goes wrong", exhibits=task.exhibits(judged)))
-        sections.append(
-            Section(name="Look at them", exhibits=_galleries(task, judged, prepared, trained.judged_on))
-        )
+        sections.append(Section(name="Look at them", exhibits=_galleries(task, judged, prepared, trained.judged_on)))
     sections.insert(1 if sections else 0, Section(name="How it learnt", exhibits=_curves(outcome, recipe)))
     sections.append(Section(name="The data", exhibits=_data(prepared)))
     seconds = [(name, value) for name, value in trained.seconds.items() if value >= 0.005]
     sections.append(Section(name="Time", exhibits=[Bars(title="Time by stage", unit="s", items=seconds)]))
     sections.append(
-        Section(
-            name="To do it again", exhibits=[Listing(title="Recipe", text=recipe.to_toml()), _versions(card)]
-        )
+        Section(name="To do it again", exhibits=[Listing(title="Recipe", text=recipe.to_toml()), _versions(card)])
     )
     title = f"{card.net} on {prepared.dataset.root.resolve().name}"
     write_report(trained.report, title=title, lead=lead, headline=headline, sections=sections)
@@ -68,17 +64,11 @@ def _curves(outcome: Outcome, recipe: Recipe) -> list[Curves]:
     epochs = [row["epoch"] for row in history]
 
     def curve(name: str, column: str) -> list[Curve]:
-        return (
-            [Curve(name=name, x=epochs, y=[row[column] for row in history])] if column in history[0] else []
-        )
+        return [Curve(name=name, x=epochs, y=[row[column] for row in history])] if column in history[0] else []
 
     terms = [name for name in history[0] if name.startswith("train_") and name != "train_loss"]
     best = float(outcome.best_epoch) if "val_loss" in history[0] else None
-    note = (
-        f"The weights of epoch {outcome.best_epoch} were kept."
-        if best
-        else "The last epoch's weights were kept."
-    )
+    note = f"The weights of epoch {outcome.best_epoch} were kept." if best else "The last epoch's weights were kept."
     if recipe.augment or recipe.dropout or recipe.label_smoothing:
         note += " Training loss is measured under augmentation and regularisation, so it may lie above validation's."
     plots = [
@@ -96,12 +86,8 @@ def _curves(outcome: Outcome, recipe: Recipe) -> list[Curves]:
         plots.append(Curves(title="Loss by term", x_label="epoch", y_label="loss", curves=curves))
     scores = [*curve("accuracy", "val_accuracy"), *curve("macro F1", "val_macro_f1")]
     if scores:
-        plots.append(
-            Curves(title="On validation", x_label="epoch", y_label="share of one", curves=scores, mark=best)
-        )
-    plots.append(
-        Curves(title="Learning rate", x_label="epoch", y_label="learning rate", curves=curve("", "lr"))
-    )
+        plots.append(Curves(title="On validation", x_label="epoch", y_label="share of one", curves=scores, mark=best))
+    plots.append(Curves(title="Learning rate", x_label="epoch", y_label="learning rate", curves=curve("", "lr")))
     return plots
 
 

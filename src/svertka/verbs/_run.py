@@ -109,9 +109,7 @@ class Run:
         begun = self.folder / _BEGUN
         if self.resumed and begun.is_file():
             if json.loads(begun.read_text())["fingerprint"] != fingerprint:
-                raise UserError(
-                    "the images or labels have changed since the run was begun", where=self.folder
-                )
+                raise UserError("the images or labels have changed since the run was begun", where=self.folder)
             return
         make_folder(self.folder)
         write_text(begun, json.dumps({"fingerprint": fingerprint}))

@@ -55,9 +55,7 @@ def check(data: str | PathLike[str], *, progress: bool = True) -> Checked:
 
     display = Display(show=progress)
     preprocess = Preprocess(height=_SIDE, width=_SIDE)
-    prepared = prepare(
-        Path(data), preprocess, val_fraction=0.0, seed=0, divide_if="", advance=display.advance
-    )
+    prepared = prepare(Path(data), preprocess, val_fraction=0.0, seed=0, divide_if="", advance=display.advance)
     same: dict[str, list[dict[str, str]]] = {}
     for part, division in prepared.parts.items():
         for position in division.positions:

@@ -61,9 +61,7 @@ def demo(out: str | PathLike[str] = "demo", *, seed: int = 0, progress: bool = T
     """
     folder = Path(out)
     if folder.exists():
-        raise UserError(
-            "the demo's folder exists", where=folder, mend="remove it, or choose another with --out"
-        )
+        raise UserError("the demo's folder exists", where=folder, mend="remove it, or choose another with --out")
     display = Display(show=progress)
     data = folder / "digits"
     _write_digits(data)

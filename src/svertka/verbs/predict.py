@@ -70,10 +70,7 @@ def _predict_batch(predictor: Predictor, files: Sequence[Path]) -> list[Predicti
         except ImageError as error:
             errors[position] = error.what
     results = dict(zip(images, predictor.predict(list(images.values())), strict=True))
-    return [
-        Prediction(str(file), results.get(position), errors.get(position))
-        for position, file in enumerate(files)
-    ]
+    return [Prediction(str(file), results.get(position), errors.get(position)) for position, file in enumerate(files)]
 
 
 def _files(given: Path) -> list[Path]:

@@ -85,9 +85,7 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
             f"{record.name} takes images from {record.smallest}×{record.smallest} on, not {size}×{size}",
             mend=f"give --image-size {record.image_size}",
         )
-    neutral = Preprocess(
-        height=size, width=size, channels=channels, mean=(0,) * channels, std=(1,) * channels
-    )
+    neutral = Preprocess(height=size, width=size, channels=channels, mean=(0,) * channels, std=(1,) * channels)
     fabric = start_fabric(recipe)
     first = fabric.is_global_zero
     display = Display(show=progress and first, epochs=recipe.epochs, batch=recipe.batch)
@@ -163,9 +161,7 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
     metrics = {part: dict(evaluation.metrics) for part, evaluation in evaluations.items()}
     if not first:
         return run.trained(metrics.get(judged_on or "", {}), judged_on, {}, ())
-    card = _card(
-        recipe, arguments, task, preprocess, prepared, outcome, metrics, engine, judged_on or "train"
-    )
+    card = _card(recipe, arguments, task, preprocess, prepared, outcome, metrics, engine, judged_on or "train")
     trained = run.trained(
         metrics[judged_on] if judged_on else {},
         judged_on,
@@ -196,16 +192,12 @@ class _Clock:
 def _prepare(source: Path, preprocess: Preprocess, recipe: Recipe, display: Display) -> Prepared:
     from svertka.data.preparing import prepare
 
-    return prepare(
-        source, preprocess, val_fraction=recipe.val_fraction, seed=recipe.seed, advance=display.advance
-    )
+    return prepare(source, preprocess, val_fraction=recipe.val_fraction, seed=recipe.seed, advance=display.advance)
 
 
 def _say_data(display: Display, prepared: Prepared, classes: tuple[str, ...]) -> None:
     counts = ", ".join(f"{part} {count:,}" for part, count in prepared.counts.items())
-    display.say(
-        f"{prepared.dataset.root}: {prepared.dataset.format}, {len(classes)} classes; images: {counts}"
-    )
+    display.say(f"{prepared.dataset.root}: {prepared.dataset.format}, {len(classes)} classes; images: {counts}")
     for note in prepared.notes:
         display.say(f"  {note}")
     for item in prepared.skipped[:5]:
@@ -277,8 +269,7 @@ def _golden(prepared: Prepared, part: str, preprocess: Preprocess, engine: Torch
     chosen = positions[np.linspace(0, len(positions) - 1, min(_GOLDEN, len(positions))).astype(int)]
     images = [_small(prepared.samples[position].source.load()[0]) for position in chosen]
     return tuple(
-        Golden(image, {name: value[0] for name, value in engine.run(preprocess([image])).items()})
-        for image in images
+        Golden(image, {name: value[0] for name, value in engine.run(preprocess([image])).items()}) for image in images
     )
 
 

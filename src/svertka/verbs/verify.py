@@ -59,9 +59,7 @@ class Verification:
             "model": str(self.model),
             "golden": self.golden,
             "tolerance": _TOLERANCE,
-            "engines": [
-                {"name": engine.name, "max_abs_diff": engine.max_abs_diff} for engine in self.engines
-            ],
+            "engines": [{"name": engine.name, "max_abs_diff": engine.max_abs_diff} for engine in self.engines],
             "absent": self.absent,
         }
 

@@ -97,9 +97,7 @@ def _card(path: Path, header: Header) -> Card:
 
 def _compare(path: Path, header: Header, expected: Mapping[str, Tensor]) -> None:
     problems = [f"{name} is missing" for name in sorted(expected.keys() - header.tensors.keys())]
-    problems += [
-        f"{name} is not part of the network" for name in sorted(header.tensors.keys() - expected.keys())
-    ]
+    problems += [f"{name} is not part of the network" for name in sorted(header.tensors.keys() - expected.keys())]
     for name in sorted(expected.keys() & header.tensors.keys()):
         entry, tensor = header.tensors[name], expected[name]
         want = (_DTYPE_NAMES[tensor.dtype], tuple(tensor.shape))
