@@ -28,12 +28,12 @@ def read_folders(root: Path) -> Dataset:
     notes: list[str] = []
     root, folders = _descend(root, notes)
     parts = _part_folders(root, folders)
+    chosen: dict[str, str] = {"all": ""}
+    ignored: list[str] = []
     if "train" in parts:
         chosen = {part: parts[part] for part in ("train", "val", "test") if part in parts}
         notes += [f"{part}: {folder}{os.sep}" for part, folder in chosen.items()]
         ignored = sorted(set(folders) - set(chosen.values()))
-    else:
-        chosen, ignored = {"all": ""}, []
     skipped: list[Skipped] = []
     samples: dict[str, list[Sample]] = {}
     loose = _images(root, recurse=False)

@@ -82,8 +82,7 @@ def _find(folder: Path, prefix: str) -> Path | None:
 
 def _read(path: Path, axes: int) -> NDArray[np.uint8]:
     try:
-        opened = gzip.open(path) if path.suffix == ".gz" else path.open("rb")
-        with opened as file:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             start = file.read(4 + 4 * axes)
             shape = tuple(int(side) for side in np.frombuffer(start[4:], ">u4"))
             size = int(np.prod(shape, dtype=object)) if len(shape) == axes else -1

@@ -93,7 +93,7 @@ def _prove(path: Path) -> float:
             difference = max(difference, float(np.abs(together[name][number] - expected).max()))
     if not difference <= TOLERANCE:
         raise UserError(
-            f"the exported graph differs from PyTorch by {difference:.2g}, more than {TOLERANCE:g}; nothing was written",
+            f"the exported graph differs by {difference:.2g}, more than {TOLERANCE:g}; nothing was written",
             mend="please report the network and its options",
         )
     return difference

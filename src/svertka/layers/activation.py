@@ -21,7 +21,7 @@ class Maxout(nn.Module):
         self.pieces = pieces
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.amax(x.unflatten(1, (-1, self.pieces)), dim=2)
+        return torch.amax(torch.unflatten(x, 1, (-1, self.pieces)), dim=2)
 
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {

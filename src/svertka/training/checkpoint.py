@@ -56,7 +56,7 @@ class Checkpoints:
 
     def load(self) -> tuple[Checkpoint | None, list[str]]:
         """The newest whole checkpoint, or None; and a warning for each damaged one that was passed over."""
-        warnings = []
+        warnings: list[str] = []
         for path in (self.newest, self.previous):
             if path.exists():
                 try:

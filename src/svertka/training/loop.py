@@ -59,7 +59,7 @@ class Watcher(Protocol):
         """Whether to save and stop now."""
 
 
-class Interrupted(Exception):
+class InterruptedTrainingError(Exception):
     """Training stopped on request, after saving."""
 
 
@@ -130,7 +130,7 @@ class Training:
         self.task, self.train, self.val, self.recipe = task, train, val, recipe
         self.fabric, self.checkpoints, self.watcher = fabric, checkpoints, watcher
         self.layout = torch.channels_last if recipe.layout == "channels_last" else torch.contiguous_format
-        self.module = net.to(memory_format=self.layout)  # type: ignore[call-overload]
+        self.module = net.to(memory_format=self.layout)
         self.raw_optimizer = make_optimizer(net, recipe)
         self.net, self.optimizer = fabric.setup(net, self.raw_optimizer)
         self.average = WeightAverage(net, recipe.ema) if recipe.ema else None
@@ -145,7 +145,7 @@ class Training:
 
         Raises:
             UserError: A loss is not finite, or a checkpoint cannot be written.
-            Interrupted: The watcher asked to stop; a checkpoint was saved.
+            InterruptedTrainingError: The watcher asked to stop; a checkpoint was saved.
         """
         self._restore()
         while self.state.epoch < self.recipe.epochs and not self._given_up():
@@ -300,7 +300,7 @@ class Training:
         self.saved_at = time.monotonic()
         self._clock("saving", started)
         if stopping:
-            raise Interrupted
+            raise InterruptedTrainingError
 
     def _tensors(self) -> dict[str, Tensor]:
         tensors = {f"net/{name}": value for name, value in self.module.state_dict().items()}

@@ -48,13 +48,13 @@ def choose(net: nn.Module, task: Task, recipe: Recipe, *, image_shape: tuple[int
     choices: list[Choice] = [(precision, layout) for precision in precisions for layout in layouts]
     if len(choices) == 1 or fabric.world_size > 1:
         return choices[0]
-    key = json.dumps(
-        [platform.node(), torch.__version__, str(device), torch.get_num_threads(), recipe.net]
-        + [dict(recipe.net_options), recipe.optimizer, recipe.batch, list(image_shape), choices]
-    )
+    circumstances = (platform.node(), torch.__version__, str(device), torch.get_num_threads())
+    work = (recipe.net, dict(recipe.net_options), recipe.optimizer, recipe.batch, image_shape)
+    key = json.dumps([circumstances, work, choices])
     remembered = _remembered()
-    if key in remembered and tuple(remembered[key]) in choices:
-        return choices[choices.index((remembered[key][0], remembered[key][1]))]
+    for choice in choices:
+        if list(choice) == remembered.get(key):
+            return choice
     seconds = _measure(net, task, recipe, choices, image_shape, device)
     fastest = min(choices, key=lambda choice: seconds[choice])
     chosen = fastest if seconds[fastest] * _GAIN < seconds[choices[0]] else choices[0]
@@ -74,8 +74,8 @@ def _remembered() -> dict[str, list[str]]:
 
 def _has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _measure(
@@ -113,7 +113,7 @@ def _step(
     precision, layout = choice
     memory_format = torch.channels_last if layout == "channels_last" else torch.contiguous_format
     fabric = start_fabric(recipe.changed({"precision": precision}))
-    copied = copy.deepcopy(net).to(memory_format=memory_format)  # type: ignore[call-overload]
+    copied = copy.deepcopy(net).to(memory_format=memory_format)
     module, optimizer = fabric.setup(copied, make_optimizer(copied, recipe))
     module.train()
     laid = images.to(memory_format=memory_format)

@@ -100,8 +100,7 @@ def _galleries(task: Task, judged: Evaluation, prepared: Prepared, part: str) ->
             sample = prepared.samples[positions[index]]
             image, _ = sample.source.load()
             pictures.append(Picture(image=image, caption=caption, detail=f"{detail} · {sample.name}"))
-        note = "" if pictures else "None."
-        galleries.append(Gallery(title=heading, pictures=pictures, note=note))
+        galleries.append(Gallery(title=heading, pictures=pictures))
     return galleries
 
 

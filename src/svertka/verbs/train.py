@@ -6,6 +6,7 @@ Rooms that need torch are imported when a verb is called, so that reading this i
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,11 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-import svertka
 from svertka.errors import UserError
 from svertka.runtime.card import Card, Golden
 from svertka.runtime.preprocess import Preprocess
-from svertka.training.recipe import Recipe
+from svertka.training.recipe import Recipe as Recipe
 from svertka.verbs._progress import Display
 from svertka.verbs._run import Run, Trained
 from svertka.zoo import registry
@@ -72,7 +72,7 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
     from svertka.training import speed
     from svertka.training.checkpoint import Checkpoints
     from svertka.training.evaluation import evaluate
-    from svertka.training.loop import Interrupted, Training
+    from svertka.training.loop import InterruptedTrainingError, Training
     from svertka.training.machine import start_fabric
     from svertka.verbs._report import write_run_report
     from svertka.zoo.engine import TorchEngine
@@ -141,7 +141,7 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
     with display.catching_interrupts():
         try:
             outcome = training.run()
-        except Interrupted:
+        except InterruptedTrainingError:
             raise UserError(
                 f"interrupted in epoch {training.state.epoch + 1} of {recipe.epochs}; all is saved in {run.folder}",
                 mend=f"go on with: svertka train {source} --out {run.folder} --resume",
@@ -286,7 +286,7 @@ def _versions() -> dict[str, str]:
     import torch
 
     return {
-        "svertka": svertka.__version__,
+        "svertka": importlib.metadata.version("svertka"),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
