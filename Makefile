@@ -1,0 +1,28 @@
+# make demo: the whole way once, from a fresh clone.   make test: all tests.   make lint: everything CI checks beside.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint format
+.DELETE_ON_ERROR:
+
+demo: .venv/.all
+	rm -rf demo
+	$(BIN)/svertka demo --out demo
+
+test: .venv/.dev
+	$(BIN)/pytest
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.venv/.all .venv/.dev: .venv/.%: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable '.[$*]'
+	touch $@
