@@ -64,7 +64,7 @@ class Classes(Result):
         return {"classes": [{"name": entry.name, "score": entry.score} for entry in self.classes]}
 
     def line(self, most: int = 3) -> str:
-        return ", ".join(f"{entry.name} {entry.score:.1%}" for entry in self.classes[:most])
+        return ", ".join(f"{entry.name} ({entry.score:.1%})" for entry in self.classes[:most])
 
     def draw(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         picture = Image.fromarray(image)

@@ -27,6 +27,7 @@ app = App(
     help_epilogue="Every command has --help, and --json for one JSON document on standard output.\n\n"
     "Exit status: 0 if all is well, 1 if what was asked for was found wanting, 2 for a mistake in the input.",
     version_flags=["--version"],
+    help_format="plaintext",  # Markdown costs a fifth of the time that help takes
     result_action="return_value",
 )
 for _name, _module, _help in _COMMANDS:

@@ -16,7 +16,7 @@ def check(data: Path, /, *, json: Json = False) -> int:
     Parameters
     ----------
     data
-        A data set as `svertka train` takes it.
+        A data set as svertka train takes it.
     """
     checked = run_check(data, progress=not json)
     if json:

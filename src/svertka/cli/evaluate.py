@@ -24,7 +24,7 @@ def evaluate(
     model
         Model file (.safetensors or .onnx) or a run's folder.
     data
-        A data set as `svertka train` takes it.
+        A data set as svertka train takes it.
     part
         Part of the data set. auto takes test, else val, else all; of the very data that the model was trained on,
         only what was held out is val.

@@ -30,7 +30,7 @@ def _recipe_flags() -> type[Any]:
         )
         fields.append((item.name, Annotated[kind | None, parameter], dataclasses.field(default=None)))
     flags = dataclasses.make_dataclass("RecipeFlags", fields, kw_only=True, frozen=True)
-    flags.__doc__ = Recipe.__doc__  # where the help of each flag comes from
+    flags.__doc__ = (Recipe.__doc__ or "").replace("``", "")  # where the help of each flag comes from
     flags.__module__ = __name__
     return flags
 

@@ -1,8 +1,8 @@
 """What decoding one image may cost, whoever made the file.
 
 The bounds hold an image to about 2 seconds of one core and 512 MB beyond its own bytes (measured with pillow 13).
-A limit on the number of pixels would not do: 200 KB of progressive JPEG with 200 scans take 11 s, a TIFF file that
-claims 2 million strips takes 18 s and 670 MB, and 11 MB of tiny EXIF segments take minutes.
+A limit on the number of pixels would not do: 200 KB of progressive JPEG with 200 scans take 11 s, a TIFF image of
+16×16 pixels in one huge tile takes 2 GB, and 11 MB of tiny EXIF segments take minutes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from PIL.ExifTags import Base as Tag
 MAX_PIXELS: Final = 8192 * 6144  # what a 50-megapixel camera takes
 MAX_BYTES: Final = 128 * 2**20
 
-_READS = 400_000  # pillow runs some Python for each part of a file that it reads; a photograph has dozens of parts
+_READS = 250_000  # pillow runs some Python for each part of a file that it reads; a photograph has dozens of parts
 _EXIF_SEGMENTS = 64  # pillow joins them one by one, in quadratic time
 _STRIPS = 2**16  # pillow makes an object for each strip of a TIFF page before anyone can look at its size
 _SCANNED_PIXELS = 20 * MAX_PIXELS  # a scan passes over all pixels, even to say nothing of them; 10 are usual
@@ -77,6 +77,10 @@ def check_pixels(image: ImageFile.ImageFile, data: bytes, max_pixels: int) -> No
         raise TooCostlyError(f"{size}, over the limit of {limit:,} for {kind}")
     if len(data) > MAX_BYTES / weight:
         raise TooCostlyError(f"{len(data):,} bytes, over the limit of {int(MAX_BYTES / weight):,} for {kind}")
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        tags = image.tag_v2
+        if tags.get(TiffImagePlugin.TILEWIDTH, 0) * tags.get(TiffImagePlugin.TILELENGTH, 0) > limit:
+            raise TooCostlyError(f"tiles of more than {limit:,} pixels")  # however small the image that uses them
     if "progressive" in image.info and pixels * data.count(b"\xff\xda") > _SCANNED_PIXELS:
         raise TooCostlyError(f"too many scans over {size}")
 
@@ -88,8 +92,6 @@ def _weight(image: ImageFile.ImageFile) -> tuple[str, float]:
             return "progressive or CMYK JPEG", 1.5  # all coefficients are held at once: up to 12 bytes
         case "WEBP" | "AVIF":
             return image.format, 2  # up to 20 bytes
-        case "JPEG2000":
-            return "JPEG 2000", 8  # up to 26 bytes, 400 ns
         case "PPM" if image.tile[0].codec_name == "ppm_plain":
             return "PPM in text", 48 * len(image.getbands())  # decoded in Python: 3 µs
         case "TIFF" if image.info.get("compression") == "lzma":

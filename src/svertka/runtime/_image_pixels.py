@@ -112,7 +112,7 @@ def _levels(band: Image.Image, limits: tuple[float, float]) -> NDArray[np.uint8]
 
 def _scale(samples: NDArray[np.generic], limits: tuple[float, float]) -> NDArray[np.uint8]:
     black, white = limits
-    scaled = (samples.astype(np.float64) - black) * (255 / (white - black))
+    scaled = (samples.astype(np.float64) - black) * 255 / (white - black)
     return (np.nan_to_num(scaled, nan=0.0).clip(0, 255) + 0.5).astype(np.uint8)
 
 

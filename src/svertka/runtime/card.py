@@ -43,7 +43,12 @@ class Golden:
     def from_json(cls, values: dict[str, Any]) -> Golden:
         """The opposite of `to_json`."""
         outputs = {name: _array_from_json(value) for name, value in values["outputs"].items()}
-        return cls(_array_from_json(values["image"]), outputs)
+        image = _array_from_json(values["image"])
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise ValueError(f"a golden image of {image.dtype} {image.shape}")
+        if not outputs or any(output.dtype != np.float32 for output in outputs.values()):
+            raise ValueError("a golden image without outputs in float32")
+        return cls(image, outputs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,12 +97,17 @@ class Card:
         try:
             values = json.loads(text)
             version = values.pop("version")
-            if version != CARD_VERSION:
-                raise UserError(
-                    f"its card is of version {version}, this release reads version {CARD_VERSION}",
-                    where=where,
-                    mend="install the release of svertka that wrote it",
-                )
+            # Numbers and text that could not be written again.
+            json.dumps(values, ensure_ascii=False, allow_nan=False).encode()
+        except _DAMAGE as error:
+            raise _damaged(where, repr(error)) from error
+        if version != CARD_VERSION:
+            raise UserError(
+                f"its card is of version {version}, this release reads version {CARD_VERSION}",
+                where=where,
+                mend="install the release of svertka that wrote it",
+            )
+        try:
             values["classes"] = tuple(_text(name) for name in values["classes"])
             values["preprocess"] = Preprocess.from_json(values["preprocess"])
             values["golden"] = tuple(Golden.from_json(golden) for golden in values["golden"])
@@ -107,9 +117,18 @@ class Card:
             for name in ("arguments", "provenance", "metrics"):
                 if not isinstance(getattr(card, name), dict):
                     raise TypeError(f"{name} is no JSON object")
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise UserError(f"its card is damaged ({error!r})", where=where, mend="get the file again") from error
+        except UserError as error:
+            raise _damaged(where, str(error)) from error
+        except _DAMAGE as error:
+            raise _damaged(where, repr(error)) from error
         return card
+
+
+_DAMAGE = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
+
+
+def _damaged(where: object, how: str) -> UserError:
+    return UserError(f"its card is damaged ({how})", where=where, mend="get the file again")
 
 
 def _text(value: object) -> str:
@@ -130,4 +149,7 @@ def _array_from_json(values: dict[str, Any]) -> NDArray[Any]:
         data = base64.b64decode(values["base64"], validate=True)
     except binascii.Error as error:
         raise ValueError(str(error)) from error
-    return np.frombuffer(data, dtype=values["dtype"]).reshape([int(side) for side in values["shape"]])
+    shape = values["shape"]
+    if not all(isinstance(side, int) and side >= 0 for side in shape):
+        raise ValueError(f"an array of shape {shape}")
+    return np.frombuffer(data, dtype=values["dtype"]).reshape(shape)

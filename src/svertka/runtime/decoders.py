@@ -24,15 +24,16 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
 
 def classification(outputs: Outputs, card: Card) -> list[Result]:
     """``logits`` ``(N, classes)`` to the classes of each image, the likeliest first."""
-    probabilities = softmax(outputs["logits"])
-    if probabilities.shape[1:] != (len(card.classes),) or not np.isfinite(probabilities).all():
+    logits = outputs.get("logits", np.empty(0, np.float32))
+    # Scores of an infinite logit would be no numbers.
+    if logits.ndim != 2 or logits.shape[1] != len(card.classes) or not np.isfinite(logits).all():
         raise UserError(
-            f"the network gave logits of shape {probabilities.shape} that are not finite scores "
+            f"the network gave logits of shape {logits.shape} that are not finite scores "
             f"of {len(card.classes)} classes",
             mend="run `svertka verify` on the model",
         )
     results: list[Result] = []
-    for row in probabilities:
+    for row in softmax(logits):
         order = np.argsort(-row, kind="stable")
         results.append(Classes(tuple(ClassScore(card.classes[i], float(row[i])) for i in order)))
     return results

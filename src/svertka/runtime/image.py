@@ -10,9 +10,9 @@ What a file becomes:
   0..32767 (signed 16-bit) or 0..65535 (32-bit) are taken as such; others are stretched from the least to the
   greatest in the image. NaN is black.
 
-A file that is damaged, cut short, too large, or in no format of ``FORMATS`` is refused. Left out on purpose: icons
-(pillow decodes them before their size can be looked at), PSD (a record of memory errors, and no use in data sets),
-and all that is interpreted or handed to another program (EPS, WMF).
+A file that is damaged, cut short, too large, or in no format of ``FORMATS`` is refused. Left out on purpose: JPEG
+2000 (430 bytes of it can take 8 GB), icons (pillow decodes them before their size can be looked at), PSD (a record of
+memory errors, and no use in data sets), and all that is interpreted or handed to another program (EPS, WMF).
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ from PIL import (  # noqa: F401 - each plugin adds its format to Image.OPEN
     BmpImagePlugin,
     GifImagePlugin,
     Image,
-    Jpeg2KImagePlugin,
     JpegImagePlugin,
     PngImagePlugin,
     PpmImagePlugin,
@@ -51,19 +50,22 @@ MAX_PIXELS: Final = _image_limits.MAX_PIXELS
 MAX_BYTES: Final = _image_limits.MAX_BYTES
 
 # In the order of trial: TGA has no signature, so it comes last.
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "TGA")
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "TGA")
 # fmt: off
 IMAGE_SUFFIXES: Final = frozenset((
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".tif", ".tiff",
-    ".avif", ".avifs", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".tga",
+    ".avif", ".avifs", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".tga",
 ))
 # fmt: on
 
-_SMALLER = "make it smaller"
+_OTHER_FORMAT = "save it as JPEG or PNG"
+_SMALLER = "save it anew, and smaller"
 # What people hand in by mistake, so that the refusal can name it.
 _FOREIGN = {
     b"ftyphe": "a HEIC photo",
     b"JXL ": "a JPEG XL image",
+    b"jP  ": "a JPEG 2000 image",
+    b"\xff\x4f\xff\x51": "a JPEG 2000 image",
     b"8BPS": "a Photoshop document",
     b"%PDF": "a PDF document",
     b"\x00\x00\x01\x00": "an icon",
@@ -140,7 +142,8 @@ def decode(data: bytes, *, where: object = None, max_pixels: int = MAX_PIXELS) -
         raise ImageError("not enough memory to decode it", where=where, mend=_SMALLER) from error
     except Exception as error:  # a damaged file makes pillow raise nearly anything
         if name == "TGA" and isinstance(error, SyntaxError):
-            raise _foreign("no image format that is read here", where) from error
+            what = f"no image format that is read here (allowed: {', '.join(FORMATS)})"
+            raise ImageError(what, where=where, mend=_OTHER_FORMAT) from error
         what = f"not a readable {name} image ({str(error) or type(error).__name__})"
         raise ImageError(what, where=where) from error
 
@@ -156,12 +159,8 @@ def _format(data: bytes, where: object) -> str:
             return name
     for sign, kind in _FOREIGN.items():
         if start.lstrip().startswith((sign, start[:4] + sign)):
-            raise _foreign(f"{kind}, which is not read here", where)
+            raise ImageError(f"{kind}, which is not read here", where=where, mend=_OTHER_FORMAT)
     return "TGA"
-
-
-def _foreign(what: str, where: object) -> ImageError:
-    return ImageError(f"{what} (allowed: {', '.join(FORMATS)})", where=where, mend="save it as JPEG or PNG")
 
 
 class _Decoding(type):

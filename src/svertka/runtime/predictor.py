@@ -42,7 +42,7 @@ class Predictor:
         for golden in self.card.golden:
             outputs = self.raw([golden.image])
             for name, expected in golden.outputs.items():
-                if name not in outputs or outputs[name][0].shape != expected.shape:
+                if name not in outputs or outputs[name].shape != (1, *expected.shape):
                     return float("inf")
                 difference = np.abs(outputs[name][0].astype(np.float64) - expected)
                 # A nan anywhere is a difference, not the absence of one.

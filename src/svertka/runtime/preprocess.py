@@ -22,6 +22,8 @@ _RESAMPLING = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+_MAX_SIDE = 65535
+_THINNEST = 64  # the crop of a strip of 1 × 300,000 pixels would otherwise take 80 GB on its way
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +64,9 @@ class Preprocess:
             raise UserError(problem, where="preprocessing")
 
     def _problem(self) -> str | None:
-        if not (0 < self.height <= 65535 and 0 < self.width <= 65535):
-            return f"the size {self.height}×{self.width} is not between 1 and 65,535 pixels"
+        sides = [self.height, self.width] if self.shorter is None else [self.height, self.width, self.shorter]
+        if not all(isinstance(side, int) and 0 < side <= _MAX_SIDE for side in sides):
+            return f"the size {'×'.join(map(str, sides))} is not a whole number of pixels between 1 and {_MAX_SIDE:,}"
         if self.channels not in (1, 3):
             return f"{self.channels} channels: an image can be given as 1 (grey) or 3 (RGB)"
         if len(self.mean) != self.channels or len(self.std) != self.channels:
@@ -90,9 +93,9 @@ class Preprocess:
             picture = picture.resize((self.width, self.height), resampling)
         elif self.fit == "crop":
             assert self.shorter is not None
-            scale = self.shorter / min(picture.size)
-            # int(): the longer side is cut off, as torchvision and timm do, so that their weights see the same.
-            size = [max(self.shorter, int(scale * side)) for side in picture.size]
+            picture = _without_far_ends(picture)
+            # As torchvision and timm compute it, to the last bit, so that their weights see the same.
+            size = [int(self.shorter * side / min(picture.size)) for side in picture.size]
             picture = picture.resize((size[0], size[1]), resampling)
             left, top = round((size[0] - self.width) / 2), round((size[1] - self.height) / 2)
             picture = picture.crop((left, top, left + self.width, top + self.height))
@@ -134,5 +137,12 @@ class Preprocess:
         """
         try:
             return cls(**values)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise UserError(f"not a preprocessing: {error}") from error
+
+
+def _without_far_ends(picture: Image.Image) -> Image.Image:
+    most = _THINNEST * min(picture.size)
+    width, height = min(picture.width, most), min(picture.height, most)
+    left, top = (picture.width - width) // 2, (picture.height - height) // 2
+    return picture.crop((left, top, left + width, top + height))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,13 @@ from svertka.errors import UserError
 
 _MAX_HEADER = 100_000_000  # bytes; the format's own bound
 _CHUNK = 1 << 20
+_WIDTHS = {
+    **dict.fromkeys(("F64", "I64", "U64"), 8),
+    **dict.fromkeys(("F32", "I32", "U32"), 4),
+    **dict.fromkeys(("F16", "BF16", "I16", "U16"), 2),
+    **dict.fromkeys(("I8", "U8", "BOOL", "F8_E4M3", "F8_E5M2"), 1),
+}
+"""Bytes of an element by type."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +49,21 @@ def read_header(path: Path) -> Header:
     """
     try:
         with path.open("rb") as file:
-            start = file.read(8)
+            start = file.read(9)
             size = path.stat().st_size
-            length = int.from_bytes(start, "little")
-            if start[:2] == b"PK" or start[:1] == b"\x80":
-                raise UserError(
-                    "a pickle, which can run code when it is opened, so it is not",
-                    where=path,
-                    mend="give a .safetensors file",
-                )
-            if len(start) < 8 or length > min(_MAX_HEADER, size - 8):
+            length = int.from_bytes(start[:8], "little")
+            if start[8:] != b"{" or length > min(_MAX_HEADER, size - 8):
+                # Only now: the length of a good header can begin with the same bytes.
+                if start[:2] == b"PK" or start[:1] == b"\x80":
+                    raise UserError(
+                        "a pickle, which can run code when it is opened, so it is not",
+                        where=path,
+                        mend="give a .safetensors file",
+                    )
                 raise _damaged(path, "it is truncated or no safetensors file")
-            values = json.loads(file.read(length))
+            file.seek(8)
+            # Decoded here, as json.loads would take other encodings and half surrogates, which the library does not.
+            values = json.loads(file.read(length).decode(), object_pairs_hook=_once)
         return _checked(values, 8 + length, size, path)
     except OSError as error:
         raise UserError(f"cannot be read ({error.strerror})", where=path) from error
@@ -64,28 +75,37 @@ def _checked(values: Any, data: int, size: int, path: Path) -> Header:
     if not isinstance(values, dict):
         raise _damaged(path, "its header is no JSON object")
     metadata = values.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise _damaged(path, "its metadata is no text")
+    "".join([*values, *metadata, *metadata.values()]).encode()  # half surrogates are no text either
     try:
-        tensors = {
-            name: TensorEntry(
-                str(entry["dtype"]),
-                tuple(int(side) for side in entry["shape"]),
-                data + int(entry["data_offsets"][0]),
-                data + int(entry["data_offsets"][1]),
-            )
-            for name, entry in values.items()
-        }
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+        tensors = {name: _entry(data, **entry) for name, entry in values.items()}
+    except (TypeError, ValueError) as error:
         raise _damaged(path, "its header names no tensors") from error
     position = data
     for entry in sorted(tensors.values(), key=lambda entry: (entry.start, entry.stop)):
-        if entry.start != position or entry.stop < entry.start or min(entry.shape, default=0) < 0:
+        if entry.start != position:
             raise _damaged(path, "its tensors overlap or leave gaps")
         position = entry.stop
     if position != size:
         raise _damaged(path, f"it has {size:,} bytes where its header tells of {position:,}")
-    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise _damaged(path, "its metadata is no text")
     return Header(tensors, metadata)
+
+
+def _entry(data: int, *, dtype: Any, shape: Any, data_offsets: Any) -> TensorEntry:
+    start, stop = data_offsets
+    if not all(isinstance(number, int) and number >= 0 for number in (*shape, start, stop)):
+        raise TypeError("sizes are whole numbers")
+    if dtype not in _WIDTHS or stop - start != math.prod(shape) * _WIDTHS[dtype]:
+        raise ValueError(f"{stop - start} bytes for {shape} of {dtype}")
+    return TensorEntry(dtype, tuple(shape), data + start, data + stop)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError("a name stands twice")
+    return values
 
 
 def file_digest(path: Path, header: Header) -> str:

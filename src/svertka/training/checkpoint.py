@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,12 +36,13 @@ class Checkpoints:
     """The newest two checkpoints of a run.
 
     Each is written to a temporary name, fsynced and renamed, after the one before it was renamed, so that at
-    every moment there is a whole one.
+    every moment there is a whole one. One that `load` found damaged never takes the place of a whole one.
     """
 
     def __init__(self, folder: Path) -> None:
         self.newest = folder / "checkpoint.safetensors"
         self.previous = folder / "checkpoint.previous.safetensors"
+        self._newest_is_whole = True
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint.
@@ -51,8 +53,9 @@ class Checkpoints:
         dense = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
         serialised = Serialised(safetensors.torch.save(dense))
         state = json.dumps(checkpoint.state)
-        with replacing(self.newest, keep=self.previous) as file:
-            serialised.write(file, {_STATE: state, _DIGEST: serialised.digest()})
+        with replacing(self.newest, keep=self.previous if self._newest_is_whole else None) as file:
+            serialised.write(file, {_STATE: state, _DIGEST: _digest(state, serialised.digest())})
+        self._newest_is_whole = True
 
     def load(self) -> tuple[Checkpoint | None, list[str]]:
         """The newest whole checkpoint, or None; and a warning for each damaged one that was passed over."""
@@ -62,7 +65,10 @@ class Checkpoints:
                 try:
                     return _read(path), warnings
                 except UserError as error:
-                    warnings.append(f"{error}: going back to the checkpoint before it")
+                    warnings.append(f"{error.where}: {error.what}; it is passed over")
+                    self._newest_is_whole = False
+        if warnings:
+            warnings.append("no checkpoint is whole; the run begins anew")
         return None, warnings
 
     def remove(self) -> None:
@@ -73,6 +79,11 @@ class Checkpoints:
 
 def _read(path: Path) -> Checkpoint:
     header = read_header(path)
-    if file_digest(path, header) != header.metadata.get(_DIGEST):
+    state = header.metadata.get(_STATE, "")
+    if header.metadata.get(_DIGEST) != _digest(state, file_digest(path, header)):
         raise UserError("the checkpoint is damaged", where=path)
-    return Checkpoint(json.loads(header.metadata[_STATE]), safetensors.torch.load_file(path))
+    return Checkpoint(json.loads(state), safetensors.torch.load_file(path))
+
+
+def _digest(state: str, tensors: str) -> str:
+    return hashlib.sha256(f"{tensors} {state}".encode()).hexdigest()

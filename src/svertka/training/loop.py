@@ -131,7 +131,7 @@ class Training:
         self.fabric, self.checkpoints, self.watcher = fabric, checkpoints, watcher
         self.layout = torch.channels_last if recipe.layout == "channels_last" else torch.contiguous_format
         self.module = net.to(memory_format=self.layout)
-        self.raw_optimizer = make_optimizer(net, recipe)
+        self.raw_optimizer = make_optimizer(net, recipe, fabric.device)
         self.net, self.optimizer = fabric.setup(net, self.raw_optimizer)
         self.average = WeightAverage(net, recipe.ema) if recipe.ema else None
         self.penalised = penalties.decayed(net)
@@ -144,13 +144,15 @@ class Training:
         """Train to the end.
 
         Raises:
-            UserError: A loss is not finite, or a checkpoint cannot be written.
+            UserError: A loss or a weight is not finite, or a checkpoint cannot be written.
             InterruptedTrainingError: The watcher asked to stop; a checkpoint was saved.
         """
         self._restore()
         while self.state.epoch < self.recipe.epochs and not self._given_up():
             self._epoch()
         weights = self.best or self._judged_weights()
+        if not all(bool(value.isfinite().all()) for value in weights.values()):
+            raise self._diverged("a weight is not finite")
         return Outcome(
             {name: value.detach().cpu().contiguous() for name, value in weights.items()},
             self.state.best_epoch + 1 if self.best else self.state.epoch,
@@ -160,22 +162,26 @@ class Training:
 
     def _epoch(self) -> None:
         state, recipe = self.state, self.recipe
-        started, before = time.perf_counter(), state.seconds.get("training", 0.0)
+        started = time.perf_counter()
         self.net.train()
         batches = self.train.training(state.epoch, state.batches_done)
         while state.batches_done < self.train.batches:
             count = min(recipe.accumulate, self.train.batches - state.batches_done)
             self._step(batches, count)
+            self._clock("training", started)
             self._maybe_save()
-        self._clock("training", started)
+            started = time.perf_counter()
         row = {"epoch": float(state.epoch + 1), **self._training_means(), "lr": self._lr()}
         if self.val is not None:
             started = time.perf_counter()
             metrics = dict(self.judge(self.val).metrics)
+            for name, value in metrics.items():
+                if not math.isfinite(value):
+                    raise self._diverged(f"the {name} on validation is {value}")
             row.update({f"val_{name}": value for name, value in metrics.items()})
             self._choose(metrics)
             self._clock("validation", started)
-        row["seconds"] = state.seconds["training"] - before
+        row["seconds"] = state.seconds["training"] - sum(earlier["seconds"] for earlier in state.history)
         state.history.append(row)
         state.epoch += 1
         state.batches_done = 0
@@ -189,15 +195,18 @@ class Training:
         torch.manual_seed(_step_seed(recipe.seed, state.steps, self.fabric.global_rank))
         for group in self.raw_optimizer.param_groups:
             group["lr"] = self._lr()
+        ahead = self.train.samples - state.batches_done * recipe.batch
         for number in range(1, count + 1):
             batch = next(batches)
+            # Every sample of the step counts alike, also where its last batch is a short one.
+            share = min(recipe.batch, ahead - (number - 1) * recipe.batch) / min(count * recipe.batch, ahead)
             images = self.fabric.to_device(batch.images).to(memory_format=self.layout)
             targets = self.fabric.to_device(batch.targets)
             with self.fabric.no_backward_sync(self.net, enabled=number < count):
                 losses = self.task.step(self.net, images, targets) | self._penalties()
                 values = self._finite(losses)
                 total = torch.stack(list(losses.values())).sum()
-                self.fabric.backward(total * (batch.weight / count))
+                self.fabric.backward(total * (batch.weight * share))
             samples = len(batch.indices) if batch.weight else 0
             for name, value in {"samples": 1.0, **values}.items():
                 state.sums[name] = state.sums.get(name, 0.0) + value * samples
@@ -224,12 +233,15 @@ class Training:
         values = {name: loss.item() for name, loss in losses.items()}
         for name, value in values.items():
             if not math.isfinite(value):
-                raise UserError(
-                    f"training stopped at step {self.state.steps + 1} (epoch {self.state.epoch + 1}): "
-                    f"the loss term {name!r} is {value}",
-                    mend=f"try a lower learning rate (--lr {self.recipe.lr / 10:g}) or --clip 1",
-                )
+                raise self._diverged(f"the loss term {name!r} is {value}", steps=self.state.steps + 1)
         return values
+
+    def _diverged(self, what: str, *, steps: int | None = None) -> UserError:
+        step, epoch = steps or self.state.steps, min(self.state.epoch + 1, self.recipe.epochs)
+        return UserError(
+            f"training stopped at step {step} (epoch {epoch}): {what}",
+            mend=f"try a lower learning rate (--lr {self.recipe.lr / 10:g}) or --clip 1",
+        )
 
     def _lr(self) -> float:
         return self.recipe.lr * self.state.plateau * lr_factor(self.recipe, self.state.steps, self.steps_per_epoch)
@@ -321,13 +333,23 @@ class Training:
             self.watcher.warn(warning)
         if checkpoint is None:
             return
+        try:
+            self._take_up(checkpoint)
+        except (TypeError, KeyError, RuntimeError) as error:
+            raise UserError(
+                f"the checkpoint does not fit this release of svertka ({error!r})",
+                where=self.checkpoints.newest.parent,
+                mend="go on with the release that wrote it, or begin a new run",
+            ) from error
+
+    def _take_up(self, checkpoint: Checkpoint) -> None:
         self.state = _State(**checkpoint.state)
         if not self.fabric.is_global_zero:  # the sums were saved over all processes
             self.state.sums = dict.fromkeys(self.state.sums, 0.0)
         groups: dict[str, dict[str, Tensor]] = {"net": {}, "best": {}, "average": {}, "optimizer": {}}
         for name, value in checkpoint.tensors.items():
             group, _, rest = name.partition("/")
-            groups[group][rest] = value.to(self.fabric.device)
+            groups[group][rest] = value.to(self.fabric.device, copy=True)  # not where it lies in the file
         self.module.load_state_dict(groups["net"])
         self.best = groups["best"]
         if self.average:

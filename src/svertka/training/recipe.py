@@ -99,23 +99,27 @@ class Recipe:
         Raises:
             UserError: One is impossible.
         """
+        # A recipe may come from a TOML file, where anything can stand.
+        for name, kind, wanted in _KINDS:
+            if not isinstance(getattr(self, name), kind):
+                raise _impossible(name, getattr(self, name), wanted)
         object.__setattr__(self, "augment", tuple(name for name in self.augment if name != "none"))
         for name, low, high in _RANGES:
             value = getattr(self, name)
-            if value is None:
+            if value is None and name in _OPTIONAL:
                 continue
             if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
                 raise _impossible(name, value, "a number")
             if not low <= value <= high:
                 limit = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
                 raise _impossible(name, value, limit)
+            if name in _WHOLE:
+                if value != int(value):
+                    raise _impossible(name, value, "a whole number")
+                object.__setattr__(self, name, int(value))
         for name, kind in _CHOICES:
             if getattr(self, name) not in get_args(kind):
                 raise _impossible(name, getattr(self, name), f"one of {', '.join(get_args(kind))}")
-        for name in _WHOLE:
-            value = getattr(self, name)
-            if value is not None and value != int(value):
-                raise _impossible(name, value, "a whole number")
 
     def to_toml(self) -> str:
         """As TOML text; fields that are not given are left out."""
@@ -192,7 +196,14 @@ _WHOLE = (
     "channels",
     "seed",
     "workers",
+    "threads",
 )
+_KINDS: tuple[tuple[str, Any, str], ...] = (
+    ("net", str, "the name of a network"),
+    ("net_options", Mapping, "a table of options"),
+    ("augment", list | tuple, "a list of names"),
+)
+_OPTIONAL = ("dropout", "image_size", "channels")
 _CHOICES = (
     ("optimizer", Optimizer),
     ("schedule", Schedule),

@@ -114,7 +114,7 @@ def _step(
     memory_format = torch.channels_last if layout == "channels_last" else torch.contiguous_format
     fabric = start_fabric(recipe.changed({"precision": precision}))
     copied = copy.deepcopy(net).to(memory_format=memory_format)
-    module, optimizer = fabric.setup(copied, make_optimizer(copied, recipe))
+    module, optimizer = fabric.setup(copied, make_optimizer(copied, recipe, fabric.device))
     module.train()
     laid = images.to(memory_format=memory_format)
 

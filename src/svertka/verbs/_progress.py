@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -94,8 +95,12 @@ class Display:
             yield
             return
 
+        process = os.getpid()
+
         def handle(number: int, frame: FrameType | None) -> None:
             del frame
+            if os.getpid() != process:  # a worker, which has the handler from us; we shall end it
+                return
             if self.stop_requested:
                 raise KeyboardInterrupt
             self.stop_requested = True

@@ -8,6 +8,7 @@ import importlib.util
 import io
 import itertools
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
@@ -15,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from svertka.errors import UserError
-from svertka.runtime.files import make_folder, write_text
+from svertka.runtime.files import make_folder, write_error, write_text
 from svertka.training.recipe import Recipe
 from svertka.verbs._models import MODEL_NAME
 from svertka.zoo import registry
 
 _RECIPE, _BEGUN, _RESULT = "recipe.toml", "begun.json", "run.json"
+_PARTIAL = ".*.partial"  # as `svertka.runtime.files.replacing` calls what is not whole yet
 
 _FREE_TO_CHANGE = {"workers", "save_every"}
 """Recipe fields that change no bit of the result, so a resumed run may differ in them."""
@@ -50,14 +52,15 @@ class Trained:
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
+        seconds = {name: round(value, 3) for name, value in self.seconds.items()}
         return {
             "run": str(self.run),
             "model": str(self.model),
             "report": str(self.report),
             "metrics": dict(self.metrics),
             "judged_on": self.judged_on,
-            "seconds": round(sum(self.seconds.values()), 3),
-            "seconds_by_stage": {name: round(value, 3) for name, value in self.seconds.items()},
+            "seconds": round(sum(seconds.values()), 3),
+            "seconds_by_stage": seconds,
             "skipped": list(self.skipped),
         }
 
@@ -92,7 +95,9 @@ class Run:
             stem = f"{data.resolve().name.split('.')[0]}-{wanted.net}"
             names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
             out = next(Path("runs", name) for name in names if not Path("runs", name).exists())
-        elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        elif out.exists() and not (out.is_dir() and (_is_empty(out) or (resume and _is_barely_begun(out)))):
+            if resume:
+                raise UserError("there is something else than a run", where=out, mend="choose another --out")
             raise UserError(
                 "the run's folder exists",
                 where=out,
@@ -104,16 +109,32 @@ class Run:
         """Write down the recipe, with nothing left open, and what data it is for.
 
         Raises:
-            UserError: A resumed run was begun with other data.
+            UserError: A resumed run was begun with other data; or the folder cannot be written.
         """
-        begun = self.folder / _BEGUN
-        if self.resumed and begun.is_file():
-            if json.loads(begun.read_text())["fingerprint"] != fingerprint:
-                raise UserError("the images or labels have changed since the run was begun", where=self.folder)
+        if self.resumed:
+            if _fingerprint(self.folder) != fingerprint:
+                raise UserError(
+                    "the images or labels have changed since the run was begun",
+                    where=self.folder,
+                    mend="put them back as they were, or begin a new run",
+                )
+            self._tidy()
             return
+        existed = self.folder.exists()
         make_folder(self.folder)
-        write_text(begun, json.dumps({"fingerprint": fingerprint}))
-        write_text(self.folder / _RECIPE, recipe.to_toml())
+        try:
+            write_text(self.folder / _BEGUN, json.dumps({"fingerprint": fingerprint}))
+            write_text(self.folder / _RECIPE, recipe.to_toml())  # last: with it, the run can be resumed
+        except UserError:
+            (self.folder / _BEGUN).unlink(missing_ok=True)
+            if not existed:
+                self.folder.rmdir()
+            raise
+        self._tidy()
+
+    def _tidy(self) -> None:
+        for partial in self.folder.glob(_PARTIAL):  # of a process that was killed while it wrote
+            partial.unlink(missing_ok=True)
 
     def trained(
         self,
@@ -137,11 +158,16 @@ class Run:
         if importlib.util.find_spec("tensorboard"):
             from torch.utils.tensorboard import SummaryWriter
 
-            with SummaryWriter(str(self.folder / "tensorboard")) as writer:
-                for row in history:
-                    for name in columns:
-                        if name != "epoch" and name in row:
-                            writer.add_scalar(name, row[name], int(row["epoch"]))
+            folder = self.folder / "tensorboard"
+            shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed here
+            try:
+                with SummaryWriter(str(folder)) as writer:
+                    for row in history:
+                        for name in columns:
+                            if name != "epoch" and name in row:
+                                writer.add_scalar(name, row[name], int(row["epoch"]))
+            except OSError as error:
+                raise write_error(folder, error) from error
 
     def finish(self, trained: Trained) -> None:
         """Write down the result; from here on the run is complete."""
@@ -153,6 +179,22 @@ class Run:
         return self.trained(
             values["metrics"], values["judged_on"], values["seconds_by_stage"], tuple(values["skipped"])
         )
+
+
+def _is_empty(folder: Path) -> bool:
+    return not any(folder.iterdir())
+
+
+def _is_barely_begun(folder: Path) -> bool:
+    # Killed before the recipe was written.
+    return all(path.name == _BEGUN or path.match(_PARTIAL) for path in folder.iterdir())
+
+
+def _fingerprint(folder: Path) -> str:
+    try:
+        return str(json.loads((folder / _BEGUN).read_text())["fingerprint"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError("damaged, so the run cannot be resumed", where=folder / _BEGUN) from error
 
 
 def _recipe(recipe: Recipe | str | PathLike[str] | None, changes: Mapping[str, Any]) -> Recipe:
@@ -167,7 +209,7 @@ def _reconciled(saved: Recipe, asked: Recipe, folder: Path) -> Recipe:
     kept = {}
     for item in dataclasses.fields(Recipe):
         before, now = getattr(saved, item.name), getattr(asked, item.name)
-        if before == now:
+        if before == now or (now == "auto" and item.name in ("precision", "layout")):  # decided when it was begun
             continue
         if item.name not in _FREE_TO_CHANGE:
             flag = item.name.replace("_", "-")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import shlex
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from svertka.errors import UserError
+from svertka.errors import UserError, nearest
 from svertka.runtime.card import Card, Golden
 from svertka.runtime.preprocess import Preprocess
 from svertka.training.recipe import Recipe as Recipe
@@ -66,6 +67,7 @@ def train(
 
 
 def _train(run: Run, source: Path, progress: bool) -> Trained:
+    from svertka.data.augment import AUGMENTATIONS
     from svertka.data.batches import Loader, Part
     from svertka.data.preparing import learnable_classes, measure
     from svertka.tasks.classification import Classification
@@ -85,6 +87,9 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
             f"{record.name} takes images from {record.smallest}×{record.smallest} on, not {size}×{size}",
             mend=f"give --image-size {record.image_size}",
         )
+    for name in recipe.augment:
+        if name not in AUGMENTATIONS:
+            raise UserError(f"unknown augmentation {name!r}", mend=nearest(name, [*AUGMENTATIONS, "none"]))
     neutral = Preprocess(height=size, width=size, channels=channels, mean=(0,) * channels, std=(1,) * channels)
     fabric = start_fabric(recipe)
     first = fabric.is_global_zero
@@ -95,6 +100,8 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
         with fabric.rank_zero_first():  # the others find the images decoded
             prepared = _prepare(source, neutral, recipe, display)
         classes = learnable_classes(prepared)
+        _check_names(classes, prepared.dataset.root)
+        _check_judged(recipe, prepared)
         mean, std = measure(prepared)
     preprocess = dataclasses.replace(neutral, mean=mean, std=std)
     _say_data(display, prepared, classes)
@@ -142,10 +149,10 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
         try:
             outcome = training.run()
         except InterruptedTrainingError:
-            raise UserError(
-                f"interrupted in epoch {training.state.epoch + 1} of {recipe.epochs}; all is saved in {run.folder}",
-                mend=f"go on with: svertka train {source} --out {run.folder} --resume",
-            ) from None
+            epoch = min(training.state.epoch + 1, recipe.epochs)
+            raise _interrupted(run, source, f"in epoch {epoch} of {recipe.epochs}; all is saved") from None
+        except KeyboardInterrupt:
+            raise _interrupted(run, source, "at once") from None
 
     with clock.stage("evaluation"):
         # On the processor in plain fp32: what is saved is what is judged.
@@ -174,6 +181,11 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
     run.finish(trained)
     checkpoints.remove()
     return trained
+
+
+def _interrupted(run: Run, source: Path, how: str) -> UserError:
+    command = shlex.join(["svertka", "train", str(source), "--out", str(run.folder), "--resume"])
+    return UserError(f"interrupted {how}", mend=f"go on with: {command}")
 
 
 class _Clock:
@@ -206,7 +218,27 @@ def _say_data(display: Display, prepared: Prepared, classes: tuple[str, ...]) ->
         display.warn(f"skipped {len(prepared.skipped) - 5} more; all are in the report")
 
 
+def _check_names(classes: tuple[str, ...], root: Path) -> None:
+    for name in classes:
+        if not name.isprintable():  # a name that is no UTF-8 could not be written into the model file
+            raise UserError(f"the class name {name!r} is no readable text", where=root, mend="rename it")
+
+
+def _check_judged(recipe: Recipe, prepared: Prepared) -> None:
+    if "val" not in prepared.parts and (recipe.early_stop or recipe.schedule == "plateau"):
+        asked = "--early-stop" if recipe.early_stop else "--schedule plateau"
+        raise UserError(
+            f"{asked} goes by validation, and nothing is held out",
+            where=prepared.dataset.root,
+            mend="give --val-fraction, or a val/ folder",
+        )
+
+
 def _arguments(recipe: Recipe, classes: tuple[str, ...], size: int, channels: int) -> dict[str, Any]:
+    for name, flag in (("classes", None), ("in_channels", "--channels"), ("image_size", "--image-size")):
+        if name in recipe.net_options:
+            mend = f"give {flag}" if flag else "the folders say how many there are"
+            raise UserError(f"the net option {name!r} follows from the data", mend=mend)
     arguments: dict[str, Any] = {**recipe.net_options, "classes": len(classes), "in_channels": channels}
     if registry.record(recipe.net).one_size:
         arguments["image_size"] = size
@@ -239,7 +271,7 @@ def _card(
     provenance = {
         "packages": _versions(),
         "data": {
-            "name": prepared.dataset.root.resolve().name,
+            "name": prepared.dataset.root.resolve().name.encode(errors="replace").decode(),
             "format": prepared.dataset.format,
             "fingerprint": prepared.fingerprint,
             "images": prepared.counts,

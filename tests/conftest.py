@@ -1,0 +1,74 @@
+"""What tests of several rooms share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data that tests may use, named by SVERTKA_DATA; tests skip where it is absent."""
+    folder = Path(os.environ.get("SVERTKA_DATA") or Path(__file__).parents[1] / "../shared/data").resolve()
+    if not folder.is_dir():
+        pytest.skip(f"no folder of real data: {folder} (set SVERTKA_DATA)")
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or fills the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SVERTKA_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("SVERTKA_CACHE_GB", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file of the least network: every pixel of 4×4 in colour, three classes, one golden input."""
+    import numpy as np
+    import torch
+
+    from svertka.runtime.card import Card, Golden
+    from svertka.runtime.preprocess import Preprocess
+    from svertka.zoo import registry
+    from svertka.zoo.engine import TorchEngine
+    from svertka.zoo.modelfile import save_model
+
+    torch.manual_seed(0)
+    arguments = {"classes": 3, "in_channels": 3, "image_size": 4}
+    net = registry.build("perceptron", arguments)
+    preprocess = Preprocess(height=4, width=4, mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.3))
+    image = np.arange(5 * 6 * 3, dtype=np.uint8).reshape(5, 6, 3)
+    logits = TorchEngine(net).run(preprocess([image]))["logits"][0]
+    card = Card(
+        net="perceptron",
+        arguments=arguments,
+        task="classification",
+        classes=("cat", "dog", "hippopotamus"),
+        preprocess=preprocess,
+        licence="CC0-1.0",
+        provenance={"data": {"name": "зверь"}},
+        metrics={"val": {"accuracy": 0.5}},
+        golden=(Golden(image, {"logits": logits}),),
+        weights="",
+    )
+    path = tmp_path_factory.mktemp("tiny") / "model.safetensors"
+    save_model(path, net.state_dict(), card)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_onnx(tiny_model: Path) -> Path:
+    """``tiny_model`` exported."""
+    pytest.importorskip("onnxscript")
+    from svertka.deploy.onnx import export_onnx
+    from svertka.zoo.modelfile import load_model
+
+    path = tiny_model.with_suffix(".onnx")
+    export_onnx(*load_model(tiny_model), path)
+    return path

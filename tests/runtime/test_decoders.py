@@ -1,0 +1,72 @@
+"""Raw outputs become results."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from svertka.errors import UserError
+from svertka.results import Classes
+from svertka.runtime.card import Card
+from svertka.runtime.decoders import decode, softmax
+from svertka.zoo.modelfile import read_card
+
+
+@pytest.fixture
+def card(tiny_model: Path) -> Card:
+    return read_card(tiny_model)
+
+
+def test_softmax_by_hand() -> None:
+    probabilities = softmax(np.log(np.array([[1, 2, 5], [3, 3, 2]], np.float32)))
+    np.testing.assert_allclose(probabilities, [[0.125, 0.25, 0.625], [0.375, 0.375, 0.25]], atol=1e-7)
+
+
+def test_softmax_of_large_logits_stays_finite() -> None:
+    assert softmax(np.array([[1000, 0, -1000]], np.float32)).tolist() == [[1, 0, 0]]
+
+
+def test_each_image_gets_its_classes_the_likeliest_first(card: Card) -> None:
+    first, second = decode({"logits": np.array([[0, 2, 1], [3, 1, 2]], np.float32)}, card)
+    assert isinstance(first, Classes)
+    assert isinstance(second, Classes)
+    assert [entry.name for entry in first.classes] == ["dog", "hippopotamus", "cat"]
+    assert [entry.name for entry in second.classes] == ["cat", "hippopotamus", "dog"]
+    assert sum(entry.score for entry in first.classes) == pytest.approx(1)
+
+
+def test_between_equals_the_order_of_the_classes_decides(card: Card) -> None:
+    (result,) = decode({"logits": np.zeros((1, 3), np.float32)}, card)
+    assert isinstance(result, Classes)
+    assert [entry.name for entry in result.classes] == ["cat", "dog", "hippopotamus"]
+
+
+@pytest.mark.parametrize(
+    "logits",
+    [
+        [[0, float("nan"), 0]],
+        [[float("inf"), 0, 0]],
+        [[0, 0]],
+        [[0, 0, 0, 0]],
+        [0, 0, 0],
+        [[[0, 0, 0]]],
+        [[]],
+    ],
+    ids=str,
+)
+def test_logits_that_do_not_fit_the_card_are_refused(card: Card, logits: list[object]) -> None:
+    with pytest.raises(UserError, match="svertka verify"):
+        decode({"logits": np.array(logits, np.float32)}, card)
+
+
+def test_outputs_without_logits_are_refused(card: Card) -> None:
+    with pytest.raises(UserError, match="svertka verify"):
+        decode({"boxes": np.zeros((1, 3), np.float32)}, card)
+
+
+def test_an_unknown_task_is_named_with_the_nearest(card: Card) -> None:
+    with pytest.raises(UserError, match=r"'clasification'.*did you mean classification"):
+        decode({}, dataclasses.replace(card, task="clasification"))
