@@ -135,5 +135,5 @@ def test_a_card_with_a_number_that_json_cannot_hold_is_not_written(tiny_model: P
     import dataclasses
 
     card = dataclasses.replace(read_card(tiny_model), metrics={"loss": float("nan")})
-    with pytest.raises(ValueError, match="not JSON compliant|Out of range"):
+    with pytest.raises(ValueError, match="JSON"):
         card.to_json()

@@ -102,9 +102,9 @@ def test_crop_gives_what_torchvision_gives(size: tuple[int, int], interpolation:
         ]
     )
     image = noise(*size)
-    ours = Preprocess(
-        height=47, width=50, fit="crop", shorter=56, interpolation=interpolation, mean=mean, std=std
-    )([image])
+    ours = Preprocess(height=47, width=50, fit="crop", shorter=56, interpolation=interpolation, mean=mean, std=std)(
+        [image]
+    )
     np.testing.assert_allclose(ours[0], reference(Image.fromarray(image)).numpy(), rtol=0, atol=1e-6)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import pickle
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -126,12 +128,11 @@ def test_a_change_of_any_kind_changes_the_digest(change: dict[str, torch.Tensor]
 
 
 def test_the_digest_is_what_it_was(tmp_path: Path) -> None:
-    # Frozen: model files carry it.
+    # Frozen, since model files carry it: name, type, shape, bytes.
     path = tmp_path / "model.safetensors"
-    safetensors.numpy.save_file({"x": np.arange(3, dtype=np.float32)}, path)
-    assert (
-        file_digest(path, read_header(path)) == "9bb8aae30be97ac5b1bd9e3e2fb1c6abd6ba1a3ea3dfa80aff77ef0e63ab6d2f"
-    )
+    safetensors.numpy.save_file({"x": np.array([[1, 2]], "<f4"), "a": np.array(7, "<i8")}, path)
+    told = b'["a", "I64", []]' + (7).to_bytes(8, "little") + b'["x", "F32", [1, 2]]' + struct.pack("<2f", 1, 2)
+    assert file_digest(path, read_header(path)) == hashlib.sha256(told).hexdigest()
 
 
 def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path: Path) -> None:
@@ -157,6 +158,7 @@ BAD: dict[str, tuple[object, bytes]] = {
     "type that is no text": ({"x": entry(0, 2, dtype=["U8"])}, b"ab"),
     "side as text": ({"x": entry(0, 2, shape=["2"])}, b"ab"),
     "side as a fraction": ({"x": entry(0, 2, shape=[2.0])}, b"ab"),
+    "side that is true": ({"x": entry(0, 1, shape=[True])}, b"a"),
     "endless side": ({"x": entry(0, 2, shape=[float("inf")])}, b"ab"),
     "endless offset": ({"x": entry(0, 2, data_offsets=[0, float("inf")])}, b"ab"),
     "offset as text": ({"x": entry(0, 2, data_offsets=["0", "2"])}, b"ab"),

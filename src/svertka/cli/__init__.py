@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import signal
 import sys
+from types import FrameType
 
 from cyclopts import App, CycloptsError
 
@@ -37,6 +40,9 @@ for _name, _module, _help in _COMMANDS:
 
 def main() -> None:
     """Run the command line and exit with its status."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that this terminal cannot show must not end a command
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 
@@ -67,7 +73,16 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         sys.stderr.close()
         return 0
+    except OSError as error:  # what the system refuses, such as a folder that may not be read
+        if debug:
+            raise
+        return _complain(f"{error.filename or 'the system'}: {error.strerror or error}")
     return status if isinstance(status, int) else 0
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise KeyboardInterrupt
 
 
 def _complain(text: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import typing
 from pathlib import Path
 from typing import Annotated, Any
@@ -67,6 +68,8 @@ def train(
     if "net_options" in changes:
         changes["net_options"] = {name: _option(value) for name, value in changes["net_options"].items()}
     trained = run_train(data, recipe, out=out, resume=resume, progress=not json, **changes)
+    if os.environ.get("RANK", "0") != "0":  # of several processes, one speaks
+        return
     if json:
         print_json(trained.to_json())
         return

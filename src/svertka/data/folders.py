@@ -20,7 +20,8 @@ PART_SPELLINGS = {
 def read_folders(root: Path) -> Dataset:
     """Read ``root/CLASS/…`` or ``root/{train,val,test}/CLASS/…``.
 
-    Images may lie in folders below the class folder. Hidden files are passed over; so are links to folders.
+    Images may lie in folders below the class folder. Hidden files are passed over; so are links to folders, which
+    may lead anywhere. Bytes in a name that are no text stand as ``\\xff`` in names and labels.
 
     Raises:
         UserError: There are no class folders with images.
@@ -30,29 +31,33 @@ def read_folders(root: Path) -> Dataset:
     parts = _part_folders(root, folders)
     chosen: dict[str, str] = {"all": ""}
     ignored: list[str] = []
-    if "train" in parts:
-        chosen = {part: parts[part] for part in ("train", "val", "test") if part in parts}
+    if parts:
+        chosen = parts
         notes += [f"{part}: {folder}{os.sep}" for part, folder in chosen.items()]
         ignored = sorted(set(folders) - set(chosen.values()))
     skipped: list[Skipped] = []
     samples: dict[str, list[Sample]] = {}
     loose = _images(root, recurse=False)
+    linked = _linked(root)
     for part, folder in chosen.items():
         place = root / folder
         samples[part] = []
         if folder:
             loose += _images(place, recurse=False)
+            linked += _linked(place)
         for name in _subfolders(place):
             for file in _images(place / name, recurse=True):
                 relative = file.relative_to(root).as_posix()
-                samples[part].append(Sample(relative, ImageFile(file), name))
+                samples[part].append(Sample(_printable(relative), ImageFile(file), _printable(name)))
     if loose:
         notes.append(f"{len(loose)} images lie in no class folder and are left out, such as {loose[0].name}")
     if ignored:
         notes.append(f"ignored folders: {', '.join(ignored)}")
+    if linked:
+        notes.append(f"links to folders are passed over: {', '.join(linked)}")
     if not any(samples.values()):
         raise UserError(
-            "no images in class folders",
+            "no images in class folders" + (" (links to folders are passed over)" if linked else ""),
             where=root,
             mend="put each class's images into a folder of its name: FOLDER/CLASS/IMAGE.jpg",
         )
@@ -79,13 +84,24 @@ def _part_folders(root: Path, folders: list[str]) -> dict[str, str]:
             raise UserError(f"{' and '.join(named)} are both a folder for {part}", where=root, mend="keep one of them")
         if named:
             found[part] = named[0]
+    if len(found) == 1 and not _subfolders(root / next(iter(found.values()))):
+        return {}  # "train" can be a class, beside "bus" and "car"
     return found
 
 
 def _subfolders(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith((".", "__"))]
-    return sorted(names, key=natural)
+        folders = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    return sorted((name for name in folders if not name.startswith((".", "__"))), key=natural)
+
+
+def _linked(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return sorted((entry.name for entry in entries if entry.is_symlink() and entry.is_dir()), key=natural)
+
+
+def _printable(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _images(folder: Path, *, recurse: bool) -> list[Path]:

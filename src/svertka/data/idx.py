@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,7 @@ def read_idx(folder: Path) -> Dataset:
         UserError: A file is damaged, or images and labels differ in number.
     """
     names_file = folder / _CLASSES
-    names = names_file.read_text(encoding="utf-8").split("\n") if names_file.is_file() else None
+    names = _names(names_file) if names_file.is_file() else None
     parts: dict[str, list[Sample]] = {}
     for part, prefix in _PARTS.items():
         image_file, label_file = _find(folder, f"{prefix}-images"), _find(folder, f"{prefix}-labels")
@@ -61,15 +62,16 @@ def read_idx(folder: Path) -> Dataset:
         images, labels = _read(image_file, 3), _read(label_file, 1)
         if len(images) != len(labels):
             raise UserError(f"{len(images)} images but {len(labels)} labels", where=image_file)
-        if names is not None and int(labels.max(initial=0)) >= len(names):
-            raise UserError(f"no line for the label {int(labels.max())}", where=names_file)
+        for label in np.unique(labels).tolist() if names is not None else ():
+            if not "".join(names[label : label + 1]):
+                raise UserError(f"no line for the label {label}", where=names_file)
         status = image_file.stat()
-        stamp = f"{image_file.resolve()} {status.st_size} {status.st_mtime_ns}"
+        stamp = f"{image_file.resolve()} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
         parts[part] = [
             Sample(
                 f"{image_file.name}#{number}",
                 IdxImage(images, number, stamp),
-                names[label].strip() if names else str(label),
+                names[label] if names else str(label),
             )
             for number, label in enumerate(labels.tolist())
         ]
@@ -80,13 +82,21 @@ def _find(folder: Path, prefix: str) -> Path | None:
     return next((path for path in sorted(folder.glob(f"{prefix}*")) if "ubyte" in path.name), None)
 
 
+def _names(path: Path) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"not a readable text ({error})", where=path, mend="save it as UTF-8") from error
+    return [line.strip() for line in text.split("\n")]
+
+
 def _read(path: Path, axes: int) -> NDArray[np.uint8]:
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             start = file.read(4 + 4 * axes)
-            shape = tuple(int(side) for side in np.frombuffer(start[4:], ">u4"))
-            size = int(np.prod(shape, dtype=object)) if len(shape) == axes else -1
-            if start[:4] != bytes((0, 0, 8, axes)) or not 0 <= size <= _MAX_BYTES:
+            shape = tuple(int.from_bytes(start[place : place + 4]) for place in range(4, 4 + 4 * axes, 4))
+            size = math.prod(shape)
+            if start[:4] != bytes((0, 0, 8, axes)) or not 0 < size <= _MAX_BYTES:
                 raise UserError(f"not an IDX file of bytes with {axes} axes", where=path)
             data = file.read(size + 1)
     except (OSError, EOFError, zlib.error) as error:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -24,6 +26,7 @@ from svertka.runtime.preprocess import Preprocess
 
 _CACHE_VERSION = 1  # raise it when decoding or geometry changes what comes out
 _CHUNK = 64  # images a thread takes at a time
+_STALE = 86_400  # seconds after which a file that nobody writes to is nobody's
 
 Advance = Callable[[int, int], None]
 """Told how many of how many images are done."""
@@ -34,7 +37,7 @@ def cache_limit() -> int:
     text = os.environ.get("SVERTKA_CACHE_GB", "20")
     try:
         return int(float(text) * 1e9)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise UserError(f"{text!r} is no number of gigabytes", where="SVERTKA_CACHE_GB") from None
 
 
@@ -101,7 +104,8 @@ def _open(stem: Path, shape: tuple[int, ...]) -> Found | None:
         errors = {int(position): str(error) for position, error in values["errors"].items()}
         if len(digests) != shape[0] or data.stat().st_size != int(np.prod(shape)):
             return None
-        os.utime(index)  # the least recently used goes first
+        with suppress(OSError):  # a cache can be another user's
+            os.utime(index)  # the least recently used goes first
         return np.memmap(data, np.uint8, "r", shape=shape), digests, errors
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # absent or damaged: decoded anew
@@ -131,12 +135,13 @@ def _decode_all(sources: Sequence[ImageSource], preprocess: Preprocess, stem: Pa
         _make_room(stem.parent, size)
         with replacing(stem.with_suffix(".pixels")) as file:
             decoded(file.write)
+        kept = np.memmap(stem.with_suffix(".pixels"), np.uint8, "r", shape=shape)
         write_text(stem.with_suffix(".json"), json.dumps({"digests": digests, "errors": errors}))
-    except UserError:
-        # No room or no right to write: slower, but it works.
+    except (UserError, OSError):
+        # No room, no right to write, or another process made room already: slower, but it works.
         decoded(len)
         return None, tuple(digests), errors
-    return np.memmap(stem.with_suffix(".pixels"), np.uint8, "r", shape=shape), tuple(digests), errors
+    return kept, tuple(digests), errors
 
 
 def _chunks(
@@ -168,13 +173,19 @@ def _chunks(
 
 def _make_room(folder: Path, size: int) -> None:
     def used(path: Path) -> float:
-        index = path.with_suffix(".json")
-        return index.stat().st_mtime if index.exists() else 0.0
+        with suppress(OSError):
+            return path.with_suffix(".json").stat().st_mtime
+        return 0.0
 
     kept = sorted(folder.glob("*.pixels"), key=used, reverse=True)
     total = size
     for path in kept:
-        total += path.stat().st_size
-        if total > cache_limit():
-            path.with_suffix(".json").unlink(missing_ok=True)
-            path.unlink(missing_ok=True)
+        with suppress(OSError):  # another process may do the same at this moment
+            total += path.stat().st_size
+            if total > cache_limit():
+                path.with_suffix(".json").unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
+    for path in folder.glob(".*.partial"):  # of processes that were killed
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _STALE:
+                path.unlink()

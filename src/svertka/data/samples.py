@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +39,10 @@ class ImageFile:
             status = self.path.stat()
         except OSError:
             return f"{self.path} absent"
-        return f"{self.path} {status.st_size} {status.st_mtime_ns}"
+        # The whole path, for a relative one names another file elsewhere; ctime, for some programs that change an
+        # image put its mtime back.
+        path = os.path.abspath(self.path)  # noqa: PTH100 (pathlib's follows links)
+        return f"{path} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
     def load(self) -> tuple[NDArray[np.uint8], str]:
         """See `ImageSource.load`."""
@@ -106,7 +110,7 @@ def natural(name: str) -> tuple[tuple[int, int, str], ...]:
             digits += character
             continue
         if digits:
-            pieces.append((0, int(digits), digits))
+            pieces.append((0, len(digits.lstrip("0")), f"{digits.lstrip('0')} {digits}"))
             digits = ""
         pieces.append((1, 0, character))
     return tuple(pieces)

@@ -34,15 +34,16 @@ def split_by_class(
     for label, positions in classes.items():
         rank = {position: _rank(seed, digests[position]) for position in positions}
         positions.sort(key=lambda position: rank[position])
-        count = max(1, round(fraction * len(positions)))
-        while count < len(positions) and rank[positions[count]] == rank[positions[count - 1]]:
-            count += 1
-        if count >= len(positions):
+        # Where one can cut without parting copies.
+        cuts = [cut for cut in range(1, len(positions)) if rank[positions[cut - 1]] != rank[positions[cut]]]
+        if not cuts:
             how = "one image" if len(positions) == 1 else f"{len(positions)} images that do not differ enough"
             raise UserError(
                 f"class {label!r} has {how}, and some must be held out",
                 mend="add images to it, remove it, or give train/ and val/ folders",
             )
+        wanted = round(fraction * len(positions))
+        count = next((cut for cut in cuts if cut >= wanted), cuts[-1])
         held += positions[:count]
         learn += positions[count:]
     return sorted(learn), sorted(held)

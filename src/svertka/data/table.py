@@ -32,12 +32,12 @@ def read_table(path: Path) -> Dataset:
             file_column = _column(columns, _FILE, path)
             label_column = _column(columns, _LABEL, path)
             part_column = next((columns[name] for name in _PART if name in columns), None)
-            for number, row in enumerate(rows, 2):
+            for row in rows:
                 name, label = (row[file_column] or "").strip(), (row[label_column] or "").strip()
                 part = _part(row[part_column] or "") if part_column else "all"
                 problem = _problem(folder, name, label, part)
                 if problem:
-                    skipped.append(Skipped(f"{path.name}, line {number}", problem))
+                    skipped.append(Skipped(f"{path.name}, line {rows.line_num}", problem))
                 else:
                     parts.setdefault(part, []).append(Sample(name, ImageFile(folder / name), label))
     except (csv.Error, UnicodeDecodeError, OSError) as error:
@@ -58,7 +58,7 @@ def _column(columns: dict[str, str], names: tuple[str, ...], path: Path) -> str:
 
 def _part(text: str) -> str:
     word = text.strip().lower()
-    return next((part for part, spellings in PART_SPELLINGS.items() if word in spellings), word)
+    return next((part for part, spellings in PART_SPELLINGS.items() if word in spellings), word or "all")
 
 
 def _problem(folder: Path, name: str, label: str, part: str) -> str | None:
@@ -66,8 +66,11 @@ def _problem(folder: Path, name: str, label: str, part: str) -> str | None:
         return "the file or the label is missing"
     if part not in {"all", *PART_SPELLINGS}:
         return f"the split {part!r} is none of train, val, test"
-    if not (folder / name).resolve().is_relative_to(folder.resolve()):
+    try:
+        file = (folder / name).resolve()
+        inside, exists = file.is_relative_to(folder.resolve()), file.is_file()
+    except (OSError, ValueError, RuntimeError):  # too long, with a zero byte, a loop of links
+        return f"{name[:100]!r} is no name of a file"
+    if not inside:
         return f"{name} lies outside the data set's folder"
-    if not (folder / name).is_file():
-        return f"{name} does not exist"
-    return None
+    return None if exists else f"{name} does not exist"

@@ -7,6 +7,7 @@ image, and takes no memory but that of the result.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,8 @@ def upright_rgb(image: ImageFile.ImageFile) -> NDArray[np.uint8]:
     Raises:
         Exception: Whatever pillow raises on damaged files.
     """
+    if image.format == "TIFF" and _covered(image) < image.width * image.height:
+        raise ValueError("strips or tiles are missing")  # which pillow would leave black
     image.load()
     if image.format in ("BMP", "TGA") and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0):
         image.putalpha(255)  # in these formats a fourth byte is often there and never set
@@ -42,7 +45,8 @@ def upright_rgb(image: ImageFile.ImageFile) -> NDArray[np.uint8]:
     limits = _limits(image)
     width, height = image.size
     pixels = np.empty((width, height, 3) if sideways else (height, width, 3), np.uint8)
-    for top, band in _bands(image):
+    whole = image.convert("RGB") if image.mode == "LAB" else image  # to set up this conversion takes longer than a band
+    for top, band in _bands(whole):
         start = height - top - band.height if from_end else top
         rows = slice(start, start + band.height)
         part = pixels[:, rows] if sideways else pixels[rows]
@@ -61,7 +65,7 @@ def odd_ppm(image: ImageFile.ImageFile, data: bytes) -> NDArray[np.uint8]:
     Raises:
         ValueError: The file is cut short.
     """
-    _, _, offset, (_, greatest) = image.tile[0]
+    offset, (_, greatest) = image.tile[0].offset, cast(tuple[str, int], image.tile[0].args)
     shape = (image.height, image.width, len(image.getbands()))
     kind = np.dtype(">u2" if greatest > 255 else np.uint8)
     samples = np.frombuffer(data, kind, int(np.prod(shape)), offset).reshape(shape)
@@ -69,6 +73,12 @@ def odd_ppm(image: ImageFile.ImageFile, data: bytes) -> NDArray[np.uint8]:
     for row, line in zip(pixels, samples, strict=True):
         row[...] = _scale(line, (0, greatest))
     return pixels
+
+
+def _covered(image: ImageFile.ImageFile) -> int:
+    """How many pixels the parts of the file hold."""
+    extents = [tile.extents or (0, 0, 0, 0) for tile in image.tile]
+    return sum((right - left) * (lower - upper) for left, upper, right, lower in extents)
 
 
 def _orientation(image: ImageFile.ImageFile) -> int:

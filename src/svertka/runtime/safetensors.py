@@ -94,7 +94,7 @@ def _checked(values: Any, data: int, size: int, path: Path) -> Header:
 
 def _entry(data: int, *, dtype: Any, shape: Any, data_offsets: Any) -> TensorEntry:
     start, stop = data_offsets
-    if not all(isinstance(number, int) and number >= 0 for number in (*shape, start, stop)):
+    if not all(type(number) is int and number >= 0 for number in (*shape, start, stop)):
         raise TypeError("sizes are whole numbers")
     if dtype not in _WIDTHS or stop - start != math.prod(shape) * _WIDTHS[dtype]:
         raise ValueError(f"{stop - start} bytes for {shape} of {dtype}")

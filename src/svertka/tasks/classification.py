@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
@@ -118,11 +119,15 @@ class _ClassificationScore(Score):
         logits = output.float()
         probabilities = logits.softmax(dim=1)
         top = probabilities.topk(min(2, probabilities.shape[1]), dim=1)
-        ranks = (logits > logits.gather(1, targets[:, None])).sum(dim=1)
+        own = logits.gather(1, targets[:, None])
+        # Between equals the first class comes first, as in prediction, so that a network that says nothing gains
+        # nothing; and what is no number is not overtaken.
+        earlier = torch.arange(logits.shape[1], device=logits.device) < targets[:, None]
+        ranks = (~(logits <= own) | ((logits == own) & earlier)).sum(dim=1)
         batch = {
             "indices": indices,
             "target": targets,
-            "predicted": top.indices[:, 0],
+            "predicted": logits.argmax(dim=1),
             "confidence": top.values[:, 0],
             "margin": top.values[:, 0] - top.values[:, -1],
             "loss": F.cross_entropy(logits, targets, reduction="none"),

@@ -171,7 +171,7 @@ class Training:
             self._clock("training", started)
             self._maybe_save()
             started = time.perf_counter()
-        row = {"epoch": float(state.epoch + 1), **self._training_means(), "lr": self._lr()}
+        row = {"epoch": float(state.epoch + 1), **self._training_means(), "lr": self._lr(state.steps - 1)}
         if self.val is not None:
             started = time.perf_counter()
             metrics = dict(self.judge(self.val).metrics)
@@ -194,7 +194,7 @@ class Training:
         state, recipe = self.state, self.recipe
         torch.manual_seed(_step_seed(recipe.seed, state.steps, self.fabric.global_rank))
         for group in self.raw_optimizer.param_groups:
-            group["lr"] = self._lr()
+            group["lr"] = self._lr(state.steps)
         ahead = self.train.samples - state.batches_done * recipe.batch
         for number in range(1, count + 1):
             batch = next(batches)
@@ -243,8 +243,8 @@ class Training:
             mend=f"try a lower learning rate (--lr {self.recipe.lr / 10:g}) or --clip 1",
         )
 
-    def _lr(self) -> float:
-        return self.recipe.lr * self.state.plateau * lr_factor(self.recipe, self.state.steps, self.steps_per_epoch)
+    def _lr(self, step: int) -> float:
+        return self.recipe.lr * self.state.plateau * lr_factor(self.recipe, step, self.steps_per_epoch)
 
     def _training_means(self) -> dict[str, float]:
         sums = self._over_processes(self.state.sums)

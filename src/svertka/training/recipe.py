@@ -103,6 +103,8 @@ class Recipe:
         for name, kind, wanted in _KINDS:
             if not isinstance(getattr(self, name), kind):
                 raise _impossible(name, getattr(self, name), wanted)
+        if not all(isinstance(name, str) for name in self.augment):
+            raise _impossible("augment", self.augment, "a list of names")
         object.__setattr__(self, "augment", tuple(name for name in self.augment if name != "none"))
         for name, low, high in _RANGES:
             value = getattr(self, name)

@@ -105,6 +105,11 @@ class Run:
             )
         return cls(out, wanted, False, False)
 
+    @property
+    def begun(self) -> bool:
+        """Whether it can be resumed."""
+        return (self.folder / _RECIPE).is_file()
+
     def begin(self, recipe: Recipe, fingerprint: str) -> None:
         """Write down the recipe, with nothing left open, and what data it is for.
 

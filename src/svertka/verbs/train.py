@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import math
 import shlex
 import time
 from collections.abc import Iterator, Mapping
@@ -63,7 +64,14 @@ def train(
     """
     source = Path(data)
     run = Run.open(source, recipe, changes, None if out is None else Path(out), resume)
-    return run.result() if run.finished else _train(run, source, progress)
+    if run.finished:
+        return run.result()
+    try:
+        return _train(run, source, progress)
+    except KeyboardInterrupt:
+        if not run.begun:
+            raise
+        raise _interrupted(run, source, "after the last checkpoint") from None
 
 
 def _train(run: Run, source: Path, progress: bool) -> Trained:
@@ -151,8 +159,6 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
         except InterruptedTrainingError:
             epoch = min(training.state.epoch + 1, recipe.epochs)
             raise _interrupted(run, source, f"in epoch {epoch} of {recipe.epochs}; all is saved") from None
-        except KeyboardInterrupt:
-            raise _interrupted(run, source, "at once") from None
 
     with clock.stage("evaluation"):
         # On the processor in plain fp32: what is saved is what is judged.
@@ -166,6 +172,10 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
             if part != "train" and found is not None
         }
     metrics = {part: dict(evaluation.metrics) for part, evaluation in evaluations.items()}
+    for part, values in metrics.items():
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise UserError(f"the {name} on {part} is {value}", where=run.folder, mend="try a lower --lr")
     if not first:
         return run.trained(metrics.get(judged_on or "", {}), judged_on, {}, ())
     card = _card(recipe, arguments, task, preprocess, prepared, outcome, metrics, engine, judged_on or "train")
@@ -220,8 +230,10 @@ def _say_data(display: Display, prepared: Prepared, classes: tuple[str, ...]) ->
 
 def _check_names(classes: tuple[str, ...], root: Path) -> None:
     for name in classes:
-        if not name.isprintable():  # a name that is no UTF-8 could not be written into the model file
-            raise UserError(f"the class name {name!r} is no readable text", where=root, mend="rename it")
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise UserError(f"the class name {name!r} is not UTF-8", where=root, mend="rename its folder") from None
 
 
 def _check_judged(recipe: Recipe, prepared: Prepared) -> None:

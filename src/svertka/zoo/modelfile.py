@@ -75,8 +75,11 @@ def load_model(path: Path) -> tuple[Classifier, Card]:
     """
     header = read_header(path)
     card = _card(path, header)
-    with torch.device("meta"):
-        net = registry.build(card.net, card.arguments)
+    try:
+        with torch.device("meta"):
+            net = registry.build(card.net, card.arguments)
+    except UserError as error:
+        raise UserError(f"its card names no network of this release: {error}", where=path) from error
     _compare(path, header, net.state_dict())
     if file_digest(path, header) != card.weights:
         raise UserError("its weights are not those its card was written for", where=path, mend="get it again")

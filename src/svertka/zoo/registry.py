@@ -98,7 +98,8 @@ def build(name: str, arguments: Mapping[str, Any]) -> Classifier:
     try:
         return constructor(**{**found.arguments, **arguments})
     except (TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"{name} cannot be built with {dict(arguments)}: {error}") from error
+        reason = str(error).partition("\n")[0]  # torch appends where in its own code it was raised
+        raise UserError(f"{name} cannot be built with {dict(arguments)}: {reason}") from error
 
 
 def accepts(name: str, argument: str) -> bool:

@@ -1,0 +1,127 @@
+"""Batches: their order, their shares, and what is in them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from svertka.data.batches import Batch, Loader, Part
+from svertka.data.images import Images
+from svertka.runtime.preprocess import Preprocess
+
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
+
+
+def part(count: int = 11, *, seed: int = 0, augmentations: tuple[str, ...] = ("flip", "crop", "affine")) -> Part:
+    preprocess = Preprocess(height=8, width=6, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    pixels = np.random.default_rng(0).integers(0, 256, (count + 5, 8, 6, 3), np.uint8)
+    images = Images([], preprocess, pixels, ("",) * (count + 5), {})
+    positions = np.arange(count)[::-1] + 2
+    return Part(images, positions, np.arange(count) % 3, preprocess, augmentations, seed)
+
+
+def indices(batches: Iterable[Batch]) -> list[list[int]]:
+    return [batch.indices.tolist() for batch in batches]
+
+
+def flat(lists: Iterable[list[Any]]) -> list[Any]:
+    return list(itertools.chain.from_iterable(lists))
+
+
+def same(one: Batch, other: Batch) -> bool:
+    tensors = zip(one[:3], other[:3], strict=True)
+    return all(a.dtype == b.dtype and torch.equal(a, b) for a, b in tensors) and one.weight == other.weight
+
+
+def test_a_batch_is_made_of_its_samples() -> None:
+    plain = part(augmentations=())
+    (batch,) = Loader(plain, 20).in_order()
+    assert batch.images.shape == (11, 3, 8, 6)
+    assert (batch.images.dtype, batch.targets.dtype, batch.indices.dtype) == (torch.float32, torch.int64, torch.int64)
+    assert batch.targets.tolist() == [number % 3 for number in range(11)]
+    assert plain.images.pixels is not None
+    expected = plain.preprocess.normalise(plain.images.pixels[2:13][::-1])
+    assert np.array_equal(batch.images.numpy(), expected)
+
+
+@pytest.mark.parametrize(("count", "batch", "sizes"), [(11, 4, [4, 4, 3]), (8, 4, [4, 4]), (3, 9, [3])])
+def test_every_sample_comes_once_an_epoch(count: int, batch: int, sizes: list[int]) -> None:
+    loader = Loader(part(count), batch)
+    for batches in (indices(loader.training(0)), indices(loader.in_order())):
+        assert [len(one) for one in batches] == sizes
+        assert sorted(flat(batches)) == list(range(count))
+    assert (loader.batches, loader.samples) == (len(sizes), count)
+    assert flat(indices(loader.in_order())) == list(range(count))
+
+
+def test_the_order_is_a_function_of_seed_and_epoch() -> None:
+    def order(seed: int, epoch: int) -> list[list[int]]:
+        return indices(Loader(part(seed=seed), 4).training(epoch))
+
+    assert order(1, 2) == order(1, 2)
+    assert len({str(order(seed, epoch)) for seed in range(3) for epoch in range(3)}) == 9
+
+
+def test_the_size_of_the_batch_does_not_change_the_order_or_the_pixels() -> None:
+    by_index = [
+        {
+            int(index): image
+            for batch in Loader(part(), size).training(3)
+            for index, image in zip(batch.indices, batch.images, strict=True)
+        }
+        for size in (1, 4, 11)
+    ]
+    assert all(list(other) == list(by_index[0]) for other in by_index[1:])
+    assert all(torch.equal(other[index], by_index[0][index]) for other in by_index[1:] for index in range(11))
+
+
+def test_workers_change_nothing() -> None:
+    alone, helped = Loader(part(), 4), Loader(part(), 4, workers=2)
+    for one, other in ((alone.training(5), helped.training(5)), (alone.in_order(), helped.in_order())):
+        pairs = list(zip(one, other, strict=True))
+        assert len(pairs) == 3
+        assert all(same(*pair) for pair in pairs)
+        assert all(isinstance(batch, Batch) for pair in pairs for batch in pair)
+
+
+@pytest.mark.parametrize("skip", [0, 1, 2, 3, 7])
+def test_skipping_leaves_the_rest_as_it_was(skip: int) -> None:
+    loader = Loader(part(), 4)
+    whole, rest = list(loader.training(1)), list(loader.training(1, skip))
+    assert len(rest) == max(0, 3 - skip)
+    assert all(same(*pair) for pair in zip(whole[skip:], rest, strict=True))
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 5])
+def test_processes_share_a_batch_and_their_weights_make_up_for_uneven_shares(world: int) -> None:
+    whole = list(Loader(part(), 4).training(0))
+    shares = [list(Loader(part(), 4, rank=rank, world=world).training(0)) for rank in range(world)]
+    assert all(len(share) == len(whole) for share in shares)
+    for number, batch in enumerate(whole):
+        mine = [share[number] for share in shares]
+        counted = [one for one in mine if one.weight]
+        assert sorted(flat(one.indices.tolist() for one in counted)) == sorted(batch.indices.tolist())
+        assert all(len(one.indices) for one in mine)
+        assert np.mean([one.weight for one in mine]) == pytest.approx(1)
+        # The weighted mean of the shares' mean losses is the mean loss of the batch.
+        loss = np.mean([one.weight * one.images.mean(dtype=torch.float64) for one in mine])
+        assert loss == pytest.approx(float(batch.images.mean(dtype=torch.float64)), abs=1e-9)
+
+
+@pytest.mark.parametrize("world", [2, 3, 20])
+def test_processes_judge_every_sample_once(world: int) -> None:
+    shares = [indices(Loader(part(), 4, rank=rank, world=world).in_order()) for rank in range(world)]
+    assert sorted(flat(flat(shares))) == list(range(11))
+
+
+def test_augmentation_goes_by_the_index_in_the_part_and_the_epoch() -> None:
+    first, second = (next(iter(Loader(part(), 11).training(epoch))) for epoch in (0, 1))
+    again = next(iter(Loader(replace(part()), 11).training(0)))
+    assert same(first, again)
+    assert not torch.equal(first.images[first.indices.argsort()], second.images[second.indices.argsort()])

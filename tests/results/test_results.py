@@ -1,0 +1,64 @@
+"""What a prediction is."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from svertka.results import Classes, ClassScore
+
+
+def classes(*scores: float, names: str = "abcdefgh") -> Classes:
+    return Classes(tuple(ClassScore(name, score) for name, score in zip(names, scores, strict=False)))
+
+
+@pytest.mark.parametrize(
+    ("scores", "problem"),
+    [
+        ((), "at least one"),
+        ((0.2, 0.8), "likeliest class comes first"),
+        ((1.1,), "between 0 and 1"),
+        ((0.5, -0.1), "between 0 and 1"),
+        ((float("nan"),), "between 0 and 1"),
+        ((float("inf"), 0.1), "between 0 and 1"),
+    ],
+    ids=str,
+)
+def test_what_is_no_classification_cannot_be_built(scores: tuple[float, ...], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        classes(*scores)
+
+
+def test_the_best_is_the_first() -> None:
+    assert classes(0.6, 0.4).best == ClassScore("a", 0.6)
+    assert classes(0.5, 0.5).best.name == "a"
+
+
+def test_json() -> None:
+    values = Classes((ClassScore("кот", 0.75), ClassScore("b", 0.25))).to_json()
+    assert json.loads(json.dumps(values)) == {"classes": [{"name": "кот", "score": 0.75}, {"name": "b", "score": 0.25}]}
+
+
+def test_a_line_names_the_first_three() -> None:
+    assert classes(0.5, 0.25, 0.125, 0.125).line() == "a (50.0%), b (25.0%), c (12.5%)"
+    assert classes(1.0).line() == "a (100.0%)"
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 300), (300, 5), (64, 64), (400, 300)], ids=str)
+@pytest.mark.parametrize("name", ["a", "бегемот", "🦛", "x" * 200, "two\nlines", ""], ids=ascii)
+def test_drawing_gives_an_image_of_the_same_shape_and_leaves_the_old(size: tuple[int, int], name: str) -> None:
+    image = np.full((*size, 3), 128, np.uint8)
+    drawn = Classes((ClassScore(name, 0.9),)).draw(image)
+    assert (drawn.shape, drawn.dtype) == (image.shape, np.uint8)
+    assert (image == 128).all()
+    assert (drawn != 128).any()
+
+
+def test_the_label_stands_in_the_corner_and_nowhere_else() -> None:
+    image = np.full((200, 200, 3), 128, np.uint8)
+    drawn = classes(1.0).draw(image)
+    assert (drawn[:20, :60] > 200).any()
+    assert (drawn[100:] == 128).all()
+    assert (drawn[:, 150:] == 128).all()

@@ -1,0 +1,97 @@
+"""Networks by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from svertka.errors import UserError
+from svertka.zoo import catalogue, registry
+
+PLANT = """
+from svertka.zoo.registry import NetRecord
+NETS = (
+    NetRecord(
+        name={name!r}, builder="svertka.nets.lenet:LeNet5", year=1900, paper="", image_size=32, parameters=1, smallest=1
+    ),
+)
+"""
+
+
+def planted(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> dict[str, registry.NetRecord]:
+    (folder / f"planted_{name}.py").write_text(PLANT.format(name=name))
+    monkeypatch.setattr(catalogue, "__path__", [*catalogue.__path__, str(folder)])
+    return registry._catalogue.__wrapped__()
+
+
+def test_two_networks_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="two networks are called 'lenet5'"):
+        planted(tmp_path, monkeypatch, "lenet5")
+
+
+def test_a_file_in_the_catalogue_is_all_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert planted(tmp_path, monkeypatch, "lenet6")["lenet6"].year == 1900
+
+
+def test_records_are_in_the_order_of_their_papers_and_named_as_elsewhere() -> None:
+    found = registry.records()
+    assert [record.year for record in found] == sorted(record.year for record in found)
+    assert all(record.name == record.name.lower().replace("-", "_").replace(" ", "_") for record in found)
+    assert {"lenet5", "mlp", "perceptron"} <= {record.name for record in found}
+
+
+def test_the_nearest_name_is_suggested() -> None:
+    with pytest.raises(UserError, match=r"unknown network 'lenet'; did you mean lenet5"):
+        registry.record("lenet")
+
+
+def test_a_name_like_no_other_gets_all_of_them() -> None:
+    with pytest.raises(UserError, match=r"one of: .*lenet5"):
+        registry.build("zzzz", {})
+
+
+def test_an_unknown_option_is_named_with_the_nearest() -> None:
+    with pytest.raises(UserError, match="mlp has no option 'actvation'; did you mean activation"):
+        registry.build("mlp", {"actvation": "relu"})
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"classes": None},
+        {"classes": "ten"},
+        {"classes": -1},
+        {"classes": 10**30},
+        {"classes": 2**62},
+        {"image_size": float("inf")},
+        {"hidden": 5},
+        {"hidden": [None]},
+        {"hidden": {"a": 1}},
+        {"activation": []},
+        {"activation": "gelu"},
+        {"dropout": 2.0},
+        {"dropout": "much"},
+    ],
+    ids=str,
+)
+def test_a_value_that_an_option_cannot_have(arguments: dict[str, Any]) -> None:
+    with pytest.raises(UserError) as caught:
+        registry.build("mlp", arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_a_constructor_accepts() -> None:
+    assert registry.accepts("mlp", "dropout")
+    assert not registry.accepts("perceptron", "dropout")
+
+
+def test_the_records_own_arguments_give_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    import dataclasses
+
+    record = dataclasses.replace(registry.record("mlp"), arguments={"hidden": (8,), "classes": 4})
+    monkeypatch.setitem(registry._catalogue(), "mlp", record)
+    assert registry.build("mlp", {"image_size": 2}).classes == 4
+    assert registry.build("mlp", {"image_size": 2, "classes": 5}).classes == 5
+    assert registry.build("mlp", {"image_size": 2}).trunk.hidden1[0].out_features == 8
