@@ -49,7 +49,9 @@ def main() -> None:
         for number in range(options.rounds):
             for name in CONTENDERS:
                 rows[name].append(race(name, options.data, unpacked, Path(folder), number))
-                print(f"round {number + 1}, {name}: {rows[name][-1][0]:.1f} s, {rows[name][-1][1]:.4f}", file=sys.stderr)
+                print(
+                    f"round {number + 1}, {name}: {rows[name][-1][0]:.1f} s, {rows[name][-1][1]:.4f}", file=sys.stderr
+                )
     print("contender           seconds to 90 %: median (min to max)   accuracy then")
     for name, row in rows.items():
         seconds = [value for value, _ in row]
@@ -58,7 +60,9 @@ def main() -> None:
         print(f"{name:<20}{statistics.median(seconds):>8.1f} {spread:<32}{accuracy:.4f}")
     for name in CONTENDERS[1:]:
         ratios = [peer / own for (peer, _), (own, _) in zip(rows[name], rows["ours"], strict=True)]
-        print(f"{name} / ours: {statistics.median(ratios):.1f} × (round by round {min(ratios):.1f} to {max(ratios):.1f})")
+        print(
+            f"{name} / ours: {statistics.median(ratios):.1f} × (round by round {min(ratios):.1f} to {max(ratios):.1f})"
+        )
 
 
 def race(name: str, data: Path, unpacked: Path, folder: Path, number: int) -> tuple[float, float]:

@@ -107,13 +107,14 @@ def test_affine_in_the_middle_of_its_ranges_changes_nothing(shape: tuple[int, ..
 @pytest.mark.parametrize("size", [(100, 100), (60, 120)], ids=str)
 def test_affine_turns_by_ten_degrees_whatever_the_proportions(size: tuple[int, int]) -> None:
     height, width = size
-    batch = np.zeros((1, height, width, 1), np.uint8)
-    batch[0, height // 2 - 1 : height // 2 + 1] = 255  # a level bar
+    level, upright = np.zeros((2, 1, height, width, 1), np.uint8)
+    level[0, height // 2 - 1 : height // 2 + 1] = 255
+    upright[0, :, width // 2 - 1 : width // 2 + 1] = 255
     for chance, degrees in ((0.0, -10), (1 - 1e-9, 10)):
-        rows, columns = np.nonzero(affine(batch, always(chance, *MIDDLE[1:]))[0, :, :, 0] > 127)
-        slope = np.polyfit(columns, rows, 1)[0]
-        assert abs(np.rad2deg(np.arctan(slope))) == pytest.approx(10, abs=0.5)
-        assert np.sign(slope) == -np.sign(degrees)
+        rows, columns = np.nonzero(affine(level, always(chance, *MIDDLE[1:]))[0, :, :, 0] > 127)
+        assert np.rad2deg(np.arctan(np.polyfit(columns, rows, 1)[0])) == pytest.approx(-degrees, abs=0.5)
+        rows, columns = np.nonzero(affine(upright, always(chance, *MIDDLE[1:]))[0, :, :, 0] > 127)
+        assert np.rad2deg(np.arctan(np.polyfit(rows, columns, 1)[0])) == pytest.approx(degrees, abs=0.5)
 
 
 def test_affine_scales_by_a_tenth_and_drifts_by_six_hundredths() -> None:

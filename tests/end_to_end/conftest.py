@@ -100,18 +100,20 @@ class Running:
         self._process.join(seconds)
         if self.alive:
             self.signal(signal.SIGKILL, group=True)
-            pytest.fail(f"still running after {seconds} s; {self._err.read_text()}")
-        return Answer(self._process.exitcode, self._out.read_text(), self._err.read_text())
+            pytest.fail(f"still running after {seconds} s; {self.err}")
+        return Answer(self._process.exitcode, self._out.read_text(), self.err)
 
-    def wait_for(self, path: Path, pattern: str | None = None, seconds: float = 60) -> bool:
-        """Wait until a file, or one of a pattern in a folder, is there; False if the process ended before."""
+    @property
+    def err(self) -> str:
+        return self._err.read_text()
+
+    def wait_until(self, ready: Callable[[], object], seconds: float = 60) -> None:
+        """Wait until something is so, or the process has ended."""
         stop = time.monotonic() + seconds
-        while not (any(path.glob(pattern)) if pattern else path.exists()):
-            if not self.alive:
-                return False
+        while not ready() and self.alive:
             if time.monotonic() > stop:
-                pytest.fail(f"no {path} after {seconds} s")
-        return True
+                pytest.fail(f"not so after {seconds} s; {self.err}")
+            time.sleep(0.0003)
 
 
 @pytest.fixture(scope="session")

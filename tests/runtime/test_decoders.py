@@ -39,9 +39,10 @@ def test_each_image_gets_its_classes_the_likeliest_first(card: Card) -> None:
 
 
 def test_between_equals_the_order_of_the_classes_decides(card: Card) -> None:
-    (result,) = decode({"logits": np.zeros((1, 3), np.float32)}, card)
+    names = tuple(str(number) for number in range(100))
+    (result,) = decode({"logits": np.zeros((1, 100), np.float32)}, dataclasses.replace(card, classes=names))
     assert isinstance(result, Classes)
-    assert [entry.name for entry in result.classes] == ["cat", "dog", "hippopotamus"]
+    assert tuple(entry.name for entry in result.classes) == names
 
 
 @pytest.mark.parametrize(

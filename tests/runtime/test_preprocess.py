@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import Any
@@ -83,7 +84,7 @@ def test_an_image_of_the_right_size_passes_unchanged() -> None:
         assert np.array_equal(preprocess.place(given), given)
 
 
-SIZES = [(7, 7), (33, 50), (50, 33), (257, 255), (31, 224), (180, 5), (99, 44)]
+SIZES = [(7, 7), (33, 50), (50, 33), (257, 255), (31, 224), (180, 5), (99, 44), (56, 57), (58, 56)]
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
@@ -139,7 +140,9 @@ resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
 placed = Preprocess(height=224, width=224, fit="crop", shorter=256).place(image)
 assert placed.shape == (224, 224, 3) and (placed == 255).all()
 """
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60, env={"OPENBLAS_NUM_THREADS": "1"})
+    subprocess.run(
+        [sys.executable, "-c", program], check=True, timeout=60, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    )
 
 
 @pytest.mark.parametrize(

@@ -144,9 +144,7 @@ def test_a_crash_between_the_two_renames_loses_nothing(
     assert number(saved) == 3
 
 
-def test_a_full_disk_leaves_what_was_saved(
-    saved: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_leaves_what_was_saved(saved: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
     def full(descriptor: int) -> None:

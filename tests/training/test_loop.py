@@ -238,6 +238,7 @@ def test_a_loss_that_is_not_finite_on_validation_stops_too(training: Callable[..
 def test_weights_that_are_not_finite_are_never_returned(training: Callable[..., Training]) -> None:
     class Exploding(Classification):
         def losses(self, output: Tensor, targets: Tensor) -> dict[str, Tensor]:
+            del targets
             # Finite, but its gradient is not.
             return {"steep": (output.square() - output.square().detach()).sqrt().sum()}
 

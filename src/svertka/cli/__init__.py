@@ -32,6 +32,7 @@ app = App(
     version_flags=["--version"],
     help_format="plaintext",  # Markdown costs a fifth of the time that help takes
     result_action="return_value",
+    suppress_keyboard_interrupt=False,  # said below
 )
 for _name, _module, _help in _COMMANDS:
     # Named, not imported: help must not wait for what only one command needs.

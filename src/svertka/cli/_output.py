@@ -7,8 +7,19 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
+
+def whole(kind: type, tokens: Sequence[Token]) -> int:
+    """A flag's whole number. The library would round."""
+    del kind
+    text = tokens[0].value
+    if not float(text).is_integer():
+        raise ValueError(f"{text} is not a whole number")
+    return int(float(text)) if "." in text else int(text)
+
+
+Whole = Annotated[int, Parameter(converter=whole)]
 Json = Annotated[bool, Parameter(negative=(), help="Print one JSON document and nothing else.")]
 
 

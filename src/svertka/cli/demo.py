@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from svertka.cli._output import Json, metrics_line, print_json
+from svertka.cli._output import Json, Whole, metrics_line, print_json
 from svertka.cli.verify import verification_lines
 from svertka.verbs.demo import demo as run_demo
 
 
-def demo(*, out: Path = Path("demo"), seed: int = 0, json: Json = False) -> int:
+def demo(*, out: Path = Path("demo"), seed: Whole = 0, json: Json = False) -> int:
     """The whole way once, on scikit-learn's 1,797 handwritten digits.
 
     Writes them as class folders, trains LeNet-5, writes the report, exports to ONNX, verifies and predicts.

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from svertka.cli._output import Json, metrics_line, print_json
+from svertka.cli._output import Json, metrics_line, print_json, whole
 from svertka.verbs.train import Recipe
 from svertka.verbs.train import train as run_train
 
@@ -21,6 +21,7 @@ def _recipe_flags() -> type[Any]:
     fields = []
     for item in dataclasses.fields(Recipe):
         kind: Any = dict[str, bool | int | float | str] if item.name == "net_options" else hints[item.name]
+        converter = whole if kind in (int, int | None) else None
         shown = item.default if item.default not in (None, dataclasses.MISSING, ()) else False
         if isinstance(shown, tuple):
             shown = ", ".join(shown)
@@ -28,6 +29,7 @@ def _recipe_flags() -> type[Any]:
             show_default=str(shown) if shown is not False else False,
             negative=(),
             consume_multiple=item.name == "augment",
+            converter=converter,
         )
         fields.append((item.name, Annotated[kind | None, parameter], dataclasses.field(default=None)))
     flags = dataclasses.make_dataclass("RecipeFlags", fields, kw_only=True, frozen=True)

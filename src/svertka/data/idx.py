@@ -53,7 +53,7 @@ def read_idx(folder: Path) -> Dataset:
         UserError: A file is damaged, or images and labels differ in number.
     """
     names_file = folder / _CLASSES
-    names = _names(names_file) if names_file.is_file() else None
+    names = _names(names_file) if names_file.is_file() else [str(label) for label in range(256)]
     parts: dict[str, list[Sample]] = {}
     for part, prefix in _PARTS.items():
         image_file, label_file = _find(folder, f"{prefix}-images"), _find(folder, f"{prefix}-labels")
@@ -62,17 +62,13 @@ def read_idx(folder: Path) -> Dataset:
         images, labels = _read(image_file, 3), _read(label_file, 1)
         if len(images) != len(labels):
             raise UserError(f"{len(images)} images but {len(labels)} labels", where=image_file)
-        for label in np.unique(labels).tolist() if names is not None else ():
+        for label in np.unique(labels).tolist():
             if not "".join(names[label : label + 1]):
                 raise UserError(f"no line for the label {label}", where=names_file)
         status = image_file.stat()
         stamp = f"{image_file.resolve()} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
         parts[part] = [
-            Sample(
-                f"{image_file.name}#{number}",
-                IdxImage(images, number, stamp),
-                names[label] if names else str(label),
-            )
+            Sample(f"{image_file.name}#{number}", IdxImage(images, number, stamp), names[label])
             for number, label in enumerate(labels.tolist())
         ]
     return Dataset(folder, "IDX", parts)

@@ -70,8 +70,9 @@ def odd_ppm(image: ImageFile.ImageFile, data: bytes) -> NDArray[np.uint8]:
     kind = np.dtype(">u2" if greatest > 255 else np.uint8)
     samples = np.frombuffer(data, kind, int(np.prod(shape)), offset).reshape(shape)
     pixels = np.empty((*shape[:2], 3), np.uint8)
-    for row, line in zip(pixels, samples, strict=True):
-        row[...] = _scale(line, (0, greatest))
+    rows = _rows(image)
+    for top in range(0, image.height, rows):
+        pixels[top : top + rows] = _scale(samples[top : top + rows], (0, greatest))
     return pixels
 
 
@@ -92,9 +93,13 @@ def _orientation(image: ImageFile.ImageFile) -> int:
     return orientation if isinstance(orientation, int) else 1
 
 
+def _rows(image: Image.Image) -> int:
+    return max(1, _BAND // image.width)
+
+
 def _bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
     """The image cut into bands of whole rows, each with the index of its first row."""
-    rows = max(1, _BAND // image.width)
+    rows = _rows(image)
     if rows >= image.height:
         yield 0, image
     else:

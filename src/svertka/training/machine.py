@@ -8,6 +8,7 @@ import warnings
 import torch
 from lightning_fabric import Fabric
 
+from svertka.errors import UserError
 from svertka.runtime.engines import available_cores
 from svertka.training.recipe import Recipe
 
@@ -19,6 +20,9 @@ def start_fabric(recipe: Recipe) -> Fabric:
 
     Precision that is not decided yet counts as fp32. Sums are made in a fixed order from here on, since a resumed
     run must end with the same bits.
+
+    Raises:
+        UserError: There is no such device here.
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
@@ -27,12 +31,18 @@ def start_fabric(recipe: Recipe) -> Fabric:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # advice on cluster plugins that are not used here
-        fabric = Fabric(
-            accelerator=recipe.device,
-            devices=local,
-            num_nodes=world // local,
-            strategy="ddp" if world > 1 else "auto",
-            precision=_PRECISIONS[recipe.precision],  # type: ignore[arg-type]
-        )
+        try:
+            fabric = Fabric(
+                accelerator=recipe.device,
+                devices=local,
+                num_nodes=world // local,
+                strategy="ddp" if world > 1 else "auto",
+                precision=_PRECISIONS[recipe.precision],  # type: ignore[arg-type]
+            )
+        except RuntimeError as error:
+            if recipe.device in ("auto", "cpu"):
+                raise
+            what = f"this machine has no device {recipe.device!r} that PyTorch can use"
+            raise UserError(what, mend="give --device auto") from error
         fabric.launch()
     return fabric

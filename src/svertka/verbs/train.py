@@ -108,7 +108,6 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
         with fabric.rank_zero_first():  # the others find the images decoded
             prepared = _prepare(source, neutral, recipe, display)
         classes = learnable_classes(prepared)
-        _check_names(classes, prepared.dataset.root)
         _check_judged(recipe, prepared)
         mean, std = measure(prepared)
     preprocess = dataclasses.replace(neutral, mean=mean, std=std)
@@ -226,14 +225,6 @@ def _say_data(display: Display, prepared: Prepared, classes: tuple[str, ...]) ->
         display.warn(f"skipped {item.file}: {item.error}")
     if len(prepared.skipped) > 5:
         display.warn(f"skipped {len(prepared.skipped) - 5} more; all are in the report")
-
-
-def _check_names(classes: tuple[str, ...], root: Path) -> None:
-    for name in classes:
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            raise UserError(f"the class name {name!r} is not UTF-8", where=root, mend="rename its folder") from None
 
 
 def _check_judged(recipe: Recipe, prepared: Prepared) -> None:

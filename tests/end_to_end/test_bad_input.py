@@ -1,0 +1,522 @@
+"""Whatever is given: one clear line, exit status 2, no traceback, nothing half-written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from PIL import Image
+
+RECIPE = ("--net", "perceptron", "--epochs", 1, "--augment", "none")
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Where the run would be; beside it nothing may appear either."""
+    return tmp_path / "runs" / "run"
+
+
+@pytest.fixture
+def refused(svertka_call: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Gives a command that must be refused in one line with these words, and leave no trace. Returns the line."""
+
+    def check(command: tuple[Any, ...], *words: str) -> str:
+        before = snapshot(tmp_path)
+        with monkeypatch.context() as patch:
+            patch.chdir(tmp_path)
+            answer = svertka_call(*command)
+        assert answer.status == 2
+        assert answer.out == ""
+        assert answer.err.startswith("svertka: ")
+        assert answer.err.count("\n") == 1
+        assert answer.err.endswith("\n")
+        assert "Traceback" not in answer.err
+        for word in words:
+            assert word in answer.err
+        assert snapshot(tmp_path) == before
+        return str(answer.err)
+
+    return check
+
+
+def snapshot(folder: Path) -> dict[str, bytes | None]:
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+def picture(path: Path, grey: int = 100, side: int = 8) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (side, side), grey).save(path)
+    return path
+
+
+def two_classes(folder: Path) -> Path:
+    for name in ("cat", "dog"):
+        for number in range(4):
+            picture(folder / name / f"{number}.png", 20 * number + (100 if name == "dog" else 0))
+    return folder
+
+
+# --- data ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [("train",), ("check",), ("evaluate", "MODEL")], ids=lambda command: command[0])
+@pytest.mark.parametrize("data", ["missing", "empty", "file", "hidden", "loose"])
+def test_no_data_set(
+    data: str, command: tuple[str, ...], refused: Callable[..., str], tiny_model: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "data"
+    if data == "file":
+        path.write_text("hello")
+    elif data == "loose":
+        picture(path / "1.png")
+    elif data == "hidden":
+        picture(path / ".cat" / "1.png")
+    elif data == "empty":
+        path.mkdir()
+    named = [tiny_model if word == "MODEL" else word for word in command]
+    refused((*named, path, "--json"), str(path), "give a" if data in ("missing", "file") else "no images")
+
+
+def test_one_class_only(refused: Callable[..., str], out: Path, tmp_path: Path) -> None:
+    for number in range(4):
+        picture(tmp_path / "data" / "cat" / f"{number}.png", number)
+    refused(("train", tmp_path / "data", "--out", out, "--json"), "only one class", "'cat'", str(tmp_path / "data"))
+
+
+def test_a_class_with_one_image(refused: Callable[..., str], out: Path, tmp_path: Path) -> None:
+    data = two_classes(tmp_path / "data")
+    picture(data / "emu" / "1.png")
+    refused(("train", data, "--out", out, "--json"), "'emu'", "one image")
+
+
+def test_a_class_with_one_image_is_enough_where_nothing_is_held_out(
+    svertka_call: Callable[..., Any], plain: tuple[str, ...], out: Path, tmp_path: Path
+) -> None:
+    data = two_classes(tmp_path / "data")
+    picture(data / "emu" / "1.png")
+    answer = svertka_call("train", data, "--out", out, *RECIPE, *plain, "--val-fraction", 0, "--json")
+    assert answer.status == 0, answer.err
+    assert answer.json["metrics"] == {}
+    assert answer.json["judged_on"] is None
+
+
+def test_all_images_broken(refused: Callable[..., str], out: Path, tmp_path: Path) -> None:
+    data = two_classes(tmp_path / "data")
+    for number, path in enumerate(sorted(data.rglob("*.png"))):
+        path.write_bytes(path.read_bytes()[: 7 * number])
+    refused(("train", data, "--out", out, "--json"), "none of the 8 images can be read", str(data), "cat/0.png")
+
+
+def test_a_class_that_only_validation_has(refused: Callable[..., str], out: Path, tmp_path: Path) -> None:
+    two_classes(tmp_path / "data" / "train")
+    two_classes(tmp_path / "data" / "val")
+    picture(tmp_path / "data" / "val" / "emu" / "1.png")
+    refused(("train", tmp_path / "data", "--out", out, "--json"), "val has the class 'emu'")
+
+
+@pytest.mark.parametrize("text", ["", "file,label\n", "name,kind\na.png,cat\n", "file,label\nabsent.png,cat\n", "\0"])
+def test_a_table_without_use(text: str, refused: Callable[..., str], out: Path, tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_text(text)
+    refused(("train", table, "--out", out, "--json"), str(table))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names that are no UTF-8")
+def test_names_that_are_no_utf8_do_no_harm(
+    svertka_call: Callable[..., Any], plain: tuple[str, ...], out: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / os.fsdecode(b"donn\xe9es")
+    two_classes(data)
+    (data / "cat").rename(data / os.fsdecode(b"caf\xe9"))
+    (data / "dog" / os.fsdecode(b"\xff.png")).write_bytes(b"no image")
+    answer = svertka_call("train", data, "--out", out, *RECIPE, *plain, "--json")
+    assert answer.status == 0, answer.err
+    assert len(answer.json["skipped"]) == 1
+    assert svertka_call("evaluate", out, data, "--part", "train", "--json").json["classes"] == ["caf\\xe9", "dog"]
+    assert svertka_call("check", data, "--json").status == 1
+    image = next((data / "dog").glob("1.png"))
+    answer = svertka_call("predict", out, image, data / "dog" / os.fsdecode(b"\xff.png"), "--json")
+    assert [("error" in item) for item in answer.json] == [False, True]
+
+
+def test_nothing_held_out_and_something_that_goes_by_it(refused: Callable[..., str], out: Path, tmp_path: Path) -> None:
+    command = ("train", two_classes(tmp_path / "data"), "--out", out, *RECIPE, "--val-fraction", 0, "--json")
+    refused((*command, "--early-stop", 2), "--early-stop", "nothing is held out")
+    refused((*command, "--schedule", "plateau"), "plateau", "nothing is held out")
+
+
+# --- network and recipe -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--net", "lenet"), ("'lenet'", "did you mean lenet5")),
+        (("--net", "reznet50"), ("'reznet50'", "did you mean")),
+        (("--net", ""), ("unknown network",)),
+        (("--channels", 2), ("2 channels", "1 (grey) or 3 (RGB)")),
+        (("--channels", 4), ("channels is 4", "between 1 and 3")),
+        (("--net-options.in_channels", 2), ("in_channels", "--channels")),
+        (("--net-options.classes", 5), ("classes", "folders")),
+        (("--net", "mlp", "--net-options.image_size", 5), ("image_size", "--image-size")),
+        (("--net-options.depth", 5), ("lenet5 has no option 'depth'",)),
+        (("--net-options.activation", "rellu"), ("'rellu'", "did you mean relu")),
+        (("--net-options.pool", "min"), ("'min'", "max")),
+        (("--net", "mlp", "--net-options.hidden", "a,b"), ("mlp cannot be built",)),
+        (("--net", "mlp", "--net-options.hidden", "-5"), ("mlp cannot be built",)),
+        (("--net", "perceptron", "--dropout", 0.5), ("perceptron has no dropout",)),
+        (("--image-size", 31), ("from 32×32 on, not 31×31", "--image-size 32")),
+        (("--image-size", 0), ("image-size is 0",)),
+        (("--epochs", 0), ("epochs is 0", "at least 1")),
+        (("--epochs", "many"), ("--epochs", "many")),
+        (("--epochs",), ("--epochs",)),
+        (("--batch", 2.5), ("--batch", "2.5 is not a whole number")),
+        (("--lr", "nan"), ("lr is nan",)),
+        (("--lr", -1), ("lr is -1",)),
+        (("--optimizer", "adma"), ("--optimizer", "adma", "adam")),
+        (("--schedule", "steps"), ("--schedule", "steps", "step")),
+        (("--augment", "crop", "flop"), ("unknown augmentation 'flop'", "did you mean flip")),
+        (("--device", "tpu"), ("--device", "tpu")),
+        (("--learning-rate", 1), ("--learning-rate",)),
+        (("--epoch", 1), ("--epoch",)),
+        (("-x",), ("-x",)),
+        (("surplus",), ("surplus",)),
+        (("--recipe", "absent.toml"), ("absent.toml", "cannot be read")),
+    ],
+    ids=lambda value: " ".join(str(word) for word in value)[:40],
+)
+def test_impossible_flags(
+    flags: tuple[Any, ...], words: tuple[str, ...], refused: Callable[..., str], out: Path, tmp_path: Path
+) -> None:
+    refused(("train", two_classes(tmp_path / "data"), "--out", out, "--json", *flags), *words)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_here(refused: Callable[..., str], out: Path, tmp_path: Path) -> None:
+    refused(("train", two_classes(tmp_path / "data"), "--out", out, "--device", "cuda", "--json"), "cuda")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["epochs = ", "epoch = 3", "epochs = 'x'", "augment = 'crop'", "net = 3", "net_options = 3", "net = 'lenet'"],
+)
+def test_a_recipe_file_that_cannot_be(text: str, refused: Callable[..., str], out: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(text)
+    words = ("lenet5",) if "lenet" in text else (str(recipe),)
+    refused(("train", two_classes(tmp_path / "data"), "--out", out, "--recipe", recipe, "--json"), *words)
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_a_run_folder_that_exists(kind: str, refused: Callable[..., str], out: Path, tmp_path: Path) -> None:
+    out.parent.mkdir()
+    if kind == "file":
+        out.write_text("years of work")
+    else:
+        out.mkdir()
+        (out / "thesis.txt").write_text("years of work")
+    refused(("train", two_classes(tmp_path / "data"), "--out", out, "--json"), str(out), "exists", "--resume")
+
+
+def test_a_run_folder_below_a_file(refused: Callable[..., str], plain: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("hello")
+    command = ("train", two_classes(tmp_path / "data"), "--out", tmp_path / "file" / "run", *RECIPE, *plain, "--json")
+    refused(command, str(tmp_path / "file"), "cannot be written")
+
+
+def test_an_empty_run_folder_is_taken(
+    svertka_call: Callable[..., Any], plain: tuple[str, ...], out: Path, tmp_path: Path
+) -> None:
+    out.mkdir(parents=True)
+    data = two_classes(tmp_path / "data")
+    assert svertka_call("train", data, "--out", out, *RECIPE, *plain, "--json").status == 0
+
+
+def test_a_loss_that_is_not_finite(
+    svertka_call: Callable[..., Any], plain: tuple[str, ...], out: Path, tmp_path: Path
+) -> None:
+    data = two_classes(tmp_path / "data")
+    command = ("train", data, "--out", out, *RECIPE, *plain, "--json", "--optimizer", "sgd")
+    answer = svertka_call(*command, "--lr", 1e38, "--batch", 2)
+    assert (answer.status, answer.out, answer.err.count("\n")) == (2, "", 1)
+    assert re.search(r"step \d+ \(epoch 1\): the loss", answer.err)
+    assert not (out / "model.safetensors").exists()
+
+
+# --- commands -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (("trian",), ("trian", "train")),
+        (("--nonsense",), ("--nonsense",)),
+        (("train",), ("DATA", "svertka train --help")),
+        (("nets", "lenet"), ("'lenet'", "did you mean lenet5")),
+        (("nets", "lenet5", "mlp"), ("mlp",)),
+        (("predict",), ("MODEL",)),
+        (("evaluate", "MODEL"), ("DATA",)),
+        (("predict", "MODEL"), ("no image was given",)),
+        (("export", "MODEL", "--format", "tflite"), ("tflite", "onnx")),
+        (("evaluate", "MODEL", ".", "--part", "tset"), ("tset", "test")),
+        (("verify", "MODEL", "--tolerance", "1"), ("--tolerance",)),
+        (("predict", "absent.onnx", "a.png"), ("absent.onnx", "no such model")),
+        (("evaluate", "absent", "."), ("absent", "no such model")),
+        (("verify", "absent.safetensors"), ("absent.safetensors", "no such model")),
+        (("export", "absent.safetensors"), ("absent.safetensors", "no such model")),
+    ],
+    ids=lambda value: " ".join(value)[:40],
+)
+def test_impossible_commands(
+    command: tuple[str, ...], words: tuple[str, ...], refused: Callable[..., str], tiny_model: Path
+) -> None:
+    refused(tuple(tiny_model if word == "MODEL" else word for word in command), *words)
+
+
+def test_an_existing_demo_folder(refused: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "demo").mkdir()
+    refused(("demo", "--out", tmp_path / "demo", "--json"), "exists", "--out")
+
+
+def test_evaluating_a_class_that_the_model_does_not_know(
+    refused: Callable[..., str], tiny_model: Path, tmp_path: Path
+) -> None:
+    data = two_classes(tmp_path / "data")
+    picture(data / "emu" / "1.png")
+    refused(("evaluate", tiny_model, data, "--json"), "'emu'", "cat, dog, hippopotamus")
+
+
+def test_evaluating_a_part_that_is_not_there(refused: Callable[..., str], tiny_model: Path, tmp_path: Path) -> None:
+    refused(("evaluate", tiny_model, two_classes(tmp_path / "data"), "--part", "test", "--json"), "'test'", "all")
+
+
+# --- model files --------------------------------------------------------------------------------------------------
+
+
+def with_card(model: Path, path: Path, change: Callable[[dict[str, Any]], None], *, seal: bool = True) -> Path:
+    """A copy of a model file with another card, and a digest that fits it."""
+    data = model.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    card = json.loads(header["__metadata__"]["svertka.card"])
+    change(card)
+    text = json.dumps(card)
+    header["__metadata__"]["svertka.card"] = text
+    if seal:
+        header["__metadata__"]["svertka.card.sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    encoded = json.dumps(header).encode()
+    path.write_bytes(len(encoded).to_bytes(8, "little") + encoded + data[8 + length :])
+    return path
+
+
+def broken_models(model: Path, onnx: Path, folder: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """Models that cannot be used, and words that the refusal has."""
+    data = model.read_bytes()
+    for size in (0, 5, 8, 100, len(data) // 2, len(data) - 1):
+        path = folder / f"cut{size}.safetensors"
+        path.write_bytes(data[:size])
+        yield path, ("not a readable model file",)
+    path = folder / "long.safetensors"
+    path.write_bytes(data + b"x")
+    yield path, ("not a readable model file",)
+    flipped = bytearray(data)
+    flipped[-1] ^= 1
+    path = folder / "flipped.safetensors"
+    path.write_bytes(flipped)
+    yield path, ("its weights are not those its card was written for",)
+    yield (
+        with_card(model, folder / "v99.safetensors", lambda card: card.update(version=99)),
+        ("version 99", "version 1"),
+    )
+    yield (
+        with_card(model, folder / "altered.safetensors", lambda card: card.update(licence="MIT"), seal=False),
+        ("altered",),
+    )
+    yield with_card(model, folder / "unknown.safetensors", lambda card: card.update(net="lenet")), ("'lenet'",)
+    yield with_card(model, folder / "other.safetensors", lambda card: card.update(net="lenet5")), ("lenet5",)
+    yield with_card(model, folder / "less.safetensors", lambda card: card.pop("classes")), ("damaged",)
+    plain = folder / "plain.safetensors"
+    safetensors.torch.save_file({"weight": torch.zeros(3)}, plain)
+    yield plain, ("no card",)
+    text = folder / "text.safetensors"
+    text.write_text("hello")
+    yield text, ("not a readable model file",)
+    for name in ("model.pt", "pickle.safetensors", "pickle.pth"):
+        torch.save({"weight": torch.zeros(3)}, folder / name)
+        yield folder / name, ("pickle",)
+    old = folder / "old.safetensors"
+    torch.save({"weight": torch.zeros(3)}, old, _use_new_zipfile_serialization=False)
+    yield old, ("pickle",)
+    graph = onnx.read_bytes()
+    for size in (0, 50, len(graph) // 2):
+        path = folder / f"cut{size}.onnx"
+        path.write_bytes(graph[:size])
+        yield path, ("not a readable ONNX model",)
+    (folder / "empty").mkdir()
+    yield folder / "empty", ("a folder without model.safetensors",)
+
+
+def test_models_that_cannot_be_used(
+    tiny_model: Path, tiny_onnx: Path, refused: Callable[..., str], tmp_path: Path
+) -> None:
+    image = picture(tmp_path / "a.png")
+    data = two_classes(tmp_path / "data")
+    for model, words in list(broken_models(tiny_model, tiny_onnx, tmp_path)):
+        commands = [("predict", model, image), ("evaluate", model, data), ("verify", model)]
+        if model.suffix != ".onnx":
+            commands.append(("export", model))
+        for command in commands:
+            refused((*command, "--json"), model.name, *words)
+
+
+def test_only_a_safetensors_model_is_exported(tiny_onnx: Path, refused: Callable[..., str]) -> None:
+    refused(("export", tiny_onnx, "--json"), str(tiny_onnx), ".safetensors")
+
+
+def test_a_golden_output_that_is_not_reproduced_is_status_one(
+    tiny_model: Path, svertka_call: Callable[..., Any], tmp_path: Path
+) -> None:
+    def change(card: dict[str, Any]) -> None:
+        card["golden"][0]["outputs"]["logits"]["base64"] = "AAAAAAAAAAAAAAAA"  # three zeros
+
+    answer = svertka_call("verify", with_card(tiny_model, tmp_path / "wrong.safetensors", change), "--json")
+    assert answer.status == 1
+    assert answer.json["ok"] is False
+    assert answer.err == ""
+    assert svertka_call("export", tmp_path / "wrong.safetensors", "--json").status == 2
+    assert not (tmp_path / "wrong.onnx").exists()
+
+
+# --- a full disk --------------------------------------------------------------------------------------------------
+
+
+def whole(folder: Path) -> bool:
+    return not [path for path in folder.rglob("*") if path.name.endswith(".partial")]
+
+
+@pytest.mark.parametrize("bytes_a_file", [400, 1_000, 60_000, 200_000])
+def test_no_room_for_a_file(
+    bytes_a_file: int,
+    digits: Path,
+    plain: tuple[str, ...],
+    start: Callable[..., Any],
+    svertka_call: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    # As `ulimit -f` sets it: the note of the data, the checkpoint, the report and the model file do not fit in turn.
+    run = tmp_path / "run"
+    command = (
+        "train",
+        digits,
+        "--out",
+        run,
+        "--epochs",
+        2,
+        "--augment",
+        "none",
+        *plain,
+        "--save-every",
+        0.01,
+        "--json",
+    )
+    environment = {"SVERTKA_CACHE": str(tmp_path / "cache")}
+    answer = start(*command, bytes_a_file=bytes_a_file, environment=environment).wait()
+    assert answer.status == 2
+    assert answer.out == ""
+    assert answer.err.count("\n") == 1
+    assert "the disk is full" in answer.err
+    assert str(run) in answer.err
+    assert whole(tmp_path)
+    assert not (run / "run.json").exists()
+    if bytes_a_file == 400:
+        assert not run.exists()
+        return
+    answer = svertka_call(*command, "--resume")
+    assert answer.status == 0, answer.err
+    assert whole(tmp_path)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = shutil.which("mount")
+    if sys.platform != "linux" or not mount or os.geteuid() != 0:
+        pytest.skip("only root may mount a small disk")
+    if subprocess.run([mount, "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk(
+    small_disk: Path, digits: Path, plain: tuple[str, ...], svertka_call: Callable[..., Any], tmp_path: Path
+) -> None:
+    run = small_disk / "run"
+    command = ("train", digits, "--out", run, "--epochs", 4, "--augment", "none", "--ema", 0.9, *plain, "--json")
+    full = svertka_call(*command, "--save-every", 0)  # two checkpoints and a third that takes the place of one
+    assert (full.status, full.out, full.err.count("\n")) == (2, "", 1)
+    assert "the disk is full" in full.err
+    assert whole(run)
+    # What was saved is whole: where there is room, it goes on to the bits of the run that had room from the start.
+    moved, plenty = tmp_path / "moved", tmp_path / "plenty"
+    shutil.copytree(run, moved)
+    checkpoints = list(moved.glob("checkpoint*"))
+    assert checkpoints
+    for folder in (moved, plenty):
+        answer = svertka_call(*command[:3], folder, *command[4:], "--save-every", 0, "--resume")
+        assert answer.status == 0
+        assert answer.err == ""
+    assert (moved / "model.safetensors").read_bytes() == (plenty / "model.safetensors").read_bytes()
+
+
+def test_no_room_at_all(
+    small_disk: Path, few_digits: Path, plain: tuple[str, ...], svertka_call: Callable[..., Any], trained: Any
+) -> None:
+    (small_disk / "filler").write_bytes(bytes(1 << 20))
+    command = ("train", few_digits, "--out", small_disk / "run", *RECIPE, *plain, "--json")
+    for answer in (
+        svertka_call(*command),
+        svertka_call("export", trained[0], "--out", small_disk / "model.onnx", "--json"),
+    ):
+        assert (answer.status, answer.out, answer.err.count("\n")) == (2, "", 1)
+        assert "the disk is full" in answer.err
+        assert [path.name for path in small_disk.iterdir()] == ["filler"]
+
+
+# --- the same in a process of its own -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("train", "absent"), ("train", ".", "--epochs", "0"), ("predict", "pickle.safetensors", "a.png"), ("trian",)],
+    ids=lambda command: " ".join(command)[:30],
+)
+def test_in_a_process(command: tuple[str, ...], start: Callable[..., Any], tmp_path: Path) -> None:
+    torch.save({}, tmp_path / "pickle.safetensors")
+    before = snapshot(tmp_path)
+    answer = start(*command, cwd=tmp_path).wait()
+    assert answer.status == 2
+    assert answer.out == ""
+    assert answer.err.startswith("svertka: ")
+    assert answer.err.count("\n") == 1
+    assert snapshot(tmp_path) == before
+
+
+def test_debug_shows_the_traceback(start: Callable[..., Any], tmp_path: Path) -> None:
+    answer = start("train", "absent", "--debug", cwd=tmp_path).wait()
+    assert answer.status not in (0, 2)
+    assert "Traceback" in answer.err
+    assert "UserError: absent: no such folder" in answer.err
