@@ -30,7 +30,7 @@ import time
 from pathlib import Path
 
 GOAL = 0.90
-OURS = {"epochs": 3, "batch": 64, "lr": 0.004, "weight_decay": 0.01}
+OURS = {"epochs": 5, "batch": 64, "lr": 0.004, "weight_decay": 0.01}
 CONTENDERS = ("ours", "plain", "plain, our recipe")
 
 

@@ -172,11 +172,22 @@ def test_only_the_data_set_that_is_meant_is_divided(pets: Path) -> None:
     assert prepared(pets, divide_if=fingerprint).counts == {"train": 16, "val": 4}
 
 
-def test_records_of_no_split_are_learnt_from(tmp_path: Path, write_images: WriteImages) -> None:
+@pytest.mark.parametrize(
+    ("splits", "counts"),
+    [
+        (("", "", "", "", "test", "test"), {"train": 2, "val": 2, "test": 2}),
+        (("train", "train", "", "", "val", "val"), {"train": 4, "val": 2}),
+        (("", "", "", "", "val", "val"), {"train": 4, "val": 2}),
+    ],
+    ids=["beside test", "beside train and val", "beside val"],
+)
+def test_records_of_no_split_are_learnt_from(
+    tmp_path: Path, write_images: WriteImages, splits: tuple[str, ...], counts: dict[str, int]
+) -> None:
     write_images(tmp_path, [f"{number}.png" for number in range(6)])
-    rows = [f"{number}.png,{'ab'[number % 2]},{'test' if number > 3 else ''}" for number in range(6)]
+    rows = [f"{number}.png,{'ab'[number % 2]},{split}" for number, split in enumerate(splits)]
     (tmp_path / "labels.csv").write_text("\n".join(["file,label,split", *rows]))
-    assert prepared(tmp_path / "labels.csv").counts == {"train": 2, "val": 2, "test": 2}
+    assert prepared(tmp_path / "labels.csv").counts == counts
 
 
 def test_mean_and_deviation_by_hand(tmp_path: Path) -> None:

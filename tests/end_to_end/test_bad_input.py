@@ -401,50 +401,42 @@ def test_a_golden_output_that_is_not_reproduced_is_status_one(
 # --- a full disk --------------------------------------------------------------------------------------------------
 
 
-def whole(folder: Path) -> bool:
-    return not [path for path in folder.rglob("*") if path.name.endswith(".partial")]
-
-
-@pytest.mark.parametrize("bytes_a_file", [400, 1_000, 60_000, 200_000])
+@pytest.mark.parametrize(
+    ("bytes_a_file", "net", "save_every", "file"),
+    [
+        (400, "perceptron", 1000, "recipe.toml"),
+        (60_000, "perceptron", 0, "checkpoint.safetensors"),
+        (100_000, "lenet5", 1000, "model.safetensors"),
+        (60_000, "perceptron", 1000, "report.html"),
+    ],
+)
 def test_no_room_for_a_file(
     bytes_a_file: int,
+    net: str,
+    save_every: float,
+    file: str,
     digits: Path,
     plain: tuple[str, ...],
     start: Callable[..., Any],
     svertka_call: Callable[..., Any],
     tmp_path: Path,
 ) -> None:
-    # As `ulimit -f` sets it: the note of the data, the checkpoint, the report and the model file do not fit in turn.
+    # As `ulimit -f` sets it: the largest size of a file, of the image cache too.
     run = tmp_path / "run"
-    command = (
-        "train",
-        digits,
-        "--out",
-        run,
-        "--epochs",
-        2,
-        "--augment",
-        "none",
-        *plain,
-        "--save-every",
-        0.01,
-        "--json",
-    )
+    recipe = ("--net", net, "--epochs", 2, "--augment", "none", *plain, "--save-every", save_every)
+    command = ("train", digits, "--out", run, *recipe, "--json")
     environment = {"SVERTKA_CACHE": str(tmp_path / "cache")}
     answer = start(*command, bytes_a_file=bytes_a_file, environment=environment).wait()
     assert answer.status == 2
     assert answer.out == ""
     assert answer.err.count("\n") == 1
-    assert "the disk is full" in answer.err
-    assert str(run) in answer.err
-    assert whole(tmp_path)
+    assert f"{run / file}: the disk is full" in answer.err
+    assert not [path for path in tmp_path.rglob("*") if path.name.endswith(".partial")]
     assert not (run / "run.json").exists()
-    if bytes_a_file == 400:
-        assert not run.exists()
-        return
+    assert not (run / file).exists()
+    assert run.exists() == (file != "recipe.toml")
     answer = svertka_call(*command, "--resume")
     assert answer.status == 0, answer.err
-    assert whole(tmp_path)
 
 
 @pytest.fixture
@@ -469,7 +461,7 @@ def test_a_full_disk(
     full = svertka_call(*command, "--save-every", 0)  # two checkpoints and a third that takes the place of one
     assert (full.status, full.out, full.err.count("\n")) == (2, "", 1)
     assert "the disk is full" in full.err
-    assert whole(run)
+    assert not any(run.glob(".*"))
     # What was saved is whole: where there is room, it goes on to the bits of the run that had room from the start.
     moved, plenty = tmp_path / "moved", tmp_path / "plenty"
     shutil.copytree(run, moved)

@@ -70,7 +70,7 @@ def demo(out: str | PathLike[str] = "demo", *, seed: int = 0, progress: bool = T
     exported = export(trained.model)
     display.say(f"exported {exported.model}")
     verified = verify(trained.model)
-    pictures = [next((data / "test" / name).iterdir()) for name in ("3", "5", "8")]
+    pictures = [min((data / "test" / name).iterdir()) for name in ("3", "5", "8")]
     return Demonstrated(data, trained, exported, verified, predict(exported.model, pictures))
 
 

@@ -6,6 +6,7 @@ import functools
 import importlib
 import inspect
 import pkgutil
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -96,8 +97,10 @@ def build(name: str, arguments: Mapping[str, Any]) -> Classifier:
         if argument not in known:
             raise UserError(f"{name} has no option {argument!r}", mend=nearest(argument, known))
     try:
-        return constructor(**{**found.arguments, **arguments})
-    except (TypeError, ValueError, RuntimeError) as error:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "Initializing zero-element")  # a layer of nothing, such as no classes
+            return constructor(**{**found.arguments, **arguments})
+    except (TypeError, ValueError, RuntimeError, UserWarning) as error:
         reason = str(error).partition("\n")[0]  # torch appends where in its own code it was raised
         raise UserError(f"{name} cannot be built with {dict(arguments)}: {reason}") from error
 
