@@ -21,6 +21,7 @@ import contextlib
 import os
 import platform
 import random
+import shutil
 import signal
 import statistics
 import subprocess
@@ -37,6 +38,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from svertka.training.checkpoint import Checkpoints
+from svertka.zoo.modelfile import read_card
 
 RECIPE = (
     *("--net", "lenet5", "--epochs", "12", "--batch", "16", "--accumulate", "2", "--dropout", "0.2"),
@@ -154,7 +156,7 @@ def main() -> None:
             wait(process, (run / "checkpoint.safetensors").exists)
             start_up = time.monotonic() - started
             finish(process)
-            straight.append((run / "model.safetensors").read_bytes())
+            straight.append(run / "model.safetensors")
             print(f"never killed: {time.monotonic() - started:.0f} s, {start_up:.0f} s of it to start", flush=True)
 
         def enough() -> bool:
@@ -162,6 +164,7 @@ def main() -> None:
 
         while not enough():
             kind, run = len(chains) % len(KINDS), Path(folder, f"killed{len(chains)}")
+            early = False
             for _ in range(CHAIN):
                 aim = chance.choices(("anywhere", "training", "save"), (4, 3, 5))[0]
                 save_every = 0.0 if aim == "save" else chance.choice((0.0, 0.2, 1.0))
@@ -169,7 +172,8 @@ def main() -> None:
                 before = written(run / "checkpoint.safetensors")
                 process = start(data, run, kind, save_every=save_every, workers=workers)
                 killed_at = kill(process, run, aim, chance, start_up)
-                if process.returncode == 0:  # it was done before
+                if process.returncode == 0:  # it was done before the kill
+                    early = True
                     break
                 assert process.returncode == -signal.SIGKILL, process.returncode
                 kills.append(Kill(aim, save_every, workers, *look(run, before, killed_at)))
@@ -177,9 +181,19 @@ def main() -> None:
                 if enough():
                     break
             finish(start(data, run, kind))
-            chains.append((run / "model.safetensors").read_bytes() == straight[kind])
-            print(f"chain {len(chains)}: {'same bytes' if chains[-1] else 'DIFFERENT'}", flush=True)
+            chains.append(same(run / "model.safetensors", straight[kind], early=early))
+            print(f"run {len(chains)}: {'the same' if chains[-1] else 'DIFFERENT'}{', early' * early}", flush=True)
         print(table(kills, chains, time.monotonic() - begun))
+
+
+def same(model: Path, straight: Path, *, early: bool) -> bool:
+    """Whether two model files are equal; of one that a process with other flags finished, weights and metrics."""
+    ours, theirs = read_card(model), read_card(straight)
+    equal = (ours.weights, ours.metrics) == (theirs.weights, theirs.metrics)
+    equal &= early or model.read_bytes() == straight.read_bytes()
+    if not equal:
+        print(f"see {shutil.copytree(model.parent, tempfile.mkdtemp(), dirs_exist_ok=True)}", flush=True)
+    return equal
 
 
 def inside(kills: list[Kill]) -> int:

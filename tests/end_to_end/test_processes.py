@@ -101,13 +101,9 @@ def test_two_processes_compute_what_one_does(
 
 
 def test_two_processes_go_on_after_a_cut(
-    few_digits: Path,
-    plain: tuple[str, ...],
-    pair: Callable[..., Any],
-    svertka_call: Callable[..., Any],
-    tmp_path: Path,
+    few_digits: Path, plain: tuple[str, ...], pair: Callable[..., Any], tmp_path: Path
 ) -> None:
-    recipe = ("--net", "lenet5", "--epochs", 40, "--batch", 13, "--augment", "crop", "--dropout", 0.1)
+    recipe = ("--net", "lenet5", "--epochs", 12, "--batch", 13, "--augment", "crop", "--dropout", 0.1)
     command = ("train", few_digits, *recipe, *plain, "--json", "--save-every", 0)
     straight, cut = tmp_path / "straight", tmp_path / "cut"
     for running in pair(*command, "--out", straight):

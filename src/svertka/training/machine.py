@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 
@@ -29,6 +30,7 @@ def start_fabric(recipe: Recipe) -> Fabric:
     torch.set_num_threads(recipe.threads or max(1, available_cores() // local))
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it tells of every process that it starts
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # advice on cluster plugins that are not used here
         try:
