@@ -3,16 +3,19 @@
     python benchmarks/train_from_scratch.py --data FOLDER_WITH_IDX_FILES
 
 Every contender is a process of its own, timed from its start, imports and reading included; they take turns, so that
-a slow moment of the machine falls on all of them. All use the same network, the same threads, and the same 60,000 images.
+a slow moment of the machine falls on all of them. All use the same network, threads and 60,000 images.
 
-- ours: a whole ``svertka train`` with an empty image cache: decoding, training, evaluation, report, model file. It counts
-  to its end, and only if its test accuracy is at least 90 %.
+- ours: a whole ``svertka train`` with an empty image cache: decoding, training, evaluation, report, model file. It
+  counts to its end, and only if its test accuracy is at least 90 %.
 - plain: torchvision's FashionMNIST and transforms, a DataLoader of two workers, Adam at 0.001, batches of 64, fp32;
   it stops after the first epoch that reaches 90 % on the test images.
 - plain, our recipe: the same loop with our optimiser, schedule and number of epochs, so that what the recipe gains is
   told apart from what the loop gains.
 
-MEASURED
+Last measured, one round (seed 0), two cores of a shared server without bf16, torch 2.14.1:
+
+    ours     82.3 s, 5 epochs, 0.9069
+    plain   437.4 s, 11 epochs, 0.9017      5.3 times ours
 """
 
 from __future__ import annotations
@@ -94,8 +97,7 @@ def unpack(data: Path, folder: Path) -> Path:
     raw.mkdir(parents=True)
     for path in data.glob("*ubyte*"):
         target = raw / path.name.removesuffix(".gz")
-        opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
-        with opened as source, target.open("wb") as sink:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as source, target.open("wb") as sink:
             shutil.copyfileobj(source, sink)
     return folder
 

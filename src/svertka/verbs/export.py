@@ -42,7 +42,7 @@ class Exported:
 def export(
     model: str | PathLike[str],
     *,
-    format: Format = "onnx",
+    format: Format = "onnx",  # noqa: A002 (as the flag is called)
     out: str | PathLike[str] | None = None,
 ) -> Exported:
     """Export a model; what does not reproduce the golden outputs is not written.

@@ -9,6 +9,7 @@ import pkgutil
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from svertka.errors import UserError, nearest
@@ -55,21 +56,28 @@ class NetRecord:
 
 
 @functools.cache
-def _catalogue() -> dict[str, NetRecord]:
+def families() -> tuple[ModuleType, ...]:
+    """The files of the catalogue."""
     from svertka.zoo import catalogue
 
-    found: dict[str, NetRecord] = {}
-    for module in pkgutil.iter_modules(catalogue.__path__):
-        for record in importlib.import_module(f"{catalogue.__name__}.{module.name}").NETS:
+    names = [module.name for module in pkgutil.iter_modules(catalogue.__path__)]
+    return tuple(importlib.import_module(f"{catalogue.__name__}.{name}") for name in names)
+
+
+@functools.cache
+def _catalogue() -> dict[str, tuple[NetRecord, ModuleType]]:
+    found: dict[str, tuple[NetRecord, ModuleType]] = {}
+    for module in families():
+        for record in module.NETS:
             if record.name in found:
                 raise ValueError(f"two networks are called {record.name!r}")
-            found[record.name] = record
+            found[record.name] = record, module
     return found
 
 
 def records() -> tuple[NetRecord, ...]:
     """All networks, in the order of their papers."""
-    return tuple(sorted(_catalogue().values(), key=lambda record: record.year))
+    return tuple(sorted((record for record, _ in _catalogue().values()), key=lambda record: record.year))
 
 
 def record(name: str) -> NetRecord:
@@ -81,7 +89,17 @@ def record(name: str) -> NetRecord:
     known = _catalogue()
     if name not in known:
         raise UserError(f"unknown network {name!r}", mend=nearest(name, known))
-    return known[name]
+    return known[name][0]
+
+
+def family(name: str) -> ModuleType:
+    """The file of the catalogue that the network ``name`` is in.
+
+    Raises:
+        UserError: There is no such network.
+    """
+    record(name)
+    return _catalogue()[name][1]
 
 
 def build(name: str, arguments: Mapping[str, Any]) -> Classifier:

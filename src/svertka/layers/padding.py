@@ -1,0 +1,36 @@
+"""Padding that convolution and pooling layers do not know themselves."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class SamePadding(nn.Module):
+    """TensorFlow's ``SAME``: zeros around the images so that the next layer gives ``ceil(size / stride)`` pixels.
+
+    What cannot be halved goes to the right and to the bottom; PyTorch's own padding puts it to the left and the
+    top, or on both sides. It depends on the size of the images, so it is a layer, to stand before an unpadded one.
+
+    Args:
+        kernel: Side of the next layer's kernel.
+        stride: Of the next layer.
+        value: What the border is made of; TensorFlow takes minus infinity before a maximum pooling.
+    """
+
+    def __init__(self, kernel: int, stride: int, value: float = 0.0) -> None:
+        super().__init__()
+        self.kernel = kernel
+        self.stride = stride
+        self.value = value
+
+    def extra_repr(self) -> str:
+        return f"kernel={self.kernel}, stride={self.stride}, value={self.value}"
+
+    def forward(self, x: Tensor) -> Tensor:
+        top, left = self._missing(x.shape[-2]), self._missing(x.shape[-1])
+        return F.pad(x, (left // 2, left - left // 2, top // 2, top - top // 2), value=self.value)
+
+    def _missing(self, size: int) -> int:
+        last = (size - 1) // self.stride * self.stride  # where the last window begins
+        return max(last + self.kernel - size, 0)

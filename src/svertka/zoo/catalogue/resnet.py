@@ -1,0 +1,84 @@
+"""ResNet, for ImageNet and for CIFAR."""
+
+from svertka.zoo.registry import NetRecord
+from svertka.zoo.weights import torchvision_weights
+
+_PAPER = "He et al., Deep Residual Learning for Image Recognition"
+
+
+def _imagenet(layers: int, depths: tuple[int, ...], *, bottlenecks: bool, parameters: int) -> NetRecord:
+    return NetRecord(
+        name=f"resnet{layers}",
+        builder="svertka.nets.resnet:ResNet",
+        arguments={"depths": depths, "bottlenecks": bottlenecks},
+        year=2015,
+        paper=_PAPER,
+        image_size=224,
+        parameters=parameters,
+        smallest=1,
+    )
+
+
+def _cifar(layers: int, *, parameters: int) -> NetRecord:
+    return NetRecord(
+        name=f"resnet{layers}_cifar",
+        builder="svertka.nets.resnet:CifarResNet",
+        arguments={"depth": (layers - 2) // 6},
+        year=2015,
+        paper=_PAPER,
+        image_size=32,
+        classes=10,
+        parameters=parameters,
+        smallest=1,
+    )
+
+
+NETS = (
+    _imagenet(18, (2, 2, 2, 2), bottlenecks=False, parameters=11_689_512),
+    _imagenet(34, (3, 4, 6, 3), bottlenecks=False, parameters=21_797_672),
+    _imagenet(50, (3, 4, 6, 3), bottlenecks=True, parameters=25_557_032),
+    _imagenet(101, (3, 4, 23, 3), bottlenecks=True, parameters=44_549_160),
+    _imagenet(152, (3, 8, 36, 3), bottlenecks=True, parameters=60_192_808),
+    _cifar(20, parameters=269_722),
+    _cifar(32, parameters=464_154),
+    _cifar(44, parameters=658_586),
+    _cifar(56, parameters=853_018),
+    _cifar(110, parameters=1_727_962),
+)
+
+
+def _torchvision(prefix: str) -> tuple[tuple[str, str], ...]:
+    rules = [
+        (rf"{prefix}conv1\.weight", r"trunk.conv1.conv.weight"),
+        (rf"{prefix}bn1\.(\w+)", r"trunk.conv1.norm.\1"),
+        (rf"{prefix}(?:fc|linear)\.(\w+)", r"head.linear.\1"),
+    ]
+    for layer in range(1, 5):
+        for block in range(36):  # the deepest stage, conv4 of ResNet-152, has as many
+            theirs, ours = rf"{prefix}layer{layer}\.{block}", f"trunk.conv{layer + 1}.block{block + 1}"
+            rules += [
+                (rf"{theirs}\.conv(\d)\.weight", rf"{ours}.residual.conv\1.conv.weight"),
+                (rf"{theirs}\.bn(\d)\.(\w+)", rf"{ours}.residual.conv\1.norm.\2"),
+                (rf"{theirs}\.downsample\.0\.weight", rf"{ours}.shortcut.conv.weight"),
+                (rf"{theirs}\.downsample\.1\.(\w+)", rf"{ours}.shortcut.norm.\1"),
+            ]
+    return tuple(rules)
+
+
+KEYS = {
+    "torchvision": _torchvision(""),
+    "timm": _torchvision(""),
+    # github.com/akamaster/pytorch_resnet_cifar10, whose checkpoints were saved from DataParallel
+    "akamaster": _torchvision(r"module\."),
+}
+
+WEIGHTS = (
+    torchvision_weights("resnet18", "resnet18-f37072fd.pth", 69.758, 89.078),
+    torchvision_weights("resnet34", "resnet34-b627a593.pth", 73.314, 91.42),
+    torchvision_weights("resnet50", "resnet50-0676ba61.pth", 76.13, 92.862),
+    torchvision_weights("resnet50", "resnet50-11ad3fa6.pth", 80.858, 95.434, name="imagenet1k_v2", shorter=232),
+    torchvision_weights("resnet101", "resnet101-63fe2227.pth", 77.374, 93.546),
+    torchvision_weights("resnet101", "resnet101-cd907fc2.pth", 81.886, 95.78, name="imagenet1k_v2", shorter=232),
+    torchvision_weights("resnet152", "resnet152-394f9c45.pth", 78.312, 94.046),
+    torchvision_weights("resnet152", "resnet152-f82ba261.pth", 82.284, 96.002, name="imagenet1k_v2", shorter=232),
+)

@@ -1,0 +1,43 @@
+"""VGG, without and with batch normalisation."""
+
+from svertka.zoo.registry import NetRecord
+from svertka.zoo.weights import torchvision_weights
+
+
+def _vgg(layers: int, depths: tuple[int, ...], *, parameters: int, batch_norm: bool = False) -> NetRecord:
+    return NetRecord(
+        name=f"vgg{layers}_bn" if batch_norm else f"vgg{layers}",
+        builder="svertka.nets.vgg:VGG",
+        arguments={"depths": depths, "batch_norm": batch_norm},
+        year=2014,
+        paper="Simonyan, Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition",
+        image_size=224,
+        parameters=parameters,
+        smallest=32,
+    )
+
+
+NETS = (
+    _vgg(11, (1, 1, 2, 2, 2), parameters=132_863_336),
+    _vgg(13, (2, 2, 2, 2, 2), parameters=133_047_848),
+    _vgg(16, (2, 2, 3, 3, 3), parameters=138_357_544),
+    _vgg(19, (2, 2, 4, 4, 4), parameters=143_667_240),
+    _vgg(11, (1, 1, 2, 2, 2), parameters=132_868_840, batch_norm=True),
+    _vgg(13, (2, 2, 2, 2, 2), parameters=133_053_736, batch_norm=True),
+    _vgg(16, (2, 2, 3, 3, 3), parameters=138_365_992, batch_norm=True),
+    _vgg(19, (2, 2, 4, 4, 4), parameters=143_678_248, batch_norm=True),
+)
+
+# torchvision numbers the layers through, differently at each depth. See `svertka.zoo.converters.vgg`.
+KEYS: dict[str, tuple[tuple[str, str], ...]] = {}
+
+WEIGHTS = (
+    torchvision_weights("vgg11", "vgg11-8a719046.pth", 69.02, 88.628),
+    torchvision_weights("vgg13", "vgg13-19584684.pth", 69.928, 89.246),
+    torchvision_weights("vgg16", "vgg16-397923af.pth", 71.592, 90.382),
+    torchvision_weights("vgg19", "vgg19-dcbb9e9d.pth", 72.376, 90.876),
+    torchvision_weights("vgg11_bn", "vgg11_bn-6002323d.pth", 70.37, 89.81),
+    torchvision_weights("vgg13_bn", "vgg13_bn-abd245e5.pth", 71.586, 90.374),
+    torchvision_weights("vgg16_bn", "vgg16_bn-6c64b313.pth", 73.36, 91.516),
+    torchvision_weights("vgg19_bn", "vgg19_bn-c79401a0.pth", 74.218, 91.842),
+)

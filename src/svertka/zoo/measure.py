@@ -1,0 +1,97 @@
+"""What a network costs and sees, stage by stage; computed on the meta device, so nothing is calculated."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from svertka.layers.receptive_field import FollowFields
+from svertka.layers.trunk import Classifier
+
+_BYTES = 4  # of a number in fp32
+
+
+@dataclass(frozen=True)
+class StageMeasure:
+    """One stage of a network, for one image.
+
+    Attributes:
+        name: Name of the stage; ``head`` for the head.
+        shape: Shape of its output, without the batch axis.
+        parameters: Number of parameters.
+        macs: Multiply-accumulate operations of its convolutions and matrix products.
+        stride: Of its output in input pixels; None where there is no spatial extent left.
+        receptive_field: Pixels of the image that a unit of its output sees along the longer axis; None for all.
+        activation_bytes: Memory of all layers' outputs in fp32, as training keeps them.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    parameters: int
+    macs: int
+    stride: int | None
+    receptive_field: int | None
+    activation_bytes: int
+
+
+def measure(net: Classifier, height: int, width: int) -> list[StageMeasure]:
+    """Measure every stage and the head at images of ``height`` × ``width``.
+
+    Args:
+        net: The network; on the meta device, or it is copied there stage by stage.
+
+    Raises:
+        RuntimeError: The network cannot take images of this size.
+    """
+    image = torch.empty(1, net.in_channels, height, width, device="meta")
+    geometry = net.trunk.geometry(height, width)
+    stages = [(name, stage) for name, stage in net.trunk.named_children()] + [("head", net.head)]
+    activations: dict[str, int] = defaultdict(int)
+    hooks = [
+        layer.register_forward_hook(_counter(activations, name))
+        for name, stage in stages
+        for layer in stage.modules()
+        if not list(layer.children())
+    ]
+    was_training = net.training
+    net.eval()
+    x = image
+    measured = []
+    try:
+        with torch.no_grad(), FollowFields(image) as fields:
+            for name, stage in stages:
+                with FlopCounterMode(display=False) as flops:
+                    x = stage(x)
+                sizes = [axis.size for axis in fields.of(x)]
+                measured.append(
+                    StageMeasure(
+                        name,
+                        tuple(x.shape[1:]),
+                        sum(parameter.numel() for parameter in stage.parameters()),
+                        flops.get_total_flops() // 2,
+                        geometry[name].stride if name in geometry else None,
+                        None if math.isinf(max(sizes)) else int(max(sizes)),
+                        activations[name],
+                    )
+                )
+    finally:
+        for hook in hooks:
+            hook.remove()
+        net.train(was_training)
+    return measured
+
+
+def _counter(activations: dict[str, int], name: str) -> Callable[[nn.Module, Any, Any], None]:
+    def count(layer: nn.Module, inputs: Any, output: Any) -> None:
+        del layer, inputs
+        if isinstance(output, Tensor):
+            activations[name] += _BYTES * output.numel()
+
+    return count

@@ -1,0 +1,119 @@
+import hashlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from svertka.errors import UserError
+from svertka.zoo import download as module
+from svertka.zoo.download import download
+
+CONTENT = bytes(range(256)) * 20_000
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Server(ThreadingHTTPServer):
+    cut_after: int | None = None
+    ranges = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.asked: list[str | None] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/weights-{DIGEST[:8]}.pth"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        asked = self.headers.get("Range")
+        self.server.asked.append(asked)
+        if "missing" in self.path:
+            self.send_error(404)
+            return
+        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and self.server.ranges else 0
+        if start >= len(CONTENT):
+            self.send_error(416)
+            return
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(CONTENT) - start))
+        self.end_headers()
+        end = len(CONTENT) if self.server.cut_after is None else start + self.server.cut_after
+        self.wfile.write(CONTENT[start:end])
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield running
+        running.shutdown()
+
+
+def test_a_download_is_whole_and_is_not_repeated(server: Server, tmp_path) -> None:
+    seen = []
+    path = download(server.url, tmp_path / "models" / "w.pth", sha256=DIGEST, advance=lambda *done: seen.append(done))
+    assert path.read_bytes() == CONTENT
+    assert seen[-1] == (len(CONTENT), len(CONTENT))
+    download(server.url, path, sha256=DIGEST)
+    assert len(server.asked) == 1
+
+
+def test_a_cut_download_goes_on_where_it_stopped(server: Server, tmp_path) -> None:
+    server.cut_after = len(CONTENT) // 3 + 1
+    path = download(server.url, tmp_path / "w.pth", sha256=DIGEST[:8])
+    assert path.read_bytes() == CONTENT
+    assert [asked is None for asked in server.asked] == [True, False, False]
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_what_came_is_kept_for_the_next_call(server: Server, tmp_path) -> None:
+    server.cut_after = 1000
+    with pytest.raises(UserError, match="cannot be fetched"):
+        download(server.url, tmp_path / "w.pth", sha256=DIGEST)
+    assert (tmp_path / "w.pth.partial").stat().st_size == 4000
+    server.cut_after = None
+    assert download(server.url, tmp_path / "w.pth", sha256=DIGEST).read_bytes() == CONTENT
+    assert server.asked[-1] == "bytes=4000-"
+
+
+def test_a_server_without_ranges_is_asked_for_all_of_it(server: Server, tmp_path) -> None:
+    (tmp_path / "w.pth.partial").write_bytes(b"stale")
+    server.ranges = False
+    assert download(server.url, tmp_path / "w.pth", sha256=DIGEST).read_bytes() == CONTENT
+
+
+def test_another_hash_is_refused_and_deleted(server: Server, tmp_path) -> None:
+    with pytest.raises(UserError, match="SHA-256"):
+        download(server.url, tmp_path / "w.pth", sha256="0" * 64)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_file_is_named(server: Server, tmp_path) -> None:
+    with pytest.raises(UserError, match="404"):
+        download(server.url.replace("weights", "missing"), tmp_path / "w.pth", sha256=None)
+
+
+def test_offline_means_offline(server: Server, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("SVERTKA_OFFLINE", "1")
+    with pytest.raises(UserError, match="SVERTKA_OFFLINE"):
+        download(server.url, tmp_path / "w.pth", sha256=DIGEST)
+    assert server.asked == []
+
+
+def test_no_network_is_one_line(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(module, "_TRIES", 1)
+    with pytest.raises(UserError, match="cannot be fetched"):
+        download("http://127.0.0.1:9/w.pth", tmp_path / "w.pth", sha256=None)
+
+
+def test_files_are_not_fetched(tmp_path) -> None:
+    with pytest.raises(UserError, match="http"):
+        download("file:///etc/passwd", tmp_path / "w.pth", sha256=None)

@@ -1,0 +1,79 @@
+"""ResNet and ResNeXt compute what torchvision, timm and a published CIFAR checkpoint compute."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from svertka.nets.resnet import CifarResNet, PaddedShortcut
+from svertka.zoo import registry
+from svertka.zoo.catalogue import resnet, resnext
+from svertka.zoo.renaming import rename
+
+CHECKPOINT = Path(os.environ.get("SVERTKA_TEST_DATA", "/work/shared/data"), "weights", "resnet20-12fca82f.th")
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("resnet18", (2, 3, 237, 215)),
+        ("resnet34", (2, 3, 97, 75)),
+        ("resnet50", (2, 3, 237, 215)),
+        ("resnet101", (2, 3, 97, 75)),
+        ("resnet152", (2, 3, 97, 75)),
+        ("resnext50_32x4d", (2, 3, 97, 75)),
+    ],
+)
+def test_as_torchvision(name, shape, assert_parity) -> None:
+    models = pytest.importorskip("torchvision.models")
+    keys = (resnext if "resnext" in name else resnet).KEYS
+    assert_parity(registry.build(name, {}), models.get_model(name, weights=None), keys["torchvision"], shape)
+
+
+def test_as_timm(assert_parity) -> None:
+    timm = pytest.importorskip("timm")
+    ours = registry.build("resnext101_32x4d", {})
+    theirs = timm.create_model("resnext101_32x4d", pretrained=False)
+    assert_parity(ours, theirs, resnext.KEYS["timm"], (2, 3, 97, 75))
+
+
+def test_the_shortcut_of_option_a() -> None:
+    x = torch.arange(2 * 3 * 5 * 4.0).reshape(2, 3, 5, 4)
+    y = PaddedShortcut(3, stride=2)(x)
+    assert y.shape == (2, 6, 3, 2)
+    assert torch.equal(y[:, 1:4], x[:, :, ::2, ::2])
+    assert not y[:, :1].any()
+    assert not y[:, 4:].any()
+
+
+@pytest.mark.skipif(not CHECKPOINT.exists(), reason=f"{CHECKPOINT} is not here")
+def test_the_published_cifar_checkpoint() -> None:
+    state = torch.load(CHECKPOINT, map_location="cpu", weights_only=True)["state_dict"]
+    net = CifarResNet().eval()
+    net.load_state_dict(rename(state, resnet.KEYS["akamaster"]))
+    x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(net(x), plain_resnet20(state, x), atol=1e-4, rtol=0)
+
+
+def plain_resnet20(state: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    """The paper's ResNet-20, written down once more without modules."""
+
+    def convolution(name: str, norm: str, x: torch.Tensor, stride: int = 1) -> torch.Tensor:
+        x = F.conv2d(x, state[f"module.{name}.weight"], stride=stride, padding=1)
+        values = [state[f"module.{norm}.{value}"] for value in ("running_mean", "running_var", "weight", "bias")]
+        return F.batch_norm(x, *values)
+
+    x = F.relu(convolution("conv1", "bn1", x))
+    for layer, channels in ((1, 16), (2, 32), (3, 64)):
+        for block in range(3):
+            name = f"layer{layer}.{block}"
+            shortcut, stride = x, 1
+            if x.shape[1] != channels:
+                zeros = torch.zeros(len(x), channels // 4, x.shape[2] // 2, x.shape[3] // 2)
+                shortcut, stride = torch.cat([zeros, x[:, :, ::2, ::2], zeros], 1), 2
+            y = F.relu(convolution(f"{name}.conv1", f"{name}.bn1", x, stride))
+            x = F.relu(convolution(f"{name}.conv2", f"{name}.bn2", y) + shortcut)
+    return F.linear(x.mean((2, 3)), state["module.linear.weight"], state["module.linear.bias"])
