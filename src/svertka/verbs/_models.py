@@ -8,16 +8,17 @@ from pathlib import Path
 from svertka.errors import UserError
 from svertka.runtime.engines import OnnxRuntimeEngine
 from svertka.runtime.predictor import Predictor
+from svertka.verbs._progress import Display
 
 MODEL_NAME = "model.safetensors"
 """What the model file of a run is called."""
 
 
 def model_file(path: Path) -> Path:
-    """The model file at ``path``: itself, or the one in a run's folder.
+    """The model file at ``path``: itself, the one in a run's folder, or that of published weights by their name.
 
     Raises:
-        UserError: There is none, or its kind is not read here.
+        UserError: There is none, it cannot be had, or its kind is not read here.
     """
     if path.is_dir():
         inside = path / MODEL_NAME
@@ -25,7 +26,7 @@ def model_file(path: Path) -> Path:
             raise UserError(f"a folder without {MODEL_NAME}", where=path, mend="give a model file or a run's folder")
         return inside
     if not path.exists():
-        raise UserError("no such model", where=path, mend="give a model file or a run's folder")
+        return _published(path)
     if path.suffix.lower() not in _OPENERS:
         raise UserError(
             f"a model file ends in {' or '.join(_OPENERS)}",
@@ -43,6 +44,21 @@ def open_predictor(path: Path) -> Predictor:
     """
     path = model_file(path)
     return _OPENERS[path.suffix.lower()](path)
+
+
+def _published(name: Path) -> Path:
+    from svertka.zoo import weights
+
+    record = weights.find(str(name))
+    if record is None:
+        mend = "give a model file, a run's folder, or a network with published weights"
+        raise UserError("no such model", where=name, mend=mend)
+    try:
+        return weights.obtain(record, advance=Display(show=True).downloading)
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"converting published weights needs {error.name}", where=name, mend="pip install 'svertka[train]'"
+        ) from error
 
 
 def _open_safetensors(path: Path) -> Predictor:

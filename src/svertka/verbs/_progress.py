@@ -53,6 +53,12 @@ class Display:
         if done == total:
             self.close()
 
+    def downloading(self, done: int, total: int) -> None:
+        """So many bytes of so many have come."""
+        self._update("downloading weights", done, total, "bytes")
+        if done == total:
+            self.close()
+
     def step(self, epoch: int, batch: int, batches: int, losses: dict[str, float]) -> None:
         """See `svertka.training.loop.Watcher.step`."""
         if not self.show:

