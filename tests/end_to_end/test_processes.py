@@ -51,6 +51,14 @@ def distance(one: Path, other: Path) -> float:
     return max(float((ours[name] - theirs[name]).abs().max()) for name in ours)
 
 
+def saved(run: Path) -> int:
+    """When the newest checkpoint was written; 0 without one, as between the two renames of a save."""
+    try:
+        return (run / "checkpoint.safetensors").stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
 def history(run: Path) -> list[list[float]]:
     lines = (run / "metrics.csv").read_text().splitlines()
     seconds = lines[0].split(",").index("seconds")
@@ -109,14 +117,9 @@ def test_two_processes_go_on_after_a_cut(
     for running in pair(*command, "--out", straight):
         assert running.wait().status == 0
     for _ in range(2):
-        before = (cut / "checkpoint.safetensors").stat().st_mtime_ns if cut.exists() else 0
+        before = saved(cut)
         both = pair(*command, "--out", cut, "--resume")
-        both[0].wait_until(
-            lambda before=before: (
-                (cut / "checkpoint.safetensors").exists()
-                and (cut / "checkpoint.safetensors").stat().st_mtime_ns > before
-            )
-        )
+        both[0].wait_until(lambda before=before: saved(cut) > before)
         for running in both:
             running.signal(signal.SIGTERM)
         answers = [running.wait() for running in both]

@@ -23,7 +23,8 @@ NETS = (
 def planted(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> dict[str, registry.NetRecord]:
     (folder / f"planted_{name}.py").write_text(PLANT.format(name=name))
     monkeypatch.setattr(catalogue, "__path__", [*catalogue.__path__, str(folder)])
-    return registry._catalogue.__wrapped__()
+    monkeypatch.setattr(registry, "families", registry.families.__wrapped__)  # not those found before the planting
+    return {found: record for found, (record, _) in registry._catalogue.__wrapped__().items()}
 
 
 def test_two_networks_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +95,7 @@ def test_the_records_own_arguments_give_way(monkeypatch: pytest.MonkeyPatch) -> 
     import dataclasses
 
     record = dataclasses.replace(registry.record("mlp"), arguments={"hidden": (8,), "classes": 4})
-    monkeypatch.setitem(registry._catalogue(), "mlp", record)
+    monkeypatch.setitem(registry._catalogue(), "mlp", (record, registry.family("mlp")))
     assert registry.build("mlp", {"image_size": 2}).classes == 4
     assert registry.build("mlp", {"image_size": 2, "classes": 5}).classes == 5
     assert registry.build("mlp", {"image_size": 2}).trunk.hidden1[0].out_features == 8

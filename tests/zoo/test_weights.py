@@ -1,12 +1,15 @@
+import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_sample_images
 
 from svertka.errors import UserError
 from svertka.verbs._models import open_predictor
 from svertka.zoo import registry, weights
+from svertka.zoo.conversion import convert, read_checkpoint
 
 
 def test_every_record_is_of_a_network_and_complete() -> None:
@@ -59,8 +62,6 @@ def test_real_weights_from_a_package_name_what_is_in_a_photograph(monkeypatch) -
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path) -> None:
-    import torch
-
     torch.save({"features.0.weight": torch.zeros(3)}, tmp_path / "other.pth")
     record = weights.find("resnet18")
     assert record is not None
@@ -69,9 +70,18 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path) -> None:
     assert not (tmp_path / "ours.safetensors").exists()
 
 
-def test_a_checkpoint_that_could_run_code_is_refused(tmp_path) -> None:
-    import pickle
+def test_keys_of_another_network_are_not_passed_on() -> None:
+    with pytest.raises(UserError, match=r"trunk\.conv1.*is missing"):
+        convert("resnet18", "torchvision", {"nothing.like.it": torch.zeros(3)})
 
+
+def test_the_cifar_checkpoint_is_read_and_converted(shared_data: Path) -> None:
+    state = read_checkpoint(shared_data / "weights" / "resnet20-12fca82f.th")
+    net = registry.build("resnet20_cifar", {})
+    net.load_state_dict(convert("resnet20_cifar", "akamaster", state))
+
+
+def test_a_checkpoint_that_could_run_code_is_refused(tmp_path) -> None:
     (tmp_path / "evil.pth").write_bytes(pickle.dumps(print))
     record = weights.find("resnet18")
     assert record is not None

