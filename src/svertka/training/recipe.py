@@ -56,7 +56,7 @@ class Recipe:
         precision: ``fp32``, ``bf16`` (autocast), or ``auto``: what a short timing finds faster.
         layout: Memory layout of images: ``channels_first``, ``channels_last`` or ``auto``.
         device: ``cpu``, ``cuda``, ``mps`` or ``auto``.
-        threads: Threads of PyTorch; 0 for one a core.
+        threads: Threads of PyTorch; 0 for one a core, or for one where a short timing finds that more gain little.
         save_every: Seconds between checkpoints; 0 saves after every step.
     """
 

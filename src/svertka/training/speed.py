@@ -1,13 +1,16 @@
-"""Which precision and memory layout are faster here is measured, not guessed."""
+"""Which precision, memory layout and number of threads suit a network here is measured, not guessed."""
 
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import platform
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from typing import Any, NamedTuple
 
 import torch
 from lightning_fabric import Fabric
@@ -21,22 +24,31 @@ from svertka.training.optimisation import make_optimizer
 from svertka.training.recipe import Layout, Precision, Recipe
 
 _GAIN = 1.1  # a choice other than plain fp32 must be this much faster
+# So much faster all cores together must be than one. Threads wait for one another at every layer, and wait actively:
+# where a small network gains little by them, any other program that wants a core makes it ten times slower.
+_WORTH_THREADS = 1.7
 _SECONDS = 0.25  # for each choice
 _PIXELS = 1 << 20  # of a batch to time with, or one image
 
-Choice = tuple[Precision, Layout]
+
+class Choice(NamedTuple):
+    """What a recipe may leave open."""
+
+    precision: Precision
+    layout: Layout
+    threads: int
 
 
 def choose(net: nn.Module, task: Task, recipe: Recipe, *, image_shape: tuple[int, int, int], fabric: Fabric) -> Choice:
-    """The fastest of the precisions and layouts that the recipe leaves open, for training steps of this network.
+    """What suits training steps of this network best, of what the recipe leaves open.
 
     What was measured once on a machine is remembered in the cache folder, so that a command given twice computes
-    the same twice. Several processes, which might come to different choices, take the first one: plain fp32.
+    the same twice. Several processes, which might come to different choices, take plain fp32.
 
     Args:
         net: The network; it is copied.
         task: For its loss.
-        recipe: ``precision`` and ``layout`` may be ``auto``.
+        recipe: ``precision`` and ``layout`` may be ``auto``, and ``threads`` 0.
         image_shape: (C, H, W) of the images.
         fabric: Where training will run.
     """
@@ -45,26 +57,39 @@ def choose(net: nn.Module, task: Task, recipe: Recipe, *, image_shape: tuple[int
     if recipe.precision == "auto" and _has_bf16(device):
         precisions.append("bf16")
     layouts: list[Layout] = [recipe.layout] if recipe.layout != "auto" else ["channels_first", "channels_last"]
-    choices: list[Choice] = [(precision, layout) for precision in precisions for layout in layouts]
+    threads = [torch.get_num_threads()]
+    if recipe.threads == 0 and device.type == "cpu" and threads[0] > 1:
+        threads.append(1)
+    choices = [Choice(*choice) for choice in itertools.product(precisions, layouts, threads)]
     if len(choices) == 1 or fabric.world_size > 1:
         return choices[0]
-    circumstances = (platform.node(), torch.__version__, str(device), torch.get_num_threads())
+    circumstances = (platform.node(), torch.__version__, str(device))
     work = (recipe.net, dict(recipe.net_options), recipe.optimizer, recipe.batch, image_shape)
     key = json.dumps([circumstances, work, choices])
     remembered = _remembered()
     for choice in choices:
         if list(choice) == remembered.get(key):
             return choice
-    seconds = _measure(net, task, recipe, choices, image_shape, device)
-    fastest = min(choices, key=lambda choice: seconds[choice])
-    chosen = fastest if seconds[fastest] * _GAIN < seconds[choices[0]] else choices[0]
+    chosen = _best(_measure(net, task, recipe, choices, image_shape, device))
     with suppress(UserError):  # a cache folder that cannot be written costs the measurement next time, no more
         make_folder(cache_folder())
         write_text(cache_folder() / "speed.json", json.dumps({**remembered, key: chosen}, indent=0))
     return chosen
 
 
-def _remembered() -> dict[str, list[str]]:
+def _best(seconds: Mapping[Choice, float]) -> Choice:
+    """The choice that is worth it, of those measured; the first of them is the plain one."""
+
+    def fastest(threads: int) -> Choice:
+        plain, *others = [choice for choice in seconds if choice.threads == threads]
+        quicker = [choice for choice in others if seconds[choice] * _GAIN < seconds[plain]]
+        return min([*quicker, plain], key=lambda choice: seconds[choice])
+
+    all_cores, one = fastest(next(iter(seconds)).threads), fastest(min(choice.threads for choice in seconds))
+    return one if seconds[all_cores] * _WORTH_THREADS > seconds[one] else all_cores
+
+
+def _remembered() -> dict[str, Any]:
     try:
         values = json.loads((cache_folder() / "speed.json").read_text())
         return dict(values)
@@ -90,29 +115,26 @@ def _measure(
     images = torch.rand(count, *shape, device=device)
     targets = torch.from_numpy(task.targets([task.classes[0]] * count)).to(device)
     steps = {choice: _step(net, task, recipe, choice, images, targets) for choice in choices}
-    best = dict.fromkeys(choices, float("inf"))
+    samples: dict[Choice, list[float]] = {choice: [] for choice in choices}
     for choice in choices:
         steps[choice]()
     # In turns, so that a slow moment of the machine falls on all of them.
     for _ in range(3):
         for choice in choices:
+            torch.set_num_threads(choice.threads)
             stop = time.perf_counter() + _SECONDS / 3
-            while True:
+            while not samples[choice] or time.perf_counter() < stop:
                 started = time.perf_counter()
                 steps[choice]()
-                now = time.perf_counter()
-                best[choice] = min(best[choice], now - started)
-                if now > stop:
-                    break
-    return best
+                samples[choice].append(time.perf_counter() - started)
+    return {choice: statistics.median(values) for choice, values in samples.items()}
 
 
 def _step(
     net: nn.Module, task: Task, recipe: Recipe, choice: Choice, images: Tensor, targets: Tensor
 ) -> Callable[[], None]:
-    precision, layout = choice
-    memory_format = torch.channels_last if layout == "channels_last" else torch.contiguous_format
-    fabric = start_fabric(recipe.changed({"precision": precision}))
+    memory_format = torch.channels_last if choice.layout == "channels_last" else torch.contiguous_format
+    fabric = start_fabric(recipe.changed({"precision": choice.precision}))
     copied = copy.deepcopy(net).to(memory_format=memory_format)
     module, optimizer = fabric.setup(copied, make_optimizer(copied, recipe, fabric.device))
     module.train()

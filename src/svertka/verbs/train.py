@@ -118,8 +118,8 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
         arguments = _arguments(recipe, classes, size, channels)
         net = _build(recipe, arguments)
         shape = (channels, size, size)
-        precision, layout = speed.choose(net, task, recipe, image_shape=shape, fabric=fabric)
-        recipe = recipe.changed({"precision": precision, "layout": layout})
+        chosen = speed.choose(net, task, recipe, image_shape=shape, fabric=fabric)
+        recipe = recipe.changed(chosen._asdict())
         fabric = start_fabric(recipe)
     if first:
         run.begin(recipe, prepared.fingerprint)
