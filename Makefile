@@ -9,8 +9,9 @@ demo: .venv/.all
 	rm -rf demo
 	$(BIN)/svertka demo --out demo
 
+# One process a core, each with one thread: threads that wait for one another would only get in the way.
 test: .venv/.dev
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
