@@ -8,9 +8,18 @@ the start of the process on, a quarter while it trains, the others are aimed ins
 temporary file of one is seen, and up to 4 ms later. "Inside" counts only what was found so after death. A chain is one
 run, killed ten times, and at last left alone; its model file must equal, byte for byte, that of the run never killed.
 
-Last measured:
+Work lost is the time from the last save to the kill, of processes that had saved. Last measured:
 
-(not yet)
+    kills                                        60
+      inside a save, before its renames          20
+      inside a save, between its renames         4
+    without a checkpoint that loads              0
+    torn checkpoints                             0
+    runs, of these with other bytes in the end   6, 0
+    work lost, saving every step: median, most   0.038 s, 0.441 s
+    work lost, saving every 0.2 s: median, most  0.071 s, 0.086 s
+    work lost, saving every 1 s: median, most    0.344 s, 1.017 s
+    x86_64, 2 cores, torch 2.14.1+cu130, 11 min
 """
 
 from __future__ import annotations
@@ -119,12 +128,12 @@ def kill(process: subprocess.Popen[bytes], run: Path, aim: str, chance: random.R
     return now
 
 
-def look(run: Path, before: float, killed_at: float) -> tuple[str, bool, int, float | None, int]:
+def look(run: Path, before: float, killed_at: float, process: int) -> tuple[str, bool, int, float | None, int]:
     """Where a kill fell; whether there is a whole checkpoint; how many are torn; seconds of work lost; steps kept."""
     checkpoints = Checkpoints(run)
     newest, previous = written(checkpoints.newest), written(checkpoints.previous)
     fell = "outside saves"
-    if any(run.glob(".checkpoint*.partial")):
+    if any(run.glob(f".checkpoint*.{process}.partial")):  # of this process, not of one killed before it
         fell = INSIDE[1] if not newest and previous else INSIDE[0]
     if not (newest or previous):
         return fell, True, 0, None, 0  # nothing had been saved yet
@@ -169,14 +178,14 @@ def main() -> None:
                 aim = chance.choices(("anywhere", "training", "save"), (4, 3, 5))[0]
                 save_every = 0.0 if aim == "save" else chance.choice((0.0, 0.2, 1.0))
                 workers = chance.choice((0, 2))
-                before = written(run / "checkpoint.safetensors")
+                before = max(written(path) for path in (Checkpoints(run).newest, Checkpoints(run).previous))
                 process = start(data, run, kind, save_every=save_every, workers=workers)
                 killed_at = kill(process, run, aim, chance, start_up)
                 if process.returncode == 0:  # it was done before the kill
                     early = True
                     break
                 assert process.returncode == -signal.SIGKILL, process.returncode
-                kills.append(Kill(aim, save_every, workers, *look(run, before, killed_at)))
+                kills.append(Kill(aim, save_every, workers, *look(run, before, killed_at, process.pid)))
                 print(f"{len(kills):>3}  {kills[-1]}", flush=True)
                 if enough():
                     break
