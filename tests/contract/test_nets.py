@@ -98,9 +98,10 @@ def test_the_pyramid_is_the_trunk_stage_by_stage(record: registry.NetRecord) -> 
         assert torch.equal(net.head(net.trunk(x)), net(x))
     assert tuple(pyramid) == net.trunk.names
     geometry = net.trunk.geometry(side(record), side(record))
+    shapes = net.trunk.shapes(side(record), side(record))
     for name, features in pyramid.items():
         assert geometry[name].channels == features.shape[1]
-        assert net.trunk.shapes(side(record), side(record))[name] == features.shape[1:]
+        assert shapes[name] == features.shape[1:]
 
 
 @EVERY_NET
