@@ -18,7 +18,7 @@ import safetensors.torch
 import torch
 
 from svertka.errors import UserError
-from svertka.runtime.safetensors import Serialised, file_digest, read_header
+from svertka.runtime.safetensors import Header, Serialised, file_digest, read_header, read_tensors
 
 TENSORS = {
     "b.weight": torch.arange(6, dtype=torch.float32).reshape(2, 3),
@@ -141,6 +141,23 @@ def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path: Path) -> None
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(UserError, match="shorter"):
         file_digest(path, header)
+    with pytest.raises(UserError, match="shorter"):
+        read_tensors(path, header, buffers(header))
+
+
+def test_reading_gives_the_bytes_and_their_digest(tmp_path: Path) -> None:
+    path = saved(tmp_path, {})
+    header = read_header(path)
+    read = buffers(header)
+    assert read_tensors(path, header, read) == file_digest(path, header)
+    data = path.read_bytes()
+    assert {name: bytes(buffer) for name, buffer in read.items()} == {
+        name: data[entry.start : entry.stop] for name, entry in header.tensors.items()
+    }
+
+
+def buffers(header: Header) -> dict[str, memoryview]:
+    return {name: memoryview(bytearray(entry.stop - entry.start)) for name, entry in header.tensors.items()}
 
 
 BAD: dict[str, tuple[object, bytes]] = {

@@ -7,6 +7,8 @@ import hashlib
 import json
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from svertka.errors import UserError
 from svertka.runtime.card import CARD_KEY
 from svertka.runtime.predictor import Predictor
 from svertka.runtime.safetensors import read_header
+from svertka.zoo import registry
 from svertka.zoo.engine import TorchEngine
 from svertka.zoo.modelfile import load_model, read_card, save_model
 
@@ -57,6 +60,30 @@ def test_the_weights_do_not_hang_on_the_file(copy: Path) -> None:
     with copy.open("r+b") as file:
         file.write(bytes(copy.stat().st_size))
     assert Predictor(TorchEngine(net), card).golden_difference() == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="where Linux tells the peak")
+def test_loading_takes_the_memory_of_one_copy(tiny_model: Path, copy: Path) -> None:
+    card = read_card(copy)
+    arguments = {"image_size": 64, "in_channels": 3, "classes": 1024, "hidden": (2048,)}
+    with torch.device("meta"):
+        expected = registry.build("mlp", arguments).state_dict()
+    state = {name: torch.zeros(tensor.shape) for name, tensor in expected.items()}
+    save_model(copy, state, dataclasses.replace(card, net="mlp", arguments=arguments))
+    code = (
+        "import re, sys\n"
+        "from pathlib import Path\n"
+        "from svertka.zoo.modelfile import load_model\n"
+        "load_model(Path(sys.argv[1]))\n"
+        "peak = lambda: int(re.search(r'VmHWM:\\s*(\\d+)', Path('/proc/self/status').read_text())[1])\n"
+        "before = peak()\n"
+        "net, _ = load_model(Path(sys.argv[2]))\n"
+        "print(peak() - before)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tiny_model, copy], capture_output=True, text=True, check=True)
+    size = copy.stat().st_size
+    assert size > 100_000_000
+    assert 0.8 * size < int(done.stdout) * 1024 < 1.2 * size
 
 
 def test_any_layout_and_views_are_written(copy: Path) -> None:

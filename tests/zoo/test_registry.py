@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from svertka.errors import UserError
+from svertka.layers.initialisation import FilledOnce
 from svertka.zoo import catalogue, registry
 
 PLANT = """
@@ -99,3 +101,40 @@ def test_the_records_own_arguments_give_way(monkeypatch: pytest.MonkeyPatch) -> 
     assert registry.build("mlp", {"image_size": 2}).classes == 4
     assert registry.build("mlp", {"image_size": 2, "classes": 5}).classes == 5
     assert registry.build("mlp", {"image_size": 2}).trunk.hidden1[0].out_features == 8
+
+
+@pytest.mark.parametrize("name", ["lenet5", "resnet20_cifar", "xception"])
+def test_building_fills_as_the_constructor_does(name: str) -> None:
+    record = registry.record(name)
+    torch.manual_seed(0)
+    ours = registry.build(name, {}).state_dict()
+    theirs = record.constructor()(**record.arguments).state_dict()
+    for key, value in ours.items():
+        if value.is_floating_point() and value.numel() > 1000:
+            torch.testing.assert_close(value.std(), theirs[key].std(), atol=0, rtol=0.15)
+        elif value.unique().numel() == 1:
+            assert torch.equal(value, theirs[key])
+
+
+def test_building_draws_every_weight_once() -> None:
+    torch.manual_seed(0)
+    torch.nn.init.normal_(first := torch.empty(16, 3, 3, 3), std=(2 / (3 * 3 * 3)) ** 0.5)
+    torch.manual_seed(0)
+    built = registry.build("resnet20_cifar", {}).get_parameter("trunk.conv1.conv.weight")
+    # The head keeps PyTorch's own filling, and was asked for before the convolutions were filled anew.
+    assert not torch.equal(built, first)
+    torch.manual_seed(0)
+    torch.nn.Linear(64, 10)
+    torch.nn.init.normal_(first, std=(2 / (3 * 3 * 3)) ** 0.5)
+    assert torch.equal(built, first)
+
+
+def test_what_is_read_before_the_end_is_filled() -> None:
+    with FilledOnce():
+        layer = torch.nn.Linear(3, 2)
+        torch.nn.init.constant_(layer.weight, 2.0)
+        with torch.no_grad():
+            layer.bias.copy_(layer.weight.sum(dim=1))
+        torch.nn.init.constant_(layer.weight, 3.0)
+    assert layer.bias.tolist() == [6, 6]
+    assert layer.weight.unique().tolist() == [3]

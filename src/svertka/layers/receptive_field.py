@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from svertka.layers.tensors import tensors_in
+
 
 @dataclass(frozen=True)
 class Field:
@@ -84,7 +86,7 @@ class FollowFields(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
-        sources = [self._known[id(value)][1] for value in _tensors((args, kwargs)) if id(value) in self._known]
+        sources = [self._known[id(value)][1] for value in tensors_in((args, kwargs)) if id(value) in self._known]
         if sources:
             fields = _joined(sources)
             if func in _WINDOWED:
@@ -93,19 +95,9 @@ class FollowFields(TorchFunctionMode):
                 fields = _behind_padding(fields, args, kwargs)
             elif func in _GLOBAL:
                 fields = (_EVERYTHING, _EVERYTHING)
-            for value in _tensors(result):
+            for value in tensors_in(result):
                 self._known[id(value)] = value, fields
         return result
-
-
-def _tensors(value: Any) -> list[Tensor]:
-    if isinstance(value, Tensor):
-        return [value]
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        return [tensor for item in value for tensor in _tensors(item)]
-    return []
 
 
 def _joined(sources: list[Fields]) -> Fields:

@@ -108,6 +108,8 @@ def build(name: str, arguments: Mapping[str, Any]) -> Classifier:
     Raises:
         UserError: The network or an argument is unknown, or an argument has a value that it cannot have.
     """
+    from svertka.layers.initialisation import FilledOnce
+
     found = record(name)
     constructor = found.constructor()
     known = inspect.signature(constructor).parameters
@@ -115,7 +117,7 @@ def build(name: str, arguments: Mapping[str, Any]) -> Classifier:
         if argument not in known:
             raise UserError(f"{name} has no option {argument!r}", mend=nearest(argument, known))
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), FilledOnce():
             warnings.filterwarnings("error", "Initializing zero-element")  # a layer of nothing, such as no classes
             return constructor(**{**found.arguments, **arguments})
     except (TypeError, ValueError, RuntimeError, UserWarning) as error:
