@@ -1,7 +1,7 @@
 """Svertka: a folder of images becomes a trained, explained and deployed convolutional network.
 
 Each command of ``svertka`` is a function here, with the same name and the same arguments; only the command ``nets``
-is `list_nets`. Importing this package imports no torch.
+is `list_nets`, and `ledger` with ``--ledger``. Importing this package imports no torch.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from svertka.verbs.demo import demo
     from svertka.verbs.evaluate import evaluate
     from svertka.verbs.export import export
+    from svertka.verbs.ledger import ledger
     from svertka.verbs.list_nets import list_nets
     from svertka.verbs.predict import predict
     from svertka.verbs.train import train
@@ -30,6 +31,7 @@ __all__ = [
     "demo",
     "evaluate",
     "export",
+    "ledger",
     "list_nets",
     "predict",
     "train",

@@ -33,15 +33,18 @@ def print_json(value: Any) -> None:
     print(text)
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table in plain text, numbers to the right."""
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[str] = ()) -> None:
+    """A table in plain text, numbers to the right, and what stands in the columns ``right``."""
     texts = [[_text(value) for value in row] for row in rows]
     widths = [max(len(text) for text in column) for column in zip(columns, *texts, strict=True)]
-    right = [bool(rows) and all(isinstance(row[number], int | float) for row in rows) for number in range(len(columns))]
+    to_right = [
+        column in right or (bool(rows) and all(isinstance(row[number], int | float) for row in rows))
+        for number, column in enumerate(columns)
+    ]
     for line in [list(columns), *texts]:
         cells = [
             text.rjust(width) if aligned else text.ljust(width)
-            for text, width, aligned in zip(line, widths, right, strict=True)
+            for text, width, aligned in zip(line, widths, to_right, strict=True)
         ]
         print("  ".join(cells).rstrip())
 

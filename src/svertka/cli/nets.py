@@ -2,40 +2,176 @@
 
 from __future__ import annotations
 
-from svertka.cli._output import Json, print_json, print_table
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter, Token
+
+from svertka.cli._output import Json, Whole, print_json, print_table
+from svertka.verbs.ledger import ledger as count_ledger
 from svertka.verbs.list_nets import list_nets
 
+_UNITS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
 
-def nets(name: str | None = None, /, *, json: Json = False) -> None:
-    """List the networks, or show the stages of one.
+
+def amount(kind: type, tokens: Sequence[Token]) -> float:
+    """A number that may end in k, M or G."""
+    del kind
+    text = tokens[0].value
+    found = re.fullmatch(r"(\d+(?:\.\d*)?)([kmg]?)", text.lower())
+    if not found:
+        raise ValueError(f"{text} is no amount such as 25000000, 25M or 4.1G")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+Amount = Annotated[float, Parameter(converter=amount)]
+
+
+def nets(
+    name: str | None = None,
+    /,
+    *,
+    sort: str = "year",
+    since: Whole | None = None,
+    max_parameters: Amount = math.inf,
+    max_macs: Amount = math.inf,
+    with_weights: Annotated[bool, Parameter(negative=())] = False,
+    image_size: Whole | None = None,
+    svg: Path | None = None,
+    ledger: Annotated[bool, Parameter(negative=())] = False,
+    json: Json = False,
+) -> None:
+    """List the networks, or take one apart: its stages, its weights, and where it departs from four design principles.
 
     Parameters
     ----------
     name
-        Name of a network.
+        Name of a network, or a part of names to list.
+    sort
+        Column to sort by: year, name, parameters, macs, memory or input, smallest first; top1, best first.
+    since
+        List those of papers from this year on.
+    max_parameters
+        List those of at most so many parameters, such as 5M.
+    max_macs
+        List those of at most so many multiply-accumulate operations for an image, such as 1.5G.
+    with_weights
+        List those with published weights.
+    image_size
+        Measure the network at square images of this side instead of the paper's.
+    svg
+        Draw the network to this file.
+    ledger
+        Why parameters are counted differently: PyTorch's count, Keras's, and the figure of the lecture's table.
     """
-    found = list_nets(name)
+    if ledger:
+        _print_ledger(json=json)
+        return
+    found = list_nets(
+        name,
+        sort=sort,
+        since=since,
+        max_parameters=max_parameters,
+        max_macs=max_macs,
+        with_weights=with_weights,
+        image_size=image_size,
+        svg=svg,
+    )
     if json:
         print_json(found)
-        return
-    columns = ("name", "year", "parameters", "classes", "input", "paper")
+    elif len(found) == 1 and "stages" in found[0]:
+        _print_one(found[0])
+        if svg is not None:
+            print(f"\nwrote {svg}")
+    else:
+        _print_list(found)
+
+
+def _print_list(found: Sequence[dict[str, Any]]) -> None:
     rows = [
-        [net["name"], str(net["year"]), net["parameters"], net["classes"], _input(net), net["paper"]] for net in found
+        [
+            net["name"],
+            str(net["year"]),
+            f"{net['parameters']:,}",
+            _macs(net["macs"]),
+            _memory(net["activation_bytes"]),
+            f"{net['image_size']}×{net['image_size']}×{net['channels']}",
+            _percent(net["top1"]),
+            ", ".join(weights["name"] for weights in net["weights"]),
+            ", ".join(dict.fromkeys(_short(weights["licence"]) for weights in net["weights"])),
+        ]
+        for net in found
     ]
-    print_table(columns, rows)
-    if name is not None:
-        stages = found[0]["stages"]
-        print()
-        shapes = [" × ".join(str(side) for side in stage["shape"]) for stage in stages]
-        strides = [str(stage["stride"] or "–") for stage in stages]
-        print_table(
-            ("stage", "output", "stride", "parameters"),
-            [
-                [s["name"], shape, stride, s["parameters"]]
-                for s, shape, stride in zip(stages, shapes, strides, strict=True)
-            ],
-        )
+    columns = ("name", "year", "parameters", "macs", "memory", "input", "top1", "weights", "licence")
+    print_table(columns, rows, right=("year", "parameters", "macs", "memory", "top1"))
 
 
-def _input(net: dict[str, object]) -> str:
-    return f"{net['image_size']}×{net['image_size']}×{net['channels']}"
+def _print_one(net: dict[str, Any]) -> None:
+    print(f"{net['name']}: {net['paper']}, {net['year']}")
+    side, stages = net["measured_at"], net["stages"]
+    total = {figure: sum(stage[figure] for stage in stages) for figure in ("parameters", "macs", "activation_bytes")}
+    print(
+        f"images of {side} × {side} × {net['channels']}, {net['classes']:,} classes; from {net['smallest']} pixels on\n"
+    )
+    rows = [
+        [
+            stage["name"],
+            " × ".join(str(extent) for extent in stage["shape"]),
+            stage["stride"] or "–",
+            "all" if stage["receptive_field"] is None else f"{stage['receptive_field']:,}",
+            f"{stage['parameters']:,}",
+            _macs(stage["macs"]),
+            _memory(stage["activation_bytes"]),
+        ]
+        for stage in stages
+    ]
+    whole = ["", "", "", "", f"{total['parameters']:,}", _macs(total["macs"]), _memory(total["activation_bytes"])]
+    columns = ("stage", "output", "stride", "sees", "parameters", "macs", "memory")
+    print_table(columns, [*rows, whole], right=columns[2:])
+    for weights in net["weights"]:
+        print(f"\nweights {net['name']}.{weights['name']}")
+        print(f"  top1 {_percent(weights['top1'])}, top5 {_percent(weights['top5'])} on ImageNet's validation images")
+        print(f"  {weights['from']}")
+        print(f"  licence {weights['licence']}")
+        print(f"  {_preprocessing(weights['preprocess'])}")
+    print()
+    for number, entry in enumerate(net["audit"], start=1):
+        print(f"{number}. {entry['principle']}: {'departs' if entry['findings'] else 'kept'}")
+        for finding in entry["findings"]:
+            print(f"   {finding['stage']}: {finding['figures']}")
+
+
+def _print_ledger(*, json: bool) -> None:
+    lines = count_ledger()
+    if json:
+        print_json(lines)
+        return
+    columns = ("name", "torch", "keras", "lecture", "why")
+    rows = [["" if line[column] is None else line[column] for column in columns] for line in lines]
+    print_table(columns, rows, right=("lecture",))
+
+
+def _preprocessing(preprocess: dict[str, Any]) -> str:
+    sides = f"{preprocess['height']} × {preprocess['width']} cut from a shorter side of {preprocess['shorter']}"
+    mean, std = (", ".join(f"{value:g}" for value in preprocess[key]) for key in ("mean", "std"))
+    return f"{sides}, {preprocess['interpolation']}, {preprocess['order']}, mean {mean}, deviation {std}"
+
+
+def _macs(value: int) -> str:
+    unit, name = next(((unit, name) for unit, name in ((1e9, "G"), (1e6, "M")) if value >= unit), (1e3, "k"))
+    return f"{value / unit:.1f} {name}"
+
+
+def _memory(value: int) -> str:
+    return f"{value / 1e6:,.1f} MB" if value >= 1e5 else f"{value / 1e3:.1f} kB"
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f} %"
+
+
+def _short(licence: str) -> str:
+    return licence.partition(":")[0]

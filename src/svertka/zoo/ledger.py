@@ -70,39 +70,80 @@ class LedgerLine:
     """One network in the ledger.
 
     Attributes:
-        entry: The lecture's line.
+        net: Registry name.
+        entry: The lecture's line; None where its table does not have the network.
         counted: Parameters as PyTorch counts them, from the network itself.
         channels: Number of normalised channels.
     """
 
-    entry: LectureEntry
+    net: str
+    entry: LectureEntry | None
     counted: int
     channels: int
 
     @property
+    def per_channel(self) -> int:
+        """What Keras counts more than we do for every normalised channel."""
+        return _STATISTICS if self.entry is None else self.entry.per_channel
+
+    @property
     def keras(self) -> int:
         """Parameters as Keras would count ours."""
-        return self.counted + self.entry.per_channel * self.channels
+        return self.counted + self.per_channel * self.channels
 
     @property
     def why(self) -> str:
         """Why the two counts differ."""
         if not self.channels:
             return "nothing is normalised: both count the same"
-        kinds = {
-            _STATISTICS: "moving mean and variance",
-            _WITH_BIASES: "moving mean and variance, and a bias in every convolution",
-            _WITHOUT_SCALE: "moving mean and variance, less the scale that Keras leaves out",
-        }
-        return f"{self.entry.per_channel} × {self.channels:,} normalised channels: {kinds[self.entry.per_channel]}"
+        return f"{self.per_channel} × {self.channels:,} normalised channels: {_KINDS[self.per_channel]}"
+
+
+_KINDS = {
+    _STATISTICS: "moving mean and variance",
+    _WITH_BIASES: "moving mean and variance, and a bias in every convolution",
+    _WITHOUT_SCALE: "moving mean and variance, less the scale that Keras leaves out",
+}
 
 
 def ledger() -> list[LedgerLine]:
-    """Count every network of the lecture's table; nothing is calculated."""
+    """Count every network, those of the lecture's table first, in its order; nothing is calculated."""
+    entries = {entry.net: entry for entry in LECTURE}
+    names = [*entries, *(record.name for record in registry.records() if record.name not in entries)]
     lines = []
-    for entry in LECTURE:
+    for name in names:
         with torch.device("meta"):
-            net = registry.build(entry.net, {"classes": 1000})
+            net = registry.build(name, {"classes": registry.record(name).classes})
         channels = sum(module.num_features for module in net.modules() if isinstance(module, nn.BatchNorm2d))
-        lines.append(LedgerLine(entry, sum(parameter.numel() for parameter in net.parameters()), channels))
+        counted = sum(parameter.numel() for parameter in net.parameters())
+        lines.append(LedgerLine(name, entries.get(name), counted, channels))
     return lines
+
+
+_PAGE = """# The ledger of parameters
+
+How many parameters a network has depends on who counts. The second lecture's table is that of keras.io/applications,
+and Keras counts differently: the moving mean and variance of every normalised channel are parameters to it (2 more a
+channel). Its ResNet v1 has a bias in every convolution although a normalisation follows (1 more); its Inception v3 and
+Inception-ResNet v2 have normalisations without a scale (1 less).
+
+"PyTorch" is counted from the network here, at the classes it was published with; "Keras" is what Keras would count; a
+test compares both with the published figures and with the lecture's. `svertka nets --ledger` prints this table, and
+`python -m svertka.zoo.ledger > docs/ledger.md` writes this page.
+
+| network | PyTorch | Keras | lecture | why the counts differ |
+|---|--:|--:|--:|---|
+"""
+
+
+def page() -> str:
+    """The ledger as ``docs/ledger.md``; ``python -m svertka.zoo.ledger > docs/ledger.md`` writes it."""
+    rows = []
+    for line in ledger():
+        lecture = "" if line.entry is None else f"{line.entry.parameters:,}"
+        rows.append(f"| {line.net} | {line.counted:,} | {line.keras:,} | {lecture} | {line.why} |")
+    return _PAGE + "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from svertka.layers.receptive_field import FollowFields
 from svertka.layers.trunk import Classifier
+from svertka.zoo.follow_layers import FollowLayers, LayerMeasure
 
 _BYTES = 4  # of a number in fp32
 
@@ -30,6 +30,8 @@ class StageMeasure:
         stride: Of its output in input pixels; None where there is no spatial extent left.
         receptive_field: Pixels of the image that a unit of its output sees along the longer axis; None for all.
         activation_bytes: Memory of all layers' outputs in fp32, as training keeps them.
+        depth: Layers with weights on the longest path through it.
+        layers: All its layers with weights, in the order in which they run.
     """
 
     name: str
@@ -39,6 +41,8 @@ class StageMeasure:
     stride: int | None
     receptive_field: int | None
     activation_bytes: int
+    depth: int
+    layers: tuple[LayerMeasure, ...]
 
 
 def measure(net: Classifier, height: int, width: int) -> list[StageMeasure]:
@@ -65,20 +69,23 @@ def measure(net: Classifier, height: int, width: int) -> list[StageMeasure]:
     x = image
     measured = []
     try:
-        with torch.no_grad(), FollowFields(image) as fields:
+        with torch.no_grad(), FollowFields(image) as fields, FollowLayers(image) as follow:
             for name, stage in stages:
-                with FlopCounterMode(display=False) as flops:
-                    x = stage(x)
+                before, done = follow.depth(x), len(follow.layers)
+                x = stage(x)
+                layers = tuple(follow.layers[done:])
                 sizes = [axis.size for axis in fields.of(x)]
                 measured.append(
                     StageMeasure(
                         name,
                         tuple(x.shape[1:]),
                         sum(parameter.numel() for parameter in stage.parameters()),
-                        flops.get_total_flops() // 2,
+                        sum(layer.macs for layer in layers),
                         geometry[name].stride if name in geometry else None,
                         None if math.isinf(max(sizes)) else int(max(sizes)),
                         activations[name],
+                        follow.depth(x) - before,
+                        layers,
                     )
                 )
     finally:

@@ -1,0 +1,98 @@
+"""The layers with weights that an image passes, in order, however the network is written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from svertka.layers.tensors import tensors_in
+
+
+@dataclass(frozen=True)
+class LayerMeasure:
+    """A convolution or a fully connected layer as it was run, for one image.
+
+    Attributes:
+        kernel: Height and width of its window, in positions of its input; of a fully connected layer all of them.
+        outputs: Number of channels that go out.
+        depthwise: Each output is computed from one of several channels.
+        whole: The window is all of a map of more than one position.
+        macs: Multiply-accumulate operations.
+    """
+
+    kernel: tuple[int, int]
+    outputs: int
+    depthwise: bool
+    whole: bool
+    macs: int
+
+
+class FollowLayers(TorchFunctionMode):
+    """Within, every layer with weights is written down, and every tensor knows how many of them lie behind it.
+
+    Args:
+        image: The input, ``(1, C, H, W)``; on the meta device nothing is calculated.
+
+    Attributes:
+        layers: The layers, in the order in which they run.
+    """
+
+    def __init__(self, image: Tensor) -> None:
+        super().__init__()
+        self.layers: list[LayerMeasure] = []
+        # By identity, each with its tensor: its depth, and height and width of the map that a vector was.
+        self._known: dict[int, tuple[Tensor, int, tuple[int, int]]] = {id(image): (image, 0, _extent(image))}
+
+    def depth(self, tensor: Tensor) -> int:
+        """The layers with weights on the longest path from the image to ``tensor``.
+
+        Raises:
+            KeyError: It does not come of the image.
+        """
+        return self._known[id(tensor)][1]
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        sources = [self._known[id(value)] for value in tensors_in((args, kwargs)) if id(value) in self._known]
+        if not sources:
+            return result
+        depth = max(depth for _, depth, _ in sources)
+        extent = max((extent for _, _, extent in sources), key=math.prod)
+        if func in (torch.conv2d, F.conv2d):
+            self._convolution(args[1] if len(args) > 1 else kwargs["weight"], args[0], result)
+            depth += 1
+        elif func is F.linear:
+            outputs, inputs = (args[1] if len(args) > 1 else kwargs["weight"]).shape
+            self.layers.append(LayerMeasure(extent, outputs, False, math.prod(extent) > 1, outputs * inputs))
+            depth, extent = depth + 1, (1, 1)
+        elif func in (torch.mean, Tensor.mean):
+            extent = (1, 1)
+        for value in tensors_in(result):
+            self._known[id(value)] = value, depth, _extent(value) if value.ndim == 4 else extent
+        return result
+
+    def _convolution(self, weight: Tensor, x: Tensor, y: Tensor) -> None:
+        outputs, shared, *kernel = weight.shape
+        self.layers.append(
+            LayerMeasure(
+                (kernel[0], kernel[1]),
+                outputs,
+                depthwise=shared == 1 and x.shape[1] > 1,
+                whole=math.prod(x.shape[2:]) > 1 and kernel[0] >= x.shape[2] and kernel[1] >= x.shape[3],
+                macs=weight.numel() * math.prod(y.shape[2:]),
+            )
+        )
+
+
+def _extent(x: Tensor) -> tuple[int, int]:
+    return int(x.shape[2]), int(x.shape[3])
