@@ -52,8 +52,8 @@ def main() -> None:
     foot = f"""
 Measured with {versions}.
 
-No library here has these; they are compared layer by layer with the paper or with a network written down a second
-time, in the tests of their families: {", ".join(without)}.
+No library here has these; AlexNet of 2012, NiN, GoogLeNet of 2014 and ResNet-20 are compared, in the tests of their
+families, with the network written down a second time: {", ".join(without)}.
 """
     page = HEAD.format(tolerance=peers.TOLERANCE) + "\n".join(lines) + "\n" + foot
     (ROOT / "docs" / "parity.md").write_text(page, encoding="utf-8")

@@ -388,6 +388,103 @@ def test_nets_lists_records(svertka_call: Callable[..., Any]) -> None:
     assert sum(stage["parameters"] for stage in one[0]["stages"]) == 61_706
 
 
+def test_nets_lists_what_a_choice_needs(svertka_call: Callable[..., Any]) -> None:
+    nets = svertka_call("nets", "--json").json
+    assert len(nets) >= 45
+    resnet = next(net for net in nets if net["name"] == "resnet50")
+    assert resnet["macs"] == 4_089_184_256
+    assert resnet["top1"] == 0.80858
+    assert [weights["name"] for weights in resnet["weights"]] == ["imagenet1k_v1", "imagenet1k_v2"]
+    table = svertka_call("nets").out.splitlines()
+    assert len(table) == len(nets) + 1
+    assert max(len(line) for line in table) <= 120
+    (line,) = (line for line in table if line.startswith("resnet50 "))
+    assert line.split()[:4] == ["resnet50", "2015", "25,557,032", "4.1"]
+    assert "80.9 %  imagenet1k_v1, imagenet1k_v2  unspecified" in line
+
+
+@pytest.mark.parametrize(
+    ("words", "holds"),
+    [
+        (("--since", "2017"), lambda net: net["year"] >= 2017),
+        (("--max-parameters", "5M"), lambda net: net["parameters"] <= 5e6),
+        (("--max-macs", "0.6G"), lambda net: net["macs"] <= 6e8),
+        (("--with-weights",), lambda net: net["weights"]),
+        (("resnet",), lambda net: "resnet" in net["name"]),
+    ],
+)
+def test_nets_lists_some(svertka_call: Callable[..., Any], words: tuple[str, ...], holds: Callable[..., bool]) -> None:
+    everything = svertka_call("nets", "--json").json
+    some = svertka_call("nets", *words, "--json").json
+    assert some == [net for net in everything if holds(net)]
+    assert 0 < len(some) < len(everything)
+
+
+def test_nets_are_sorted(svertka_call: Callable[..., Any]) -> None:
+    for column, key in (("parameters", "parameters"), ("memory", "activation_bytes"), ("name", "name")):
+        values = [net[key] for net in svertka_call("nets", "--sort", column, "--json").json]
+        assert values == sorted(values)
+    best = [net["top1"] or 0 for net in svertka_call("nets", "--sort", "top1", "--json").json]
+    assert best == sorted(best, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--sort", "parameter"), "did you mean parameters?"),
+        (("resnett50",), "unknown network 'resnett50'; did you mean resnet50"),
+        (("--max-macs", "much"), "no amount such as"),
+        (("--svg", "x.svg"), "name it: svertka nets NAME"),
+        (("resnet", "--image-size", "64"), "name it: svertka nets NAME"),
+        (("lenet5", "--image-size", "4"), "lenet5 takes images from"),
+        (("lenet5", "--svg", "nowhere/x.svg"), "nowhere/x.svg: cannot be written"),
+    ],
+    ids=str,
+)
+def test_nets_says_what_is_wrong(svertka_call: Callable[..., Any], words: tuple[str, ...], said: str) -> None:
+    answer = svertka_call("nets", *words)
+    assert (answer.status, answer.out) == (2, "")
+    assert said in answer.err
+
+
+def test_nets_takes_one_apart(svertka_call: Callable[..., Any], tmp_path: Path) -> None:
+    (net,) = svertka_call("nets", "vgg16", "--json").json
+    conv2 = next(stage for stage in net["stages"] if stage["name"] == "conv2")
+    assert conv2 == {
+        "name": "conv2",
+        "shape": [128, 112, 112],
+        "stride": 2,
+        "receptive_field": 14,
+        "depth": 2,
+        "parameters": 221_440,
+        "macs": 2_774_532_096,
+        "activation_bytes": 4 * 4 * 128 * 112 * 112,
+    }
+    assert sum(stage["macs"] for stage in net["stages"]) == net["macs"]
+    assert [len(entry["findings"]) for entry in net["audit"]] == [5, 1, 0, 1]
+    picture = tmp_path / "vgg16.svg"
+    text = svertka_call("nets", "vgg16", "--svg", picture).out
+    assert "1. no sharp representational bottleneck: departs\n   pool1: keeps 0.25" in text
+    assert "3. spatial convolutions are factorised: kept" in text
+    assert "licence unspecified: torchvision" in text
+    assert "138,357,544 parameters · 15.5 G MACs" in picture.read_text()
+
+
+def test_nets_measures_at_another_size(svertka_call: Callable[..., Any]) -> None:
+    (net,) = svertka_call("nets", "resnet18", "--image-size", "64", "--json").json
+    assert net["measured_at"] == 64
+    assert [stage["shape"] for stage in net["stages"]][:2] == [[64, 32, 32], [64, 16, 16]]
+
+
+def test_the_ledger_is_printed(svertka_call: Callable[..., Any]) -> None:
+    lines = {line["name"]: line for line in svertka_call("nets", "--ledger", "--json").json}
+    assert len(lines) >= 45
+    assert lines["resnet50"]["torch"] == 25_557_032
+    assert lines["resnet50"]["keras"] == lines["resnet50"]["lecture"] == 25_636_712
+    assert lines["lenet5"]["lecture"] is None
+    assert "a bias in every convolution" in svertka_call("nets", "--ledger").out
+
+
 def test_check_counts_and_finds_copies(
     digits: Path, few_digits: Path, svertka_call: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -430,7 +527,7 @@ def test_text_for_people_is_not_empty_and_not_json(
 def test_help_imports_no_torch() -> None:
     code = (
         "import sys, svertka.cli\n"
-        "for words in (['--help'], ['train', '--help'], ['nets', '--json'], ['predict', '--help']):\n"
+        "for words in (['--help'], ['train', '--help'], ['nets'], ['nets', '--json'], ['predict', '--help']):\n"
         "    assert svertka.cli.run(words) == 0\n"
         "print('torch' in sys.modules, file=sys.stderr)"
     )
@@ -451,6 +548,7 @@ def test_the_python_api_says_the_same(
     evaluated = svertka.evaluate(trained.model, few_digits, progress=False)
     assert evaluated.to_json() == svertka_call("evaluate", trained.model, few_digits, "--json").json
     assert svertka.list_nets() == svertka_call("nets", "--json").json
+    assert svertka.list_nets("lenet5") == svertka_call("nets", "lenet5", "--json").json
 
 
 def test_the_demo_is_the_whole_way(

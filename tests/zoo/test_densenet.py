@@ -1,34 +1,9 @@
-"""DenseNet computes what torchvision and Keras compute; its blocks are the paper's."""
+"""DenseNet's blocks are the paper's, and the old keys of its published files are read."""
 
-import pytest
 import torch
 
 from svertka.nets.densenet import DenseBlock
-from svertka.zoo import registry
 from svertka.zoo.catalogue import densenet
-
-MEMBERS = pytest.mark.parametrize(
-    ("name", "shape"),
-    [
-        ("densenet121", (2, 3, 237, 215)),
-        ("densenet169", (2, 3, 83, 109)),
-        ("densenet201", (2, 3, 77, 64)),
-    ],
-)
-
-
-@MEMBERS
-def test_as_torchvision(name, shape, assert_parity) -> None:
-    models = pytest.importorskip("torchvision.models")
-    theirs = models.get_model(name, weights=None)
-    assert_parity(registry.build(name, {}), theirs, densenet.KEYS["torchvision"], shape)
-
-
-@MEMBERS
-def test_as_keras(name, shape, keras, assert_keras_parity) -> None:
-    builder = getattr(keras.applications, name.replace("densenet", "DenseNet"))
-    model = builder(weights=None, classifier_activation=None, input_shape=(*shape[2:], 3))
-    assert_keras_parity(registry.build(name, {}), model, densenet.KEYS["keras"], shape)
 
 
 def test_the_old_keys_of_the_published_files() -> None:

@@ -1,32 +1,10 @@
-"""NASNet-A computes what Keras and timm compute."""
+"""NASNet-A's halving, and what its constructor refuses."""
 
 import pytest
 import torch
 
 from svertka.nets.nasnet import FactorisedReduction
 from svertka.zoo import registry
-from svertka.zoo.catalogue import nasnet
-
-
-@pytest.mark.parametrize("size", ["mobile", "large"])
-def test_as_keras(size, keras, assert_keras_parity) -> None:
-    shape = (2, 3, 97, 75) if size == "mobile" else (2, 3, 64, 47)
-    arguments = {
-        "mobile": {"num_blocks": 4, "penultimate_filters": 1056, "stem_block_filters": 32, "skip_reduction": False},
-        "large": {"num_blocks": 6, "penultimate_filters": 4032, "stem_block_filters": 96, "skip_reduction": True},
-    }[size]
-    # Not keras.applications.NASNetMobile: it refuses to be built on torch.
-    model = keras.src.applications.nasnet.NASNet(
-        input_shape=(*shape[2:], 3), weights=None, classifier_activation=None, default_size=224, **arguments
-    )
-    assert model.count_params() == {"mobile": 5_326_716, "large": 88_949_818}[size]
-    ours = registry.build(f"nasnet_{size}", {"zero_border": True})
-    assert_keras_parity(ours, model, nasnet.KEYS["keras" if size == "mobile" else "keras_large"], shape)
-
-
-def test_as_timm(assert_parity) -> None:
-    theirs = pytest.importorskip("timm").create_model("nasnetalarge", pretrained=False)
-    assert_parity(registry.build("nasnet_large", {}), theirs, nasnet.KEYS["timm"], (2, 3, 97, 75))
 
 
 @pytest.mark.parametrize("side", [6, 7])

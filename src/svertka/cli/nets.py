@@ -113,9 +113,8 @@ def _print_one(net: dict[str, Any]) -> None:
     print(f"{net['name']}: {net['paper']}, {net['year']}")
     side, stages = net["measured_at"], net["stages"]
     total = {figure: sum(stage[figure] for stage in stages) for figure in ("parameters", "macs", "activation_bytes")}
-    print(
-        f"images of {side} × {side} × {net['channels']}, {net['classes']:,} classes; from {net['smallest']} pixels on\n"
-    )
+    smallest = "of this size only" if net["one_size"] else f"of any size from {net['smallest']} × {net['smallest']} on"
+    print(f"measured for one image of {side} × {side} × {net['channels']}; takes images {smallest}\n")
     rows = [
         [
             stage["name"],
@@ -136,7 +135,7 @@ def _print_one(net: dict[str, Any]) -> None:
         print(f"  top1 {_percent(weights['top1'])}, top5 {_percent(weights['top5'])} on ImageNet's validation images")
         print(f"  {weights['from']}")
         print(f"  licence {weights['licence']}")
-        print(f"  {_preprocessing(weights['preprocess'])}")
+        print(f"  {_preprocessing(weights)}")
     print()
     for number, entry in enumerate(net["audit"], start=1):
         print(f"{number}. {entry['principle']}: {'departs' if entry['findings'] else 'kept'}")
@@ -154,10 +153,10 @@ def _print_ledger(*, json: bool) -> None:
     print_table(columns, rows, right=("lecture",))
 
 
-def _preprocessing(preprocess: dict[str, Any]) -> str:
-    sides = f"{preprocess['height']} × {preprocess['width']} cut from a shorter side of {preprocess['shorter']}"
-    mean, std = (", ".join(f"{value:g}" for value in preprocess[key]) for key in ("mean", "std"))
-    return f"{sides}, {preprocess['interpolation']}, {preprocess['order']}, mean {mean}, deviation {std}"
+def _preprocessing(weights: dict[str, Any]) -> str:
+    sides = f"{weights['image_size']} × {weights['image_size']} cut from a shorter side of {weights['shorter']}"
+    mean, std = (", ".join(f"{value:g}" for value in weights[key]) for key in ("mean", "std"))
+    return f"{sides}, {weights['interpolation']}, {weights['order']}, mean {mean}, deviation {std}"
 
 
 def _macs(value: int) -> str:
@@ -166,7 +165,9 @@ def _macs(value: int) -> str:
 
 
 def _memory(value: int) -> str:
-    return f"{value / 1e6:,.1f} MB" if value >= 1e5 else f"{value / 1e3:.1f} kB"
+    if value >= 1e8:
+        return f"{value / 1e6:,.0f} MB"
+    return f"{value / 1e6:.1f} MB" if value >= 1e5 else f"{value / 1e3:.1f} kB"
 
 
 def _percent(value: float | None) -> str:

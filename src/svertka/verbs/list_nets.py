@@ -101,5 +101,10 @@ def _weights(record: WeightsRecord) -> dict[str, Any]:
         "licence": record.licence,
         "top1": record.top1,
         "top5": record.top5,
-        "preprocess": record.preprocess().to_json(),
+        "image_size": record.image_size,
+        "shorter": record.shorter,
+        "interpolation": record.interpolation,
+        "mean": list(record.mean),
+        "std": list(record.std),
+        "order": record.order,
     }

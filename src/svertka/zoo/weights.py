@@ -9,13 +9,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from svertka.errors import UserError, nearest
 from svertka.runtime.files import cache_folder, make_folder
-from svertka.runtime.preprocess import Interpolation, Order, Preprocess
 from svertka.zoo import registry
 from svertka.zoo.download import Advance, download
+
+if TYPE_CHECKING:
+    from svertka.runtime.preprocess import Interpolation, Order, Preprocess
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 TORCHVISION_LICENCE = "unspecified: torchvision's code is BSD-3-Clause, its weights may have licences of their own"
@@ -64,6 +66,8 @@ class WeightsRecord:
 
     def preprocess(self) -> Preprocess:
         """The preprocessing that these weights were judged with."""
+        from svertka.runtime.preprocess import Preprocess  # listing the weights needs no numpy
+
         return Preprocess(
             height=self.image_size,
             width=self.image_size,
