@@ -9,9 +9,9 @@ import importlib
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from svertka.zoo import keras as keras_files
 from svertka.zoo import registry
+from svertka.zoo.checkpoints import Checkpoint, read_checkpoint
 from svertka.zoo.conversion import convert
 
 TOLERANCE = 1e-4
@@ -38,8 +38,7 @@ class Pair:
         sides: Height and width of the images; odd ones find what even ones hide.
         count: Number of images.
         make: Makes theirs, of the library's module and the sides; with weights of its own random initialisation.
-        source: Whose keys are converted.
-        arguments: Arguments of ours that make the two the same.
+        source: Whose checkpoints it is converted as, where that is not the library's name.
     """
 
     net: str
@@ -49,7 +48,6 @@ class Pair:
     count: int = 2
     make: Callable[[Any, tuple[int, int]], Any]
     source: str = ""
-    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,11 +86,20 @@ def _timm(net: str, sides: tuple[int, int], title: str | None = None) -> Pair:
     return Pair(net=net, library="timm", title=title or net, sides=sides, make=make)
 
 
-def _keras(net: str, sides: tuple[int, int], title: str) -> Pair:
+def _keras(net: str, sides: tuple[int, int], title: str, *, count: int = 2, **arguments: Any) -> Pair:
     def make(library: Any, sides: tuple[int, int]) -> Any:
-        return getattr(library.applications, title)(weights=None, classifier_activation=None, input_shape=(*sides, 3))
+        application = getattr(library.applications, title)
+        return application(weights=None, classifier_activation=None, input_shape=(*sides, 3), **arguments)
 
-    return Pair(net=net, library="keras", title=title, sides=sides, make=make)
+    given = ", ".join(f"{name}={value}" for name, value in arguments.items())
+    return Pair(
+        net=net,
+        library="keras",
+        title=f"{title}({given})" if given else title,
+        sides=sides,
+        count=count,
+        make=make,
+    )
 
 
 def _keras_nasnet(net: str, sides: tuple[int, int], title: str, source: str, **arguments: Any) -> Pair:
@@ -102,11 +109,12 @@ def _keras_nasnet(net: str, sides: tuple[int, int], title: str, source: str, **a
             input_shape=(*sides, 3), weights=None, classifier_activation=None, default_size=224, **arguments
         )
 
-    border = {"zero_border": True}
-    return Pair(net=net, library="keras", title=title, sides=sides, make=make, source=source, arguments=border)
+    return Pair(net=net, library="keras", title=title, sides=sides, make=make, source=source)
 
 
 _WHOLE, _SMALL = (237, 215), (97, 75)
+_EVEN = (128, 96)
+"""For Keras's MobileNet, which leaves out the last pixels where a side is odd."""
 
 PAIRS = (
     _torchvision("alexnet", _WHOLE),
@@ -126,6 +134,9 @@ PAIRS = (
     _timm("mobilenet", _WHOLE, "mobilenetv1_100"),
     _timm("nasnet_large", _SMALL, "nasnetalarge"),
     *(_timm(f"efficientnet_lite{number}", _WHOLE, f"tf_efficientnet_lite{number}") for number in (0, 1, 2)),
+    *(_keras(f"vgg{layers}", (224, 224), f"VGG{layers}", count=1) for layers in (16, 19)),  # theirs has one size
+    _keras("mobilenet", _EVEN, "MobileNet"),
+    _keras("mobilenet_025", _EVEN, "MobileNet", alpha=0.25),
     *(_keras(f"densenet{layers}", (83, 109), f"DenseNet{layers}") for layers in (121, 169, 201)),
     *(_keras(f"resnet{layers}_v2", (109, 83), f"ResNet{layers}V2") for layers in (50, 101, 152)),
     _keras_nasnet(
@@ -173,21 +184,21 @@ def compare(pair: Pair) -> Difference:
     with one_thread(), torch.no_grad(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"keras\.")  # of Keras about its own code
         theirs = pair.make(source, pair.sides)
-        with torch.device("meta"):  # all weights come from the peer
-            ours = registry.build(pair.net, pair.arguments)
-        ours = ours.to_empty(device="cpu").eval()
         x = torch.randn(pair.count, 3, *pair.sides, generator=torch.Generator().manual_seed(1))
         if pair.library == "keras":
             channels_last = x.permute(0, 2, 3, 1)
-            disturb_keras_norms(source, theirs, channels_last)
-            rules = registry.family(pair.net).KEYS[pair.source or "keras"]
-            ours.load_state_dict(keras_files.convert(keras_arrays(theirs), rules, ours.state_dict()))
+            disturb_keras(source, theirs, channels_last)
+            checkpoint = keras_checkpoint(theirs)
             expected = theirs(channels_last, training=False)
         else:
             disturb_norms(theirs, x)
-            ours.load_state_dict(convert(pair.net, pair.library, theirs.state_dict()))
+            checkpoint = Checkpoint(Path(pair.title), "pytorch", theirs.state_dict())
             expected = theirs(x)
-        return difference(ours(x), expected)
+        converted = convert(pair.net, pair.source or pair.library, checkpoint)
+        with torch.device("meta"):  # all weights come from the peer
+            ours = registry.build(pair.net, converted.arguments)
+        ours.load_state_dict(converted.state, assign=True)
+        return difference(ours.eval()(x), expected)
 
 
 def difference(got: Tensor, expected: Tensor) -> Difference:
@@ -208,16 +219,16 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def keras_arrays(model: Any) -> keras_files.Arrays:
+def keras_checkpoint(model: Any) -> Checkpoint:
     """The weights of a Keras model, which both of Keras's file formats must bring back alike."""
     with tempfile.TemporaryDirectory() as folder:
         paths = Path(folder, "model.h5"), Path(folder, "model.weights.h5")
         model.save(paths[0])
         model.save_weights(paths[1])
-        arrays, others = (keras_files.read(path) for path in paths)
-    assert arrays.keys() == others.keys()
-    assert all(np.array_equal(array, others[key]) for key, array in arrays.items())
-    return arrays
+        checkpoint, other = (read_checkpoint(path) for path in paths)
+    assert checkpoint.tensors.keys() == other.tensors.keys()
+    assert all(torch.equal(tensor, other.tensors[name]) for name, tensor in checkpoint.tensors.items())
+    return checkpoint
 
 
 def disturb_norms(net: nn.Module, x: Tensor) -> None:
@@ -245,10 +256,13 @@ def disturb_norms(net: nn.Module, x: Tensor) -> None:
     net.eval()
 
 
-def disturb_keras_norms(keras: Any, model: Any, x: Tensor) -> None:
-    """As `disturb_norms`, for a Keras model and images ``(N, H, W, C)``."""
+def disturb_keras(keras: Any, model: Any, x: Tensor) -> None:
+    """As `disturb_norms`, for a Keras model and images ``(N, H, W, C)``; also its biases, which begin at zero."""
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     random = np.random.default_rng(2)
+    for layer in model.layers:
+        if getattr(layer, "bias", None) is not None:
+            layer.bias.assign(random.uniform(-0.1, 0.1, layer.bias.shape))
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 0.0  # in Keras, the share that is kept

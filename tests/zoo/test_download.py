@@ -10,7 +10,7 @@ from svertka.zoo import download as module
 from svertka.zoo.download import download
 
 CONTENT = bytes(range(256)) * 20_000
-DIGEST = hashlib.sha256(CONTENT).hexdigest()
+DIGEST = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 
 
 class Server(ThreadingHTTPServer):
@@ -23,7 +23,7 @@ class Server(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/weights-{DIGEST[:8]}.pth"
+        return f"http://127.0.0.1:{self.server_address[1]}/weights-{DIGEST[7:15]}.pth"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -59,16 +59,16 @@ def server() -> Iterator[Server]:
 
 def test_a_download_is_whole_and_is_not_repeated(server: Server, tmp_path) -> None:
     seen = []
-    path = download(server.url, tmp_path / "models" / "w.pth", sha256=DIGEST, advance=lambda *done: seen.append(done))
+    path = download(server.url, tmp_path / "models" / "w.pth", digest=DIGEST, advance=lambda *done: seen.append(done))
     assert path.read_bytes() == CONTENT
     assert seen[-1] == (len(CONTENT), len(CONTENT))
-    download(server.url, path, sha256=DIGEST)
+    download(server.url, path, digest=DIGEST)
     assert len(server.asked) == 1
 
 
 def test_a_cut_download_goes_on_where_it_stopped(server: Server, tmp_path) -> None:
     server.cut_after = len(CONTENT) // 3 + 1
-    path = download(server.url, tmp_path / "w.pth", sha256=DIGEST[:8])
+    path = download(server.url, tmp_path / "w.pth", digest=DIGEST[:15])
     assert path.read_bytes() == CONTENT
     assert [asked is None for asked in server.asked] == [True, False, False]
     assert not list(tmp_path.glob("*.partial"))
@@ -77,43 +77,44 @@ def test_a_cut_download_goes_on_where_it_stopped(server: Server, tmp_path) -> No
 def test_what_came_is_kept_for_the_next_call(server: Server, tmp_path) -> None:
     server.cut_after = 1000
     with pytest.raises(UserError, match="cannot be fetched"):
-        download(server.url, tmp_path / "w.pth", sha256=DIGEST)
+        download(server.url, tmp_path / "w.pth", digest=DIGEST)
     assert (tmp_path / "w.pth.partial").stat().st_size == 4000
     server.cut_after = None
-    assert download(server.url, tmp_path / "w.pth", sha256=DIGEST).read_bytes() == CONTENT
+    assert download(server.url, tmp_path / "w.pth", digest=DIGEST).read_bytes() == CONTENT
     assert server.asked[-1] == "bytes=4000-"
 
 
 def test_a_server_without_ranges_is_asked_for_all_of_it(server: Server, tmp_path) -> None:
     (tmp_path / "w.pth.partial").write_bytes(b"stale")
     server.ranges = False
-    assert download(server.url, tmp_path / "w.pth", sha256=DIGEST).read_bytes() == CONTENT
+    assert download(server.url, tmp_path / "w.pth", digest=DIGEST).read_bytes() == CONTENT
 
 
-def test_another_hash_is_refused_and_deleted(server: Server, tmp_path) -> None:
-    with pytest.raises(UserError, match="SHA-256"):
-        download(server.url, tmp_path / "w.pth", sha256="0" * 64)
+@pytest.mark.parametrize("algorithm", ["sha256", "sha1", "md5"])
+def test_another_hash_is_refused_and_deleted(algorithm: str, server: Server, tmp_path) -> None:
+    with pytest.raises(UserError, match=f"its digest is {algorithm}:[0-9a-f]{{32,}}, not {algorithm}:0"):
+        download(server.url, tmp_path / "w.pth", digest=f"{algorithm}:{'0' * 32}")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_missing_file_is_named(server: Server, tmp_path) -> None:
     with pytest.raises(UserError, match="404"):
-        download(server.url.replace("weights", "missing"), tmp_path / "w.pth", sha256=None)
+        download(server.url.replace("weights", "missing"), tmp_path / "w.pth", digest=None)
 
 
 def test_offline_means_offline(server: Server, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("SVERTKA_OFFLINE", "1")
     with pytest.raises(UserError, match="SVERTKA_OFFLINE"):
-        download(server.url, tmp_path / "w.pth", sha256=DIGEST)
+        download(server.url, tmp_path / "w.pth", digest=DIGEST)
     assert server.asked == []
 
 
 def test_no_network_is_one_line(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(module, "_TRIES", 1)
     with pytest.raises(UserError, match="cannot be fetched"):
-        download("http://127.0.0.1:9/w.pth", tmp_path / "w.pth", sha256=None)
+        download("http://127.0.0.1:9/w.pth", tmp_path / "w.pth", digest=None)
 
 
 def test_files_are_not_fetched(tmp_path) -> None:
     with pytest.raises(UserError, match="http"):
-        download("file:///etc/passwd", tmp_path / "w.pth", sha256=None)
+        download("file:///etc/passwd", tmp_path / "w.pth", digest=None)

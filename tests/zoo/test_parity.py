@@ -4,6 +4,7 @@ import peers
 import pytest
 
 from svertka.zoo import registry
+from svertka.zoo.conversion import sources
 
 
 @pytest.mark.parametrize("pair", peers.PAIRS, ids=lambda pair: f"{pair.net}-{pair.library}")
@@ -16,9 +17,10 @@ def test_the_same_logits(pair: peers.Pair) -> None:
 
 
 def test_every_source_of_weights_is_compared() -> None:
-    """Where keys can be converted, the network that they come from must have been run beside ours."""
+    """Where a checkpoint can be converted, the network that it comes from must have been run beside ours."""
     compared = {(registry.family(pair.net).__name__, pair.source or pair.library) for pair in peers.PAIRS}
-    elsewhere = {"akamaster", "caffe"}  # no library, but a checkpoint and a list of layers, in tests of their own
-    for family in registry.families():
-        for source in getattr(family, "KEYS", {}):
-            assert (family.__name__, source) in compared or source in elsewhere
+    # No library, but a published file or a list of layers, in tests of their own.
+    elsewhere = {"akamaster", "caffe", "efficientnet_pytorch", "mlperf_tiny"}
+    for record in registry.records():
+        for source in sources(record.name):
+            assert (registry.family(record.name).__name__, source) in compared or source in elsewhere

@@ -8,11 +8,13 @@ makes the network as thin as the device needs.
 
 Departures, as in timm: ReLU6 in place of ReLU, since it survives low precision (the authors' TensorFlow code has it
 too); convolutions of stride 2 are padded alike on all sides, where that code pads the right and the bottom only.
+Published weights come from networks with and without either, hence ``relu6`` and ``same_padding``.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import partial
 
 from torch import nn
 
@@ -40,16 +42,29 @@ class MobileNet(Classifier):
         classes: Number of classes.
         in_channels: Number of channels of the images.
         width: The multiplier α of all channels, as in table 6.
+        relu6: ReLU6 in place of the paper's ReLU.
+        same_padding: Pad as TensorFlow does, instead of alike on all sides.
     """
 
-    def __init__(self, *, classes: int = 1000, in_channels: int = 3, width: float = 1.0) -> None:
+    def __init__(
+        self,
+        *,
+        classes: int = 1000,
+        in_channels: int = 3,
+        width: float = 1.0,
+        relu6: bool = True,
+        same_padding: bool = False,
+    ) -> None:
+        convolution = partial(
+            ConvNorm, padding="same" if same_padding else None, activation=nn.ReLU6 if relu6 else nn.ReLU
+        )
         inputs = scaled(32, width)
-        stages: dict[str, nn.Module] = {"conv1": ConvNorm(in_channels, inputs, 3, stride=2, activation=nn.ReLU6)}
+        stages: dict[str, nn.Module] = {"conv1": convolution(in_channels, inputs, 3, stride=2)}
         for stage, (channels, depth, stride) in enumerate(_STAGES, 1):
             outputs = scaled(channels, width)
             blocks: OrderedDict[str, nn.Module] = OrderedDict()
             for number in range(1, depth + 1):
-                blocks[f"block{number}"] = separable(inputs, outputs, stride if number == 1 else 1)
+                blocks[f"block{number}"] = separable(convolution, inputs, outputs, stride if number == 1 else 1)
                 inputs = outputs
             stages[f"separable{stage}"] = nn.Sequential(blocks)
         super().__init__(Trunk(stages, in_channels=in_channels), LinearHead(inputs, classes), classes=classes)
@@ -57,11 +72,11 @@ class MobileNet(Classifier):
         normal_linear(self)
 
 
-def separable(inputs: int, outputs: int, stride: int) -> nn.Module:
+def separable(convolution: partial[ConvNorm], inputs: int, outputs: int, stride: int) -> nn.Module:
     """Figure 3, right: ``depthwise`` 3 × 3, then ``pointwise`` 1 × 1, each normalised and rectified."""
     return nn.Sequential(
         OrderedDict(
-            depthwise=ConvNorm(inputs, inputs, 3, stride=stride, groups=inputs, activation=nn.ReLU6),
-            pointwise=ConvNorm(inputs, outputs, 1, activation=nn.ReLU6),
+            depthwise=convolution(inputs, inputs, 3, stride=stride, groups=inputs),
+            pointwise=convolution(inputs, outputs, 1),
         )
     )

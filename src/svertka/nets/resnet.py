@@ -25,11 +25,13 @@ from svertka.layers.residual import Residual, bottleneck, projection, residual_b
 from svertka.layers.trunk import Classifier, Trunk
 
 
-def basic(inputs: int, outputs: int, stride: int, shortcut: nn.Module | None = None) -> Residual:
+def basic(
+    inputs: int, outputs: int, stride: int, shortcut: nn.Module | None = None, *, same_padding: bool = False
+) -> Residual:
     """Figure 5, left: two 3 × 3 convolutions; the shortcut is a projection where none is given."""
     residual = nn.Sequential(
         OrderedDict(
-            conv1=ConvNorm(inputs, outputs, 3, stride=stride),
+            conv1=ConvNorm(inputs, outputs, 3, stride=stride, padding="same" if same_padding else None),
             conv2=ConvNorm(outputs, outputs, 3, activation=None),
         )
     )
@@ -86,20 +88,31 @@ class CifarResNet(Classifier):
 
     Args:
         depth: n, the number of blocks on maps of each size: 3 for ResNet-20, 18 for ResNet-110.
+        projected: Shortcuts of option B, projections where the shape changes, instead of the paper's option A.
+        same_padding: Pad as TensorFlow does, instead of alike on all sides.
         classes: Number of classes.
         in_channels: Number of channels of the images.
     """
 
-    def __init__(self, *, depth: int = 3, classes: int = 10, in_channels: int = 3) -> None:
-        def padded(inputs: int, outputs: int, stride: int) -> Residual:
-            return basic(inputs, outputs, stride, PaddedShortcut(outputs - inputs, stride) if stride > 1 else None)
+    def __init__(
+        self,
+        *,
+        depth: int = 3,
+        projected: bool = False,
+        same_padding: bool = False,
+        classes: int = 10,
+        in_channels: int = 3,
+    ) -> None:
+        def block(inputs: int, outputs: int, stride: int) -> Residual:
+            shortcut = PaddedShortcut(outputs - inputs, stride) if stride > 1 and not projected else None
+            return basic(inputs, outputs, stride, shortcut, same_padding=same_padding)
 
         trunk = Trunk(
             {
                 "conv1": ConvNorm(in_channels, 16, 3),
-                "conv2": nn.Sequential(residual_blocks(padded, depth, 16, 16, 1)),
-                "conv3": nn.Sequential(residual_blocks(padded, depth, 16, 32, 2)),
-                "conv4": nn.Sequential(residual_blocks(padded, depth, 32, 64, 2)),
+                "conv2": nn.Sequential(residual_blocks(block, depth, 16, 16, 1)),
+                "conv3": nn.Sequential(residual_blocks(block, depth, 16, 32, 2)),
+                "conv4": nn.Sequential(residual_blocks(block, depth, 32, 64, 2)),
             },
             in_channels=in_channels,
         )

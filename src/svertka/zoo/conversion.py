@@ -1,97 +1,190 @@
-"""Other people's checkpoints: read without running anything, and given our names."""
+"""The tensors of other people's checkpoints become those of our networks."""
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
-import pickle
-import warnings
-import zipfile
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from types import MappingProxyType, ModuleType
+from typing import Any
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from svertka.errors import UserError, nearest
-from svertka.runtime.safetensors import read_header
-from svertka.zoo import registry
+from svertka.zoo import keras, registry
+from svertka.zoo.checkpoints import Checkpoint, Format
+from svertka.zoo.modelfile import and_more
 from svertka.zoo.renaming import rename
 
+_FORMATS: Mapping[str, Format] = MappingProxyType(
+    {"keras": "keras", "keras_large": "keras", "mlperf_tiny": "keras", "caffe": "caffe"}
+)
+"""Of the sources whose checkpoints are not PyTorch's."""
 
-def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """The tensors of a PyTorch (.pth, .pt, .th, .bin) or safetensors checkpoint by key, on the processor.
+_COUNTER = "num_batches_tracked"
+_COUNTS = MappingProxyType({"classes": 2, "in_channels": 3})
 
-    A PyTorch checkpoint is read with ``weights_only=True``: it is refused if it holds anything but tensors and plain
-    values. What wraps the tensors (``state_dict``, ``model``, a ``module.`` before every key) is taken off.
+
+class MisfitError(UserError):
+    """A checkpoint is not of the network it was taken for.
+
+    Attributes:
+        problems: How many tensors do not fit.
+    """
+
+    problems: int = 0
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A checkpoint as a network of ours takes it.
+
+    Attributes:
+        net: Registry name of the network.
+        source: Whose names the checkpoint had.
+        arguments: Constructor arguments that the weights need, among them ``classes`` and ``in_channels``.
+        state: State of the network so built.
+    """
+
+    net: str
+    source: str
+    arguments: Mapping[str, Any]
+    state: dict[str, Tensor]
+
+
+def sources(net: str) -> tuple[str, ...]:
+    """Whose checkpoints can become the network ``net``, those of its published weights first."""
+    family = registry.family(net)
+    published = [record.source for record in getattr(family, "WEIGHTS", ()) if record.net == net]
+    return tuple(dict.fromkeys([*published, *_sources(family)]))
+
+
+def convert(net: str, source: str, checkpoint: Checkpoint) -> Converted:
+    """The tensors of a checkpoint become those of our network ``net``, every name and shape compared.
+
+    The numbers of classes and of the images' channels are those of the checkpoint.
+
+    Args:
+        net: Registry name.
+        source: Whose checkpoint it is (torchvision, timm, keras, …), which decides how its names are read.
+        checkpoint: What was read.
 
     Raises:
-        UserError: It is damaged, holds something that could run, or no tensors.
+        UserError: There is no conversion from that source.
+        MisfitError: The checkpoint is of another network, or of another source.
     """
-    if path.suffix == ".safetensors":
-        read_header(path)
-        return safetensors.torch.load_file(path)
+    if source not in sources(net):
+        raise UserError(f"{net} cannot be converted from {source!r}", mend=nearest(source, sources(net)))
+    return _fitted(net, source, _renamed(registry.family(net), source, checkpoint), checkpoint)
+
+
+def fitting(checkpoint: Checkpoint) -> list[Converted]:
+    """The networks that a checkpoint fits in every name and shape, each once. Takes seconds: all are compared."""
+    found: dict[str, Converted] = {}
+    for family in registry.families():
+        for source in _sources(family):
+            try:
+                state = _renamed(family, source, checkpoint)
+            except MisfitError:
+                continue
+            if not any(name.startswith("trunk.") for name in state):
+                continue
+            for net in [record.name for record in family.NETS if record.name not in found]:
+                with suppress(MisfitError):
+                    found[net] = _fitted(net, source, state, checkpoint)
+    return list(found.values())
+
+
+def _sources(family: ModuleType) -> tuple[str, ...]:
+    functions = [name.removeprefix("convert_") for name in vars(_converters(family)) if name.startswith("convert_")]
+    return tuple(dict.fromkeys([*getattr(family, "KEYS", {}), *functions]))
+
+
+def _renamed(family: ModuleType, source: str, checkpoint: Checkpoint) -> dict[str, Tensor]:
+    if _FORMATS.get(source, "pytorch") != checkpoint.format:
+        raise _misfit(checkpoint, [f"it is of {checkpoint.format}"] * len(checkpoint.tensors))
+    function: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] | None
+    function = getattr(_converters(family), f"convert_{source}", None)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on pickle protocols; what cannot be read is refused below
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise UserError("no such checkpoint", where=path) from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile, OSError) as error:
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"not a checkpoint of tensors alone ({reason})", where=path) from error
-    for wrapper in ("state_dict", "model_state_dict", "model"):
-        if isinstance(loaded, dict) and isinstance(loaded.get(wrapper), dict):
-            loaded = loaded[wrapper]
-    if not isinstance(loaded, dict):
-        raise UserError("it holds no tensors by name", where=path)
-    tensors = {str(name): value for name, value in loaded.items() if isinstance(value, Tensor)}
-    if not tensors:
-        raise UserError("it holds no tensors by name", where=path)
-    if all(name.startswith("module.") for name in tensors):
-        tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
-    return tensors
+        return function(checkpoint.tensors) if function else rename(checkpoint.tensors, family.KEYS[source])
+    except (KeyError, IndexError, ValueError, RuntimeError) as error:
+        raise _misfit(checkpoint, [repr(error)] * len(checkpoint.tensors)) from error
 
 
-def convert(net: str, source: str, state: Mapping[str, Tensor], *, where: object = None) -> dict[str, Tensor]:
-    """Tensors under the keys of ``source`` (torchvision, timm, …) become those of our network ``net``, name by name.
-
-    Shapes are not compared: the head may be for another number of classes.
-
-    Raises:
-        UserError: There is no conversion from that source, or the keys are those of another network.
-    """
-    family = registry.family(net).__name__.rpartition(".")[2]
-    rules = getattr(registry.family(net), "KEYS", {})
-    converters = f"svertka.zoo.converters.{family}"
-    function = None
-    if importlib.util.find_spec(converters):
-        function = getattr(importlib.import_module(converters), f"convert_{source}", None)
-    try:
-        if function is not None:
-            converted: dict[str, Tensor] = function(state)
-        elif source in rules:
-            converted = rename(state, rules[source])
-        else:
-            raise UserError(f"{net} cannot be converted from {source!r}", mend=nearest(source, rules))
-    except (KeyError, IndexError, ValueError) as error:
-        raise UserError(f"a checkpoint of another network ({error!r})", where=where) from error
-    # Ours count batches only where a foreign norm does; a missing counter is no weight.
-    with torch.device("meta"):
-        expected = registry.build(net, {}).state_dict()
-    for name, tensor in expected.items():
-        if name.endswith("num_batches_tracked") and name not in converted:
-            converted[name] = torch.zeros(tensor.shape, dtype=tensor.dtype)
+def _fitted(net: str, source: str, state: Mapping[str, Tensor], checkpoint: Checkpoint) -> Converted:
+    wanted = getattr(registry.family(net), "ARGUMENTS", {}).get(source, {})
+    options = tuple((name, value) for name, value in wanted.items() if registry.accepts(net, name))
+    expected = _state(net, options)
     # Auxiliary classifiers serve training from scratch only.
-    kept = {name: value for name, value in converted.items() if name in expected or not name.startswith("auxiliary.")}
-    problems = [f"{name} is missing" for name in expected if name not in kept]
-    problems += [f"{name} is not part of {net}" for name in kept if name not in expected]
+    state = {name: value for name, value in state.items() if name in expected or not name.startswith("auxiliary.")}
+    # Ours count batches only where a foreign norm does; a missing counter is no weight.
+    for name, tensor in expected.items():
+        if name.endswith(_COUNTER):
+            state.setdefault(name, torch.zeros(tensor.shape, dtype=tensor.dtype))
+    problems = [f"{name} is missing" for name in expected if name not in state]
+    problems += [f"{name} is not part of {net}" for name in state if name not in expected]
     if problems:
-        raise UserError(f"a checkpoint of another network: {problems[0]}{more_like_it(problems)}", where=where)
-    return kept
+        raise _misfit(checkpoint, problems)
+    arguments = _measured(_telling(net, options), state, checkpoint)
+    expected = _state(net, options, **arguments)
+    if checkpoint.format == "keras":
+        state = {name: keras.laid_out(state[name], tuple(tensor.shape)) for name, tensor in expected.items()}
+    problems = [
+        f"{name} is {list(state[name].shape)}, not {list(tensor.shape)}"
+        for name, tensor in expected.items()
+        if state[name].shape != tensor.shape
+    ]
+    if problems:
+        raise _misfit(checkpoint, problems)
+    state = {name: state[name].to(tensor.dtype) for name, tensor in expected.items()}
+    return Converted(net, source, {**dict(options), **arguments}, state)
 
 
-def more_like_it(problems: Sequence[str]) -> str:
-    """How many problems there are beside the first, in words."""
-    return f" and {len(problems) - 1} more like it" if len(problems) > 1 else ""
+def _misfit(checkpoint: Checkpoint, problems: Sequence[str]) -> MisfitError:
+    error = MisfitError(f"a checkpoint of another network: {and_more(problems)}", where=checkpoint.path)
+    error.problems = len(problems)
+    return error
+
+
+def _converters(family: ModuleType) -> ModuleType | object:
+    name = f"svertka.zoo.converters.{family.__name__.rpartition('.')[2]}"
+    return importlib.import_module(name) if importlib.util.find_spec(name) else object
+
+
+def _measured(
+    telling: Mapping[str, tuple[str, int]], state: Mapping[str, Tensor], checkpoint: Checkpoint
+) -> dict[str, int]:
+    measured = {}
+    for argument, (name, axis) in telling.items():
+        shape: tuple[int, ...] = tuple(state[name].shape)
+        if checkpoint.format == "keras" and len(shape) == 4:
+            shape = shape[3:1:-1] + shape[:2]
+        if len(shape) <= axis or shape[axis] < 1:
+            raise _misfit(checkpoint, [f"{name} is {list(shape)}"])
+        measured[argument] = shape[axis]
+    return measured
+
+
+@functools.cache
+def _telling(net: str, options: tuple[tuple[str, Any], ...]) -> dict[str, tuple[str, int]]:
+    # By constructor argument, the tensor and the axis that grow with it; a bias rather than a matrix, since it has one
+    # axis only.
+    before = _state(net, options)
+    found: dict[str, tuple[str, int]] = {}
+    for argument, count in _COUNTS.items():
+        after = _state(net, options, **{argument: count + 1})
+        for name, tensor in sorted(before.items(), key=lambda item: item[1].ndim):
+            for axis, (small, large) in enumerate(zip(tensor.shape, after[name].shape, strict=True)):
+                if large == small + 1:
+                    found.setdefault(argument, (name, axis))
+    return found
+
+
+@functools.cache
+def _state(net: str, options: tuple[tuple[str, Any], ...], **arguments: int) -> dict[str, Tensor]:
+    with torch.device("meta"):
+        return registry.build(net, {**dict(options), **_COUNTS, **arguments}).state_dict()

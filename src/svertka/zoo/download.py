@@ -22,7 +22,7 @@ Advance = Callable[[int, int], None]
 """Told how many of how many bytes have come; the second is 0 where the server does not say."""
 
 
-def download(url: str, path: Path, *, sha256: str | None, advance: Advance | None = None) -> Path:
+def download(url: str, path: Path, *, digest: str | None, advance: Advance | None = None) -> Path:
     """Fetch ``url`` to ``path``; what is there already is returned as it is.
 
     The bytes go to ``path`` with ``.partial`` at its end, which a later call goes on with, and take their name once the
@@ -31,7 +31,8 @@ def download(url: str, path: Path, *, sha256: str | None, advance: Advance | Non
     Args:
         url: http or https.
         path: Where to.
-        sha256: Hexadecimal digest, or its beginning as published in the file's name; None where none is published.
+        digest: ``ALGORITHM:HEXADECIMAL``, such as ``sha256:7be5be79``; the beginning will do, as it is published in
+            files' names. None where none is published.
         advance: Told how it goes.
 
     Raises:
@@ -63,7 +64,7 @@ def download(url: str, path: Path, *, sha256: str | None, advance: Advance | Non
                     where=url,
                     mend="what came is kept; try again when the network is back",
                 ) from error
-    _check(partial, url, sha256)
+    _check(partial, url, digest)
     partial.replace(path)
     return path
 
@@ -100,15 +101,21 @@ def _pour(response: HTTPResponse, file: BinaryIO, have: int, expected: int, adva
         raise ConnectionError(f"{expected - have:,} of {expected:,} bytes did not come")
 
 
-def _check(partial: Path, url: str, sha256: str | None) -> None:
-    if sha256 is None:
+def file_digest(path: Path, algorithm: str) -> str:
+    """``ALGORITHM:HEXADECIMAL`` of a file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False))
+    return f"{algorithm}:{digest.hexdigest()}"
+
+
+def _check(partial: Path, url: str, digest: str | None) -> None:
+    if digest is None:
         return
-    with partial.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if not digest.startswith(sha256.lower()):
+    found = file_digest(partial, digest.partition(":")[0])
+    if not found.startswith(digest.lower()):
         partial.unlink()
         raise UserError(
-            f"its SHA-256 is {digest[: max(8, len(sha256))]}, not {sha256}; it was deleted",
+            f"its digest is {found}, not {digest}; it was deleted",
             where=url,
             mend="try again; if it stays so, do not trust the source",
         )

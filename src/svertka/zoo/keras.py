@@ -1,13 +1,8 @@
 """Weights of Keras become a state dict: reading its files without Keras, naming and laying out what is in them.
 
-`read` turns a file into arrays under ``"layer/variable"``, whatever Keras wrote it. `convert` gives every variable the
-name that PyTorch has for it, applies the rules of a family (``KEYS["keras"]`` in its catalogue) and lays every array
-out as our parameter of that name wants it::
-
-    arrays = keras.read(Path("resnet50v2_weights_tf_dim_ordering_tf_kernels.h5"))
-    net.load_state_dict(keras.convert(arrays, resnet_v2.KEYS["keras"], net.state_dict()))
-
-The rules see these keys, for a layer called ``name``:
+`read` turns a file into arrays under ``"layer/variable"``, whatever Keras wrote it; `torch_keys` gives every variable
+the name that PyTorch has for it, to which the rules of a family apply (``KEYS["keras"]`` in its catalogue); `laid_out`
+brings an array to the layout of our parameter. The rules see these keys, for a layer called ``name``:
 
 | layer | keys |
 |---|---|
@@ -34,7 +29,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from svertka.errors import UserError
-from svertka.zoo.renaming import rename
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -82,43 +76,41 @@ def read(path: Path) -> Arrays:
         return safetensors.numpy.load_file(out)
 
 
-def convert(
-    arrays: Mapping[str, NDArray[Any]], rules: Sequence[tuple[str, str]], like: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
-    """A state dict of the network whose state is ``like``, from what `read` gives.
+def torch_keys(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
+    """What `read` gives, under the keys in the table above, still as Keras lays it out."""
+    return {_torch_key(key, arrays): torch.from_numpy(array) for key, array in arrays.items()}
 
-    Args:
-        arrays: Array by ``"layer/variable"``.
-        rules: From the keys in the table above to ours, as for `svertka.zoo.renaming.rename`.
-        like: State of the network; only names and shapes are looked at, so it may be on the meta device.
 
-    Raises:
-        UserError: A variable has no place in the network, or the wrong shape for it; or one is missing.
-        ValueError: Two variables become one.
+def laid_out(value: Tensor, shape: tuple[int, ...] | None) -> Tensor:
+    """A tensor of Keras as PyTorch lays it out; as it is where it cannot become ``shape``.
+
+    The shape that is wanted tells a depthwise kernel, ``(H, W, inputs, multiplier)``, from a full one,
+    ``(H, W, inputs, outputs)``, and the kernel of a Dense layer from that of a 1 × 1 convolution.
     """
-    renamed = rename({_torch_key(key, arrays): array for key, array in arrays.items()}, rules)
-    counters = {key: torch.zeros_like(value, device="cpu") for key, value in like.items() if _is_counter(key)}
-    if problems := sorted(renamed.keys() ^ (like.keys() - counters.keys())):
-        what = "is not part of the network" if problems[0] in renamed else "is missing"
-        raise UserError(f"{problems[0]} {what}" + (f", and {len(problems) - 1} more" if len(problems) > 1 else ""))
-    state = {key: _laid_out(key, array, tuple(like[key].shape)) for key, array in renamed.items()}
-    return {**state, **counters}
+    candidates = [value]
+    if value.ndim == 2:
+        candidates = [value.T]
+    elif value.ndim == 4:
+        candidates = [value.permute(3, 2, 0, 1), value.permute(2, 3, 0, 1).flatten(0, 1).unsqueeze(1)]
+    for candidate in candidates:
+        pointwise = shape is not None and _channels(candidate.shape) == _channels(shape) is not None
+        if candidate.shape == shape or pointwise:
+            return candidate.reshape(shape or ()).contiguous()
+    return candidates[0]
 
 
-def flattened(kernel: NDArray[Any], channels: int, height: int, width: int) -> NDArray[Any]:
+def flattened(kernel: Tensor, channels: int, height: int, width: int) -> Tensor:
     """The kernel of a Dense layer behind a Flatten, with its inputs in PyTorch's order.
 
-    Keras flattens maps of (height, width, channels), PyTorch of (channels, height, width). To be applied to the array,
-    such as ``"fc1/kernel"`` of VGG, before `convert`.
+    Keras flattens maps of (height, width, channels), PyTorch of (channels, height, width).
 
     Args:
-        kernel: Shape (height × width × channels, outputs).
+        kernel: Shape (height × width × channels, outputs), as Keras lays it out.
         channels: Number of maps that are flattened.
         height: Of the maps, in pixels.
         width: Of the maps, in pixels.
     """
-    outputs = kernel.shape[1]
-    return kernel.reshape(height, width, channels, outputs).transpose(2, 0, 1, 3).reshape(-1, outputs)
+    return kernel.reshape(height, width, channels, -1).permute(2, 0, 1, 3).flatten(0, 2)
 
 
 def _torch_key(key: str, arrays: Mapping[str, NDArray[Any]]) -> str:
@@ -129,25 +121,5 @@ def _torch_key(key: str, arrays: Mapping[str, NDArray[Any]]) -> str:
     return f"{layer}.{name}"
 
 
-def _is_counter(key: str) -> bool:
-    return key.endswith("num_batches_tracked")  # Keras does not count
-
-
-def _laid_out(key: str, array: NDArray[Any], shape: tuple[int, ...]) -> Tensor:
-    # The shape that is wanted tells a depthwise kernel, (H, W, inputs, multiplier), from a full one, (H, W, in, out).
-    candidates = [array]
-    if array.ndim == 2:
-        candidates = [array.T]
-    elif array.ndim == 4:
-        depthwise = array.transpose(2, 3, 0, 1)
-        candidates = [array.transpose(3, 2, 0, 1), depthwise.reshape(-1, 1, *depthwise.shape[2:])]
-    for candidate in candidates:
-        same = candidate.shape == shape
-        pointwise = _channels(candidate.shape) == _channels(shape) is not None  # Dense as 1 × 1 convolution, or back
-        if same or pointwise:
-            return torch.from_numpy(np.ascontiguousarray(candidate.reshape(shape), dtype=np.float32))
-    raise UserError(f"{key} has shape {list(array.shape)}, which does not fit {list(shape)}")
-
-
-def _channels(shape: tuple[int, ...]) -> tuple[int, ...] | None:
-    return shape[:2] if len(shape) == 2 or (len(shape) == 4 and shape[2:] == (1, 1)) else None
+def _channels(shape: Sequence[int]) -> tuple[int, ...] | None:
+    return tuple(shape[:2]) if len(shape) == 2 or (len(shape) == 4 and shape[2:] == (1, 1)) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import safetensors.torch
@@ -109,8 +109,12 @@ def _compare(path: Path, header: Header, expected: Mapping[str, Tensor]) -> None
         if (entry.dtype, entry.shape) != want:
             problems.append(f"{name} is {entry.dtype} {list(entry.shape)}, not {want[0]} {list(want[1])}")
     if problems:
-        more = f" and {len(problems) - 1} more like it" if len(problems) > 1 else ""
-        raise UserError(f"its weights do not fit the network its card names: {problems[0]}{more}", where=path)
+        raise UserError(f"its weights do not fit the network its card names: {and_more(problems)}", where=path)
+
+
+def and_more(problems: Sequence[str]) -> str:
+    """The first problem, and how many there are beside it."""
+    return problems[0] + (f" and {len(problems) - 1} more like it" if len(problems) > 1 else "")
 
 
 def _text_digest(text: str) -> str:

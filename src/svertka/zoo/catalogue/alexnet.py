@@ -1,7 +1,7 @@
 """AlexNet, on one graphics card and on two."""
 
 from svertka.zoo.registry import NetRecord
-from svertka.zoo.weights import torchvision_weights
+from svertka.zoo.weights import caffe_weights, torchvision_weights
 
 NETS = (
     NetRecord(
@@ -39,4 +39,14 @@ KEYS = {
     ),
 }
 
-WEIGHTS = (torchvision_weights("alexnet", "alexnet-owt-7be5be79.pth", 56.522, 79.066),)
+WEIGHTS = (
+    torchvision_weights("alexnet", "alexnet-owt-7be5be79.pth", 56.522, 79.066),
+    caffe_weights(
+        "alexnet_grouped",
+        "bvlc_alexnet",
+        "9116a64c0fbe4459d18f4bb6b56d647b63920377",
+        0.571,
+        0.802,
+        image_size=227,
+    ),
+)

@@ -1,7 +1,9 @@
 """DenseNet."""
 
+from typing import Any
+
 from svertka.zoo.registry import NetRecord
-from svertka.zoo.weights import torchvision_weights
+from svertka.zoo.weights import IMAGENET_MEAN, IMAGENET_STD, keras_weights, torchvision_weights
 
 
 def _record(layers: int, depths: tuple[int, ...], *, parameters: int) -> NetRecord:
@@ -58,8 +60,14 @@ KEYS = {
     "keras": _keras(),
 }
 
+_FILE = "densenet/densenet{}_weights_tf_dim_ordering_tf_kernels.h5"
+_KERAS: dict[str, Any] = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
+
 WEIGHTS = (
     torchvision_weights("densenet121", "densenet121-a639ec97.pth", 74.434, 91.972),
     torchvision_weights("densenet169", "densenet169-b2777c0a.pth", 75.6, 92.806),
     torchvision_weights("densenet201", "densenet201-c1103571.pth", 76.896, 93.37),
+    keras_weights("densenet121", _FILE.format(121), "9d60b8095a5708f2dcce2bca79d332c7", 0.750, 0.923, **_KERAS),
+    keras_weights("densenet169", _FILE.format(169), "d699b8f76981ab1b30698df4c175e90b", 0.762, 0.932, **_KERAS),
+    keras_weights("densenet201", _FILE.format(201), "1ceb130c1ea1b78c3bf6114dbdfd8807", 0.773, 0.936, **_KERAS),
 )

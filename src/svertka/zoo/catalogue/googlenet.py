@@ -1,7 +1,7 @@
 """GoogLeNet, as it is used today and as published."""
 
 from svertka.zoo.registry import NetRecord
-from svertka.zoo.weights import torchvision_weights
+from svertka.zoo.weights import caffe_weights, torchvision_weights
 
 _PAPER = "Szegedy et al., Going Deeper with Convolutions"
 
@@ -52,11 +52,23 @@ KEYS = {
         (r"aux2\.fc1\.(\w+)", r"auxiliary.d.fc.\1"),
         (r"aux2\.fc2\.(\w+)", r"auxiliary.d.linear.\1"),
         (r"fc\.(\w+)", r"head.linear.\1"),
-    )
+    ),
+    "caffe": (
+        (r"conv1/7x7_s2\.(\w+)", r"trunk.conv1.conv.\1"),
+        (r"conv2/3x3_reduce\.(\w+)", r"trunk.conv2.reduce.conv.\1"),
+        (r"conv2/3x3\.(\w+)", r"trunk.conv2.conv.conv.\1"),
+        (r"inception_(\d)(\w)/1x1\.(\w+)", r"trunk.inception\1.\2.1x1.conv.\3"),
+        (r"inception_(\d)(\w)/(\dx\d)_reduce\.(\w+)", r"trunk.inception\1.\2.\3.0.conv.\4"),
+        (r"inception_(\d)(\w)/(\dx\d)\.(\w+)", r"trunk.inception\1.\2.\3.1.conv.\4"),
+        (r"inception_(\d)(\w)/pool_proj\.(\w+)", r"trunk.inception\1.\2.pool.1.conv.\3"),
+        (r"loss3/classifier\.(\w+)", r"head.linear.\1"),
+        (r"loss[12]/.*", r""),  # the auxiliary classifiers
+    ),
 }
 
 WEIGHTS = (
     torchvision_weights(
         "googlenet", "googlenet-1378be20.pth", 69.778, 89.53, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)
     ),
+    caffe_weights("googlenet_2014", "bvlc_googlenet", "405fc5acd08a3bb12de8ee5e23a96bec22f08204", 0.687, 0.889),
 )

@@ -3,6 +3,7 @@
 from typing import Any
 
 from svertka.zoo.registry import NetRecord
+from svertka.zoo.weights import keras_weights, timm_weights
 
 
 def _record(size: str, image_size: int, arguments: dict[str, Any], *, parameters: int) -> NetRecord:
@@ -102,3 +103,19 @@ KEYS = {
     "keras": _keras(cells=4),
     "keras_large": _keras(cells=6),
 }
+
+ARGUMENTS = {"keras": {"zero_border": True}, "keras_large": {"zero_border": True}}
+
+WEIGHTS = (
+    keras_weights("nasnet_mobile", "nasnet/NASNet-mobile.h5", "020fb642bf7360b370c678b08e0adf61", 0.744, 0.919),
+    timm_weights("nasnet_large", "nasnetalarge.tf_in1k", 82.638, 96.066, size=331, crop=0.911),
+    keras_weights(
+        "nasnet_large",
+        "nasnet/NASNet-large.h5",
+        "11577c9a518f0070763c2b964a382f17",
+        0.825,
+        0.960,
+        source="keras_large",
+        image_size=331,
+    ),
+)

@@ -1,7 +1,7 @@
 """ResNet, for ImageNet and for CIFAR."""
 
 from svertka.zoo.registry import NetRecord
-from svertka.zoo.weights import torchvision_weights
+from svertka.zoo.weights import WeightsRecord, torchvision_weights
 
 _PAPER = "He et al., Deep Residual Learning for Image Recognition"
 
@@ -39,6 +39,7 @@ NETS = (
     _imagenet(50, (3, 4, 6, 3), bottlenecks=True, parameters=25_557_032),
     _imagenet(101, (3, 4, 23, 3), bottlenecks=True, parameters=44_549_160),
     _imagenet(152, (3, 8, 36, 3), bottlenecks=True, parameters=60_192_808),
+    _cifar(8, parameters=75_290),
     _cifar(20, parameters=269_722),
     _cifar(32, parameters=464_154),
     _cifar(44, parameters=658_586),
@@ -72,6 +73,26 @@ KEYS = {
     "akamaster": _torchvision(r"(?:module\.)?"),
 }
 
+# ResNet-8 of MLPerf Tiny becomes ours by more than names: see `svertka.zoo.converters.resnet`.
+ARGUMENTS = {"mlperf_tiny": {"projected": True, "same_padding": True}}
+
+
+def _akamaster(layers: int, digest: str, accuracy: float) -> WeightsRecord:
+    file = f"resnet{layers}-{digest}.th"
+    return WeightsRecord(
+        net=f"resnet{layers}_cifar",
+        name="akamaster",
+        source="akamaster",
+        url=f"https://github.com/akamaster/pytorch_resnet_cifar10/raw/master/pretrained_models/{file}",
+        digest=f"sha256:{digest}",
+        licence="BSD-2-Clause",
+        data="cifar10",
+        top1=accuracy,
+        image_size=32,
+        shorter=32,
+    )
+
+
 WEIGHTS = (
     torchvision_weights("resnet18", "resnet18-f37072fd.pth", 69.758, 89.078),
     torchvision_weights("resnet34", "resnet34-b627a593.pth", 73.314, 91.42),
@@ -81,4 +102,24 @@ WEIGHTS = (
     torchvision_weights("resnet101", "resnet101-cd907fc2.pth", 81.886, 95.78, name="imagenet1k_v2", shorter=232),
     torchvision_weights("resnet152", "resnet152-394f9c45.pth", 78.312, 94.046),
     torchvision_weights("resnet152", "resnet152-f82ba261.pth", 82.284, 96.002, name="imagenet1k_v2", shorter=232),
+    _akamaster(20, "12fca82f", 0.9178),  # as the file says itself; its page has 0.9173
+    _akamaster(32, "d509ac18", 0.9263),
+    _akamaster(44, "014dd654", 0.9310),
+    _akamaster(56, "4bfd9763", 0.9339),
+    _akamaster(110, "1d1ed7c2", 0.9368),
+    WeightsRecord(
+        net="resnet8_cifar",
+        name="mlperf_tiny",
+        source="mlperf_tiny",
+        url="https://github.com/mlcommons/tiny/raw/master/benchmark/training/image_classification/trained_models/"
+        "pretrainedResnet.h5",
+        digest="sha256:5f938a8eea605438cc7360aa13c987bc6d7bd0c8d931b2917361ae7ae4eeda2f",
+        licence="Apache-2.0",
+        data="cifar10",
+        top1=None,
+        image_size=32,
+        shorter=32,
+        mean=(0.0, 0.0, 0.0),
+        std=(1 / 255, 1 / 255, 1 / 255),  # pixels from 0 to 255
+    ),
 )

@@ -1,6 +1,7 @@
 """ResNet v2."""
 
 from svertka.zoo.registry import NetRecord
+from svertka.zoo.weights import keras_weights
 
 
 def _record(layers: int, depths: tuple[int, ...], *, parameters: int) -> NetRecord:
@@ -35,3 +36,11 @@ KEYS = {
         (r"predictions\.(\w+)", r"head.linear.\1"),
     )
 }
+
+_FILE = "resnet/resnet{}v2_weights_tf_dim_ordering_tf_kernels.h5"
+
+WEIGHTS = (
+    keras_weights("resnet50_v2", _FILE.format(50), "3ef43a0b657b3be2300d5770ece849e0", 0.760, 0.930),
+    keras_weights("resnet101_v2", _FILE.format(101), "6343647c601c52e1368623803854d971", 0.772, 0.938),
+    keras_weights("resnet152_v2", _FILE.format(152), "a49b44d1979771252814e80f8ec446f9", 0.780, 0.942),
+)

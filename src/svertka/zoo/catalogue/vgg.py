@@ -1,7 +1,9 @@
 """VGG, without and with batch normalisation."""
 
+from typing import Any
+
 from svertka.zoo.registry import NetRecord
-from svertka.zoo.weights import torchvision_weights
+from svertka.zoo.weights import keras_weights, torchvision_weights
 
 
 def _vgg(layers: int, depths: tuple[int, ...], *, parameters: int, batch_norm: bool = False) -> NetRecord:
@@ -28,8 +30,16 @@ NETS = (
     _vgg(19, (2, 2, 4, 4, 4), parameters=143_678_248, batch_norm=True),
 )
 
-# torchvision numbers the layers through, differently at each depth. See `svertka.zoo.converters.vgg`.
+# torchvision numbers the layers through, differently at each depth; Keras flattens the other way. See
+# `svertka.zoo.converters.vgg`.
 KEYS: dict[str, tuple[tuple[str, str], ...]] = {}
+
+_FILE = "{0}/{0}_weights_tf_dim_ordering_tf_kernels.h5"
+_KERAS: dict[str, Any] = {
+    "order": "bgr",
+    "mean": (103.939 / 255, 116.779 / 255, 123.68 / 255),
+    "std": (1 / 255, 1 / 255, 1 / 255),
+}
 
 WEIGHTS = (
     torchvision_weights("vgg11", "vgg11-8a719046.pth", 69.02, 88.628),
@@ -40,4 +50,6 @@ WEIGHTS = (
     torchvision_weights("vgg13_bn", "vgg13_bn-abd245e5.pth", 71.586, 90.374),
     torchvision_weights("vgg16_bn", "vgg16_bn-6c64b313.pth", 73.36, 91.516),
     torchvision_weights("vgg19_bn", "vgg19_bn-c79401a0.pth", 74.218, 91.842),
+    keras_weights("vgg16", _FILE.format("vgg16"), "64373286793e3c8b2b4e3219cbf3544b", 0.713, 0.901, **_KERAS),
+    keras_weights("vgg19", _FILE.format("vgg19"), "cbe5617147190e668d6c5d5026f83318", 0.713, 0.900, **_KERAS),
 )

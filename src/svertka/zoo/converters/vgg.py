@@ -1,4 +1,4 @@
-"""VGG of torchvision."""
+"""VGG of torchvision and of Keras."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from torch import Tensor
 
+from svertka.zoo.keras import flattened
 from svertka.zoo.renaming import rename
 
 
@@ -29,3 +30,14 @@ def convert_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         rules.append((rf"features\.{place}\.(\w+)", rf"trunk.conv{group}.conv{group}_{number}.\1"))
         rules.append((rf"features\.{place + 1}\.(\w+)", rf"trunk.conv{group}.norm{group}_{number}.\1"))
     return rename(state, rules)
+
+
+def convert_keras(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``block1_conv1.weight`` … ``predictions.bias`` become ours."""
+    rules = (
+        (r"block(\d)_conv(\d)\.(\w+)", r"trunk.conv\1.conv\1_\2.\3"),
+        (r"fc1\.(\w+)", r"head.fc6.\1"),
+        (r"fc2\.(\w+)", r"head.fc7.\1"),
+        (r"predictions\.(\w+)", r"head.fc8.\1"),
+    )
+    return rename({**state, "fc1.weight": flattened(state["fc1.weight"], 512, 7, 7)}, rules)
