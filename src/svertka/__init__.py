@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from svertka.errors import UserError
     from svertka.training.recipe import Recipe
+    from svertka.verbs.adopt import adopt
     from svertka.verbs.check import check
     from svertka.verbs.demo import demo
     from svertka.verbs.evaluate import evaluate
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Recipe",
     "UserError",
+    "adopt",
     "check",
     "demo",
     "evaluate",

@@ -9,14 +9,16 @@ from sklearn.datasets import load_sample_images
 from svertka.errors import UserError
 from svertka.verbs._models import open_predictor
 from svertka.zoo import registry, weights
-from svertka.zoo.conversion import convert, read_checkpoint
+from svertka.zoo.checkpoints import Checkpoint, read_checkpoint
+from svertka.zoo.conversion import convert
 
 
 def test_every_record_is_of_a_network_and_complete() -> None:
     known = {record.name for record in registry.records()}
     for record in weights.weights_records():
         assert record.net in known
-        assert record.url.startswith("https://") or record.package
+        assert record.url.startswith(("https://", "http://dl.caffe.")) or record.package
+        assert record.url.startswith("https://") or record.digest
         assert record.preprocess().channels == 3
         assert record.licence
     names = [record.full_name for record in weights.weights_records()]
@@ -72,13 +74,13 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path) -> None:
 
 def test_keys_of_another_network_are_not_passed_on() -> None:
     with pytest.raises(UserError, match=r"trunk\.conv1.*is missing"):
-        convert("resnet18", "torchvision", {"nothing.like.it": torch.zeros(3)})
+        convert("resnet18", "torchvision", Checkpoint(Path("a.pth"), "pytorch", {"nothing.like.it": torch.zeros(3)}))
 
 
 def test_the_cifar_checkpoint_is_read_and_converted(shared_data: Path) -> None:
     state = read_checkpoint(shared_data / "weights" / "resnet20-12fca82f.th")
     net = registry.build("resnet20_cifar", {})
-    net.load_state_dict(convert("resnet20_cifar", "akamaster", state))
+    net.load_state_dict(convert("resnet20_cifar", "akamaster", state).state)
 
 
 def test_a_checkpoint_that_could_run_code_is_refused(tmp_path) -> None:

@@ -106,7 +106,9 @@ def _sources(family: ModuleType) -> tuple[str, ...]:
 
 def _renamed(family: ModuleType, source: str, checkpoint: Checkpoint) -> dict[str, Tensor]:
     if _FORMATS.get(source, "pytorch") != checkpoint.format:
-        raise _misfit(checkpoint, [f"it is of {checkpoint.format}"] * len(checkpoint.tensors))
+        error = MisfitError(f"a checkpoint of {checkpoint.format}, as {source}'s are not", where=checkpoint.path)
+        error.problems = len(checkpoint.tensors)
+        raise error
     function: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] | None
     function = getattr(_converters(family), f"convert_{source}", None)
     try:
