@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from svertka.zoo import registry
 from svertka.zoo.catalogue.googlenet import KEYS
+from svertka.zoo.checkpoints import read_checkpoint
+from svertka.zoo.conversion import convert
 from svertka.zoo.renaming import rename
 
 RULES = KEYS["torchvision"]
@@ -51,6 +53,37 @@ def peer(name: str, *, auxiliary: bool = False) -> nn.Module:
 @pytest.mark.parametrize("name", ["googlenet", "googlenet_2014"])
 def test_as_torchvision(name, assert_parity) -> None:
     assert_parity(registry.build(name, {}), peer(name), RULES, (2, 3, 237, 215))
+
+
+def test_a_file_of_caffe(write_caffemodel, assert_parity, tmp_path) -> None:
+    theirs = peer("googlenet_2014")
+    blobs = {f"loss1/{layer}.weight": torch.zeros(1, 1) for layer in ("conv", "fc", "classifier")}  # to be left out
+    for name, value in theirs.state_dict().items():
+        blobs[f"{caffe_name(name)}.{name.rpartition('.')[2]}"] = value
+    path = write_caffemodel(tmp_path / "googlenet.caffemodel", blobs, first_generation=False)
+
+    def conversion(_: object) -> dict[str, Tensor]:
+        return convert("googlenet_2014", "caffe", read_checkpoint(path)).state
+
+    assert_parity(registry.build("googlenet_2014", {}), theirs, conversion, (1, 3, 224, 224))
+
+
+def caffe_name(name: str) -> str:
+    """What bvlc_googlenet calls a layer of torchvision's."""
+    layer = name.split(".conv.")[0].removesuffix(".weight").removesuffix(".bias")
+    single = {"conv1": "conv1/7x7_s2", "conv2": "conv2/3x3_reduce", "conv3": "conv2/3x3", "fc": "loss3/classifier"}
+    if layer in single:
+        return single[layer]
+    module, _, branch = layer.partition(".")
+    kinds = {
+        "branch1": "1x1",
+        "branch2.0": "3x3_reduce",
+        "branch2.1": "3x3",
+        "branch3.0": "5x5_reduce",
+        "branch3.1": "5x5",
+        "branch4.1": "pool_proj",
+    }
+    return f"{module.replace('inception', 'inception_')}/{kinds[branch]}"
 
 
 @pytest.mark.parametrize("name", ["googlenet", "googlenet_2014"])

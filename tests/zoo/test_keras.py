@@ -249,12 +249,8 @@ def test_a_depthwise_layer_before_keras_3() -> None:
 def test_flattened_maps() -> None:
     random = np.random.default_rng(0)
     maps, kernel = random.random((4, 3, 5)), random.random((4 * 3 * 5, 7))  # (height, width, channels)
-    expected = maps.reshape(-1) @ kernel
-    got = (
-        maps.transpose(2, 0, 1).reshape(-1)
-        @ keras_files.flattened(torch.from_numpy(kernel), channels=5, height=4, width=3).numpy()
-    )
-    np.testing.assert_allclose(got, expected)
+    ours = keras_files.flattened(torch.from_numpy(kernel), channels=5, height=4, width=3).numpy()
+    np.testing.assert_allclose(maps.transpose(2, 0, 1).reshape(-1) @ ours, maps.reshape(-1) @ kernel)
 
 
 def test_what_does_not_fit_keeps_a_shape_that_can_be_named() -> None:

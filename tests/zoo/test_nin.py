@@ -8,11 +8,23 @@ from torch import nn
 
 from svertka.zoo import registry
 from svertka.zoo.catalogue.nin import KEYS
+from svertka.zoo.checkpoints import read_checkpoint
+from svertka.zoo.conversion import convert
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 224, 224), (3, 3, 237, 215)])
 def test_as_caffe(shape, assert_parity) -> None:
     assert_parity(registry.build("nin", {}), caffe_nin(), KEYS["caffe"], shape)
+
+
+def test_a_file_of_caffe(write_caffemodel, assert_parity, tmp_path) -> None:
+    theirs = caffe_nin()
+    path = write_caffemodel(tmp_path / "nin.caffemodel", theirs.state_dict(), first_generation=True)
+
+    def conversion(_: object) -> dict[str, torch.Tensor]:
+        return convert("nin", "caffe", read_checkpoint(path)).state
+
+    assert_parity(registry.build("nin", {}), theirs, conversion, (1, 3, 224, 224))
 
 
 def caffe_nin() -> nn.Module:
