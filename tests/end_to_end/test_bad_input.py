@@ -512,3 +512,82 @@ def test_debug_shows_the_traceback(start: Callable[..., Any], tmp_path: Path) ->
     assert answer.status not in (0, 2)
     assert "Traceback" in answer.err
     assert "UserError: absent: no such folder" in answer.err
+
+
+# --- adopt --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """The smallest ResNet under torchvision's names, of four classes."""
+    from svertka.zoo import registry
+
+    torch.manual_seed(0)
+    net = registry.build("resnet18", {"classes": 4})
+    names = {".residual": "", ".conv.": ".", ".norm.": ".", "trunk.": ""}
+    state = {}
+    for name, tensor in net.state_dict().items():
+        theirs = name.replace("head.linear", "fc")
+        theirs = re.sub(r"conv(\d)\.norm", r"bn\1", theirs)
+        theirs = re.sub(r"conv(\d)\.block(\d)", lambda m: f"layer{int(m[1]) - 1}.{int(m[2]) - 1}", theirs)
+        theirs = theirs.replace("shortcut.conv", "downsample.0").replace("shortcut.norm", "downsample.1")
+        for ours, new in names.items():
+            theirs = theirs.replace(ours, new)
+        state[theirs] = tensor
+    path = tmp_path / "theirs.pth"
+    torch.save(state, path)
+    return path
+
+
+def test_the_checkpoint_of_these_tests_would_be_adopted(
+    svertka_call: Callable[..., Any], checkpoint: Path, tmp_path: Path
+) -> None:
+    answer = svertka_call("adopt", checkpoint, "--net", "resnet18", "--json")
+    assert answer.status == 0, answer.err
+    assert (tmp_path / "theirs.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("--net", "resnet34"), ("another network", "is missing", "it fits resnet18")),
+        (("--net", "vgg16"), ("the names in it are not those of torchvision", "it fits resnet18")),
+        (("--net", "lenet5"), ("nothing can be converted to lenet5",)),
+        (("--net", "resnet19"), ("unknown network 'resnet19'", "resnet18")),
+        (("--net", "resnet18", "--source", "keras"), ("cannot be converted from 'keras'", "torchvision")),
+        (("--net", "resnet18", "--classes", "a,b"), ("2 class names", "4 classes")),
+        (("--net", "resnet18", "--classes", "a,b,c,c"), ("3 class names", "4 classes")),
+        (("--net", "resnet18", "--classes", "none.txt"), ("none.txt", "class names cannot be read")),
+        (("--net", "resnet18", "--image-size", "0"), ("from 1×1 on, not 0×0",)),
+        (("--net", "resnet18", "--mean", "0.5", "0.5"), ("2 values of mean for 3 channels",)),
+        (("--net", "resnet18", "--std", "0"), ("std above zero",)),
+        (("--net", "resnet18", "--out", "model.pt"), ("ends in .safetensors",)),
+        (("--net", "resnet18", "--out", "none/model.safetensors"), ("cannot be written",)),
+    ],
+    ids=lambda value: " ".join(value) if value[0].startswith("--") else "",
+)
+def test_a_checkpoint_that_does_not_suit(
+    given: tuple[str, ...], words: tuple[str, ...], checkpoint: Path, refused: Callable[..., str]
+) -> None:
+    refused(("adopt", checkpoint, *given, "--json"), *words)
+
+
+@pytest.mark.parametrize("kind", ["code", "cut", "text", "nothing", "missing", "list"])
+def test_a_file_that_is_no_checkpoint(kind: str, checkpoint: Path, refused: Callable[..., str], tmp_path: Path) -> None:
+    path = tmp_path / f"{kind}.pth"
+    if kind == "code":
+        torch.save({"weight": torch.zeros(3), "run": os.system}, path)
+    elif kind == "list":
+        torch.save([torch.zeros(3)], path)
+    elif kind != "missing":
+        path.write_bytes({"cut": checkpoint.read_bytes()[:1000], "text": b"hello", "nothing": b""}[kind])
+    word = {"missing": "no such checkpoint", "list": "no tensors by name"}.get(
+        kind, "not a checkpoint of tensors alone"
+    )
+    refused(("adopt", path, "--net", "resnet18", "--json"), path.name, word)
+
+
+def test_an_input_too_small_for_the_network(refused: Callable[..., str], tmp_path: Path) -> None:
+    models = pytest.importorskip("torchvision.models")
+    torch.save(models.squeezenet1_1(weights=None, num_classes=2).state_dict(), tmp_path / "s.pth")
+    refused(("adopt", tmp_path / "s.pth", "--image-size", 16, "--json"), "from 17×17 on, not 16×16", "--image-size 224")

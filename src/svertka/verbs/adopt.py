@@ -197,7 +197,7 @@ def _preprocess(
         where = "the network's size, ImageNet's mean and deviation"
     if None in (image_size, fit, mean, std):
         assumed.append(f"preprocessing as far as it was not given: {where}")
-    size = image_size or start.height
+    size = start.height if image_size is None else image_size
     if size < record.smallest:
         raise UserError(
             f"{record.name} takes images from {record.smallest}×{record.smallest} on, not {size}×{size}",
@@ -212,8 +212,8 @@ def _preprocess(
         fit=fit,
         shorter=int(size / left) if fit == "crop" else None,
         interpolation=start.interpolation,
-        mean=_by_channel(mean or start.mean, channels, "mean"),
-        std=_by_channel(std or start.std, channels, "std"),
+        mean=_by_channel(start.mean if mean is None else mean, channels, "mean"),
+        std=_by_channel(start.std if std is None else std, channels, "std"),
         order=start.order if channels == 3 else "rgb",
     )
 

@@ -105,16 +105,16 @@ def _sources(family: ModuleType) -> tuple[str, ...]:
 
 
 def _renamed(family: ModuleType, source: str, checkpoint: Checkpoint) -> dict[str, Tensor]:
+    every = len(checkpoint.tensors)
     if _FORMATS.get(source, "pytorch") != checkpoint.format:
-        error = MisfitError(f"a checkpoint of {checkpoint.format}, as {source}'s are not", where=checkpoint.path)
-        error.problems = len(checkpoint.tensors)
-        raise error
+        raise _misfit(checkpoint, f"a checkpoint of {checkpoint.format}, as {source}'s are not", every)
     function: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] | None
     function = getattr(_converters(family), f"convert_{source}", None)
     try:
         return function(checkpoint.tensors) if function else rename(checkpoint.tensors, family.KEYS[source])
     except (KeyError, IndexError, ValueError, RuntimeError) as error:
-        raise _misfit(checkpoint, [repr(error)] * len(checkpoint.tensors)) from error
+        how = f"a checkpoint of another network: the names in it are not those of {source}"
+        raise _misfit(checkpoint, how, every) from error
 
 
 def _fitted(net: str, source: str, state: Mapping[str, Tensor], checkpoint: Checkpoint) -> Converted:
@@ -130,7 +130,7 @@ def _fitted(net: str, source: str, state: Mapping[str, Tensor], checkpoint: Chec
     problems = [f"{name} is missing" for name in expected if name not in state]
     problems += [f"{name} is not part of {net}" for name in state if name not in expected]
     if problems:
-        raise _misfit(checkpoint, problems)
+        raise _another(checkpoint, problems)
     arguments = _measured(_telling(net, options), state, checkpoint)
     expected = _state(net, options, **arguments)
     if checkpoint.format == "keras":
@@ -141,14 +141,18 @@ def _fitted(net: str, source: str, state: Mapping[str, Tensor], checkpoint: Chec
         if state[name].shape != tensor.shape
     ]
     if problems:
-        raise _misfit(checkpoint, problems)
+        raise _another(checkpoint, problems)
     state = {name: state[name].to(tensor.dtype) for name, tensor in expected.items()}
     return Converted(net, source, {**dict(options), **arguments}, state)
 
 
-def _misfit(checkpoint: Checkpoint, problems: Sequence[str]) -> MisfitError:
-    error = MisfitError(f"a checkpoint of another network: {and_more(problems)}", where=checkpoint.path)
-    error.problems = len(problems)
+def _another(checkpoint: Checkpoint, problems: Sequence[str]) -> MisfitError:
+    return _misfit(checkpoint, f"a checkpoint of another network: {and_more(problems)}", len(problems))
+
+
+def _misfit(checkpoint: Checkpoint, how: str, problems: int) -> MisfitError:
+    error = MisfitError(how, where=checkpoint.path)
+    error.problems = problems
     return error
 
 
@@ -166,7 +170,7 @@ def _measured(
         if checkpoint.format == "keras" and len(shape) == 4:
             shape = shape[3:1:-1] + shape[:2]
         if len(shape) <= axis or shape[axis] < 1:
-            raise _misfit(checkpoint, [f"{name} is {list(shape)}"])
+            raise _another(checkpoint, [f"{name} is {list(shape)}"])
         measured[argument] = shape[axis]
     return measured
 
