@@ -1,6 +1,5 @@
 """Weight files of Keras, read without Keras."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +10,6 @@ from torch import nn
 from svertka.errors import UserError
 from svertka.zoo import keras as keras_files
 from svertka.zoo.renaming import rename
-
-SHARED = Path(os.environ.get("SVERTKA_TEST_DATA", "/work/shared/data"), "weights")
 
 
 @pytest.fixture
@@ -267,9 +264,7 @@ def test_what_does_not_fit_keeps_a_shape_that_can_be_named() -> None:
     ],
 )
 @pytest.mark.usefixtures("h5py")
-def test_published_files(name, parameters, layer, shape) -> None:
-    if not (SHARED / name).exists():
-        pytest.skip(f"{SHARED / name} is not here")
-    arrays = keras_files.read(SHARED / name)
+def test_published_files(name, parameters, layer, shape, shared_data: Path) -> None:
+    arrays = keras_files.read(shared_data / "weights" / name)
     assert arrays[layer].shape == shape
     assert sum(array.size for array in arrays.values()) == parameters

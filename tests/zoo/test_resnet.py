@@ -1,17 +1,13 @@
 """ResNet for CIFAR computes what its paper says, with a published checkpoint."""
 
-import os
 from pathlib import Path
 
-import pytest
 import torch
 import torch.nn.functional as F
 
 from svertka.nets.resnet import CifarResNet, PaddedShortcut
 from svertka.zoo.catalogue import resnet
 from svertka.zoo.renaming import rename
-
-CHECKPOINT = Path(os.environ.get("SVERTKA_TEST_DATA", "/work/shared/data"), "weights", "resnet20-12fca82f.th")
 
 
 def test_the_shortcut_of_option_a() -> None:
@@ -23,9 +19,9 @@ def test_the_shortcut_of_option_a() -> None:
     assert not y[:, 4:].any()
 
 
-@pytest.mark.skipif(not CHECKPOINT.exists(), reason=f"{CHECKPOINT} is not here")
-def test_the_published_cifar_checkpoint() -> None:
-    state = torch.load(CHECKPOINT, map_location="cpu", weights_only=True)["state_dict"]
+def test_the_published_cifar_checkpoint(shared_data: Path) -> None:
+    path = shared_data / "weights" / "resnet20-12fca82f.th"
+    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     net = CifarResNet().eval()
     net.load_state_dict(rename(state, resnet.KEYS["akamaster"]))
     x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
