@@ -82,7 +82,7 @@ class Clock:
         """Judging is over: write down the result.
 
         Raises:
-            TimeIsUpError: It came at the limit or later.
+            TimeIsUpError: No time is left to go on.
         """
         now = time.perf_counter()
         seconds = now - self.started - self.aside
@@ -345,7 +345,7 @@ def race(name: str, images: Path, weights: Path, seed: int, options: argparse.Na
         command = [sys.executable, __file__, "--data", str(images), "--weights", options.weights]
         command += ["--competitor", name, "--seed", str(seed), "--limit", str(options.limit), "--scratch", folder]
         command += ["--spawned", repr(time.time())]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=folder)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         print(f"{name} failed:\n{done.stderr[-2000:]}", file=sys.stderr)
         return []
@@ -384,7 +384,7 @@ def row(name: str, rounds: Rounds) -> dict[str, Any]:
         "ours_seconds": spread([own.seconds for _, own in pairs]),
         "ours_process": spread([own.process for _, own in pairs]),
         "reached": len(pairs),
-        "rounds": len(bests),
+        "rounds": sum(mark is not None for mark in bests),
         "ratio": spread([peer.seconds / own.seconds for peer, own in pairs]),
         "process_ratio": spread([peer.process / own.process for peer, own in pairs]),
     }
