@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from svertka.data.batches import Batch, Loader, Part
+from svertka.data.batches import Batch, Loader, Part, Pixels
 from svertka.data.images import Images
+from svertka.data.mapped import HeldRows
 from svertka.runtime.preprocess import Preprocess
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
@@ -21,9 +22,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:User
 def part(count: int = 11, *, seed: int = 0, augmentations: tuple[str, ...] = ("flip", "crop", "affine")) -> Part:
     preprocess = Preprocess(height=8, width=6, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
     pixels = np.random.default_rng(0).integers(0, 256, (count + 5, 8, 6, 3), np.uint8)
-    images = Images([], preprocess, pixels, ("",) * (count + 5), {})
+    images = Images([], preprocess, HeldRows(pixels), ("",) * (count + 5), {})
     positions = np.arange(count)[::-1] + 2
-    return Part(images, positions, np.arange(count) % 3, preprocess, augmentations, seed)
+    return Part(Pixels(images, positions, preprocess, augmentations, seed), np.arange(count) % 3, seed)
 
 
 def indices(batches: Iterable[Batch]) -> list[list[int]]:
@@ -41,12 +42,12 @@ def same(one: Batch, other: Batch) -> bool:
 
 def test_a_batch_is_made_of_its_samples() -> None:
     plain = part(augmentations=())
+    assert isinstance(plain.inputs, Pixels)
     (batch,) = Loader(plain, 20).in_order()
     assert batch.images.shape == (11, 3, 8, 6)
     assert (batch.images.dtype, batch.targets.dtype, batch.indices.dtype) == (torch.float32, torch.int64, torch.int64)
     assert batch.targets.tolist() == [number % 3 for number in range(11)]
-    assert plain.images.pixels is not None
-    expected = plain.preprocess.normalise(plain.images.pixels[2:13][::-1])
+    expected = plain.inputs.preprocess.normalise(plain.inputs.images.take(np.arange(2, 13))[::-1])
     assert np.array_equal(batch.images.numpy(), expected)
 
 

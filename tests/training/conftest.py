@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from svertka.data.batches import Loader, Part
+from svertka.data.batches import Loader, Part, Pixels
 from svertka.data.images import Images
+from svertka.data.mapped import HeldRows
 from svertka.runtime.preprocess import Preprocess
 from svertka.tasks.classification import Classification
 from svertka.tasks.task import Task
@@ -92,8 +93,8 @@ def training() -> Callable[..., Training]:
 
         def loader(count: int, seed: int, augment: tuple[str, ...] = ()) -> Loader:
             pixels, targets = blobs(count, side, seed)
-            images = Images((), preprocess, pixels, ("",) * count, {})
-            part = Part(images, np.arange(count), targets, preprocess, augment, recipe.seed)
+            images = Images((), preprocess, HeldRows(pixels), ("",) * count, {})
+            part = Part(Pixels(images, np.arange(count), preprocess, augment, recipe.seed), targets, recipe.seed)
             return Loader(part, recipe.batch, recipe.workers)
 
         return Training(

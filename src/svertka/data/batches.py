@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ class Batch(NamedTuple):
     """What one step gets.
 
     Attributes:
-        images: ``(N, C, H, W)`` float32, preprocessed.
+        images: Inputs of the network, float32, first axis N: ``(N, C, H, W)``.
         targets: As the task made them, first axis N.
         indices: Which samples of their part these are, ``(N,)`` int64.
         weight: What this process's mean loss counts for in the mean over all processes: 1 with equal shares.
@@ -40,14 +40,23 @@ class _Key(NamedTuple):
     weight: float
 
 
+class Inputs(Protocol):
+    """What a network gets of the samples of a part."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, indices: NDArray[np.int64], epoch: int) -> NDArray[np.float32]:
+        """The inputs of these samples in this epoch, first axis a sample."""
+        ...
+
+
 @dataclass(frozen=True)
-class Part(Dataset[Batch]):
-    """The samples of one part of a split, and how to make batches of them.
+class Pixels:
+    """Images, augmented and preprocessed: ``(N, C, H, W)``.
 
     Attributes:
         images: All images of the data set.
         positions: Where the samples of this part stand among them.
-        targets: Target of each sample of this part.
         preprocess: Its arithmetic is applied here; the geometry was applied when decoding.
         augmentations: Names, in order; empty for a part that is judged by.
         seed: Of the run.
@@ -55,7 +64,6 @@ class Part(Dataset[Batch]):
 
     images: Images
     positions: NDArray[np.int64]
-    targets: NDArray[np.generic]
     preprocess: Preprocess
     augmentations: Sequence[str] = ()
     seed: int = 0
@@ -63,11 +71,34 @@ class Part(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.positions)
 
+    def take(self, indices: NDArray[np.int64], epoch: int) -> NDArray[np.float32]:
+        """See `Inputs.take`."""
+        pixels = self.images.take(self.positions[indices])
+        return self.preprocess.normalise(
+            augment(pixels, self.augmentations, seed=self.seed, epoch=epoch, indices=indices)
+        )
+
+
+@dataclass(frozen=True)
+class Part(Dataset[Batch]):
+    """The samples of one part of a split.
+
+    Attributes:
+        inputs: What the network gets of each.
+        targets: Target of each.
+        seed: Of the run; the order of an epoch depends on it.
+    """
+
+    inputs: Inputs
+    targets: NDArray[np.generic]
+    seed: int = 0
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
     def __getitem__(self, key: _Key) -> Batch:
-        pixels = self.images.take(self.positions[key.indices])
-        pixels = augment(pixels, self.augmentations, seed=self.seed, epoch=key.epoch, indices=key.indices)
         return Batch(
-            torch.from_numpy(self.preprocess.normalise(pixels)),
+            torch.from_numpy(self.inputs.take(key.indices, key.epoch)),
             torch.from_numpy(self.targets[key.indices]),
             torch.from_numpy(key.indices),
             key.weight,

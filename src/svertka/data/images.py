@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from svertka.data.mapped import HeldRows, MappedRows
 from svertka.data.samples import ImageSource
 from svertka.errors import UserError
 from svertka.runtime.engines import available_cores
@@ -46,7 +47,7 @@ class Images:
     """The images of a data set as the network will see them, before augmentation.
 
     Attributes:
-        pixels: ``(N, height, width, channels)`` uint8, memory-mapped; None where they were too many to keep,
+        pixels: Rows ``(height, width, channels)`` uint8, memory-mapped; None where they were too many to keep,
             and are decoded whenever they are asked for.
         digests: Digest of each image's content; empty for one that cannot be read.
         errors: Why an image cannot be read, by position.
@@ -54,14 +55,14 @@ class Images:
 
     sources: Sequence[ImageSource]
     preprocess: Preprocess
-    pixels: NDArray[np.uint8] | None
+    pixels: MappedRows | HeldRows | None
     digests: tuple[str, ...]
     errors: dict[int, str]
 
     def take(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
         """A copy of the images at these positions, ``(n, height, width, channels)`` uint8."""
         if self.pixels is not None:
-            return self.pixels[positions]
+            return self.pixels.take(positions)
         return np.stack([self.preprocess.place(self.sources[position].load()[0]) for position in positions])
 
 
@@ -81,7 +82,7 @@ def load_images(sources: Sequence[ImageSource], preprocess: Preprocess, *, advan
     return Images(sources, preprocess, pixels, digests, errors)
 
 
-Found = tuple[NDArray[np.uint8] | None, tuple[str, ...], dict[int, str]]
+Found = tuple[MappedRows | None, tuple[str, ...], dict[int, str]]
 
 
 def _key(sources: Sequence[ImageSource], preprocess: Preprocess) -> str:
@@ -106,7 +107,7 @@ def _open(stem: Path, shape: tuple[int, ...]) -> Found | None:
             return None
         with suppress(OSError):  # a cache can be another user's
             os.utime(index)  # the least recently used goes first
-        return np.memmap(data, np.uint8, "r", shape=shape), digests, errors
+        return MappedRows(data, np.uint8, shape[1:]), digests, errors
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # absent or damaged: decoded anew
 
@@ -135,7 +136,7 @@ def _decode_all(sources: Sequence[ImageSource], preprocess: Preprocess, stem: Pa
         _make_room(stem.parent, size)
         with replacing(stem.with_suffix(".pixels")) as file:
             decoded(file.write)
-        kept = np.memmap(stem.with_suffix(".pixels"), np.uint8, "r", shape=shape)
+        kept = MappedRows(stem.with_suffix(".pixels"), np.uint8, shape[1:])
         write_text(stem.with_suffix(".json"), json.dumps({"digests": digests, "errors": errors}))
     except (UserError, OSError):
         # No room, no right to write, or another process made room already: slower, but it works.

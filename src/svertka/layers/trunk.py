@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
+
+from svertka.errors import UserError, nearest
 
 
 class StageGeometry(NamedTuple):
@@ -35,11 +38,48 @@ class Trunk(nn.Sequential):
         for name, stage in stages.items():
             self.add_module(name, stage)
         self.in_channels = in_channels
+        self.frozen = 0
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the stages, in order."""
         return tuple(name for name, _ in self.named_children())
+
+    def freeze(self, stages: int) -> None:
+        """Freeze the first ``stages`` stages: no gradient, and evaluation mode whatever `train` says.
+
+        So neither their parameters nor their buffers, such as the statistics of a normalisation, ever change.
+        """
+        self.frozen = stages
+        for number, stage in enumerate(self.children()):
+            stage.requires_grad_(number >= stages)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode, or evaluation mode, for all stages that are not frozen."""
+        super().train(mode)
+        for stage in list(self.children())[: self.frozen]:
+            stage.eval()
+        return self
+
+    def depth(self, stage: str) -> int:
+        """How many stages there are up to the one called ``stage``, it included.
+
+        Raises:
+            UserError: There is no such stage.
+        """
+        if stage not in self.names:
+            raise UserError(f"the trunk has no stage {stage!r}", mend=nearest(stage, self.names))
+        return self.names.index(stage) + 1
+
+    def digest(self, stages: int) -> str:
+        """SHA-256 over names, types, shapes and bytes of all parameters and buffers of the first stages."""
+        total = hashlib.sha256()
+        for name, stage in list(self.named_children())[:stages]:
+            for key, value in stage.state_dict().items():
+                total.update(f"{name}.{key} {value.dtype} {list(value.shape)}\n".encode())
+                total.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+        return total.hexdigest()
 
     def pyramid(self, x: Tensor) -> dict[str, Tensor]:
         """The output of every stage by name, for images ``x`` of shape ``(N, in_channels, H, W)``."""
@@ -58,6 +98,10 @@ class Trunk(nn.Sequential):
             RuntimeError: The trunk cannot take images of this size.
         """
         return {name: tuple(x.shape[1:]) for name, x in self._probe(height, width).items()}
+
+    def channels(self, side: int) -> dict[str, int]:
+        """Number of channels of every stage's output, found at images of ``side`` × ``side``."""
+        return {name: shape[0] for name, shape in self.shapes(side, side).items()}
 
     def geometry(self, height: int, width: int) -> dict[str, StageGeometry]:
         """Channels and stride of every stage, at images of ``height`` × ``width``.
@@ -90,7 +134,8 @@ class Classifier(nn.Module):
 
     Args:
         trunk: The stages.
-        head: Maps the last stage's output to ``(N, classes)``.
+        head: Maps the last stage's output to ``(N, classes)``; or, if it has ``taps``, names of stages, the tuple
+            of their outputs.
         classes: Number of classes.
     """
 
@@ -107,7 +152,12 @@ class Classifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits ``(N, classes)`` of images ``(N, in_channels, H, W)``, in training and in evaluation alike."""
-        logits: Tensor = self.head(self.trunk(x))
+        taps = getattr(self.head, "taps", None)
+        if taps is None:
+            logits: Tensor = self.head(self.trunk(x))
+        else:
+            outputs = self.trunk.pyramid(x)
+            logits = self.head(tuple(outputs[name] for name in taps))
         return logits
 
 

@@ -194,7 +194,7 @@ class Training:
         state, recipe = self.state, self.recipe
         torch.manual_seed(_step_seed(recipe.seed, state.steps, self.fabric.global_rank))
         for group in self.raw_optimizer.param_groups:
-            group["lr"] = self._lr(state.steps)
+            group["lr"] = self._lr(state.steps) * group["scale"]
         ahead = self.train.samples - state.batches_done * recipe.batch
         for number in range(1, count + 1):
             batch = next(batches)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,15 +15,37 @@ _CYCLE_START, _CYCLE_END, _CYCLE_RISE = 1 / 25, 1e-4, 0.3
 
 
 def make_optimizer(net: nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
-    """The optimiser of a recipe, for training on ``device``; biases and norms have no weight decay."""
-    weights = decayed(net)
-    spared = {id(weight) for weight in weights}
-    others = [p for p in net.parameters() if p.requires_grad and id(p) not in spared]
-    groups = [
-        {"params": weights, "weight_decay": recipe.weight_decay},
-        {"params": others, "weight_decay": 0.0},
+    """The optimiser of a recipe, for training on ``device``; biases and norms have no weight decay.
+
+    Every group has a ``scale``, which the learning rate is to be multiplied with. It is 1 but where trained weights
+    go on learning: there it falls by ``lr_decay`` from each stage of ``net.trunk`` to the one before it.
+
+    J. Howard, S. Ruder, "Universal Language Model Fine-tuning for Text Classification", 2018, section 3.2.
+    """
+    weights = {id(weight) for weight in decayed(net)}
+    scales = _scales(net, recipe)
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in net.named_parameters():
+        if parameter.requires_grad:
+            scale = scales.get(name.split(".")[1], 1.0) if name.startswith("trunk.") else 1.0
+            groups.setdefault((scale, id(parameter) in weights), []).append(parameter)
+    ordered = sorted(groups.items(), key=lambda item: item[0], reverse=True)
+    made = [
+        {"params": parameters, "weight_decay": recipe.weight_decay if decay else 0.0, "scale": scale}
+        for (scale, decay), parameters in ordered
     ]
-    groups = [group for group in groups if group["params"]]
+    return _optimizer(made, recipe, device)
+
+
+def _scales(net: nn.Module, recipe: Recipe) -> dict[str, float]:
+    trunk = getattr(net, "trunk", None)
+    if recipe.weights is None or not isinstance(trunk, nn.Module):
+        return {}
+    stages = [name for name, _ in trunk.named_children()]
+    return {name: recipe.lr_decay ** (len(stages) - number) for number, name in enumerate(stages)}
+
+
+def _optimizer(groups: list[dict[str, Any]], recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
     # On the processor PyTorch fuses only if told to; elsewhere its own choice is good.
     fused = True if device.type == "cpu" else None
     if recipe.optimizer == "adam":

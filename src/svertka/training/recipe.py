@@ -17,6 +17,9 @@ Schedule = Literal["constant", "step", "cosine", "one_cycle", "plateau"]
 Precision = Literal["auto", "fp32", "bf16"]
 Layout = Literal["auto", "channels_first", "channels_last"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
+Head = Literal["stages", "linear", "svm", "kernel_svm", "means", "mlp", "own"]
+Engine = Literal["auto", "openvino", "openvino_bf16", "onnxruntime", "pytorch"]
+Balance = Literal["none", "weights"]
 
 Option = str | int | float | bool
 
@@ -26,7 +29,19 @@ class Recipe:
     """Every field is a flag of ``svertka train`` and a key of the recipe's TOML.
 
     Attributes:
-        net: Network by its registry name.
+        net: Network by its registry name; ``auto`` is that of the weights, or ``lenet5``.
+        weights: Trained weights to begin from: a network with published weights, a model file, or a run's folder.
+        head: What is put on trained stages: ``stages`` (logistic regression on the means of the last two thirds of
+            the stages), ``linear`` (on the last alone), ``svm``, ``kernel_svm``, ``means`` (nearest class mean),
+            ``mlp``, or ``own``, the network's.
+        freeze: Stages that stay as the weights have them, and so are run once an image: ``all``, ``none``, or all up
+            to the one named here. Without ``all``, a head is fitted first, and the rest learns from there.
+        views: What the frozen stages remember of an image: ``identity``, ``flip``, ``top_left``, ….
+        engine: What runs the frozen stages: ``openvino``, ``openvino_bf16``, ``onnxruntime``, ``pytorch``, or
+            ``auto``: the fastest here that computes the same.
+        balance: ``weights`` lets every class count alike, however few images it has; ``none``, every image.
+        lr_decay: What the learning rate is multiplied with from each stage to the one before it, when trained
+            stages go on learning.
         net_options: Constructor arguments of the network, such as ``activation`` or ``hidden``.
         epochs: Passes over the training images.
         batch: Images a step, over all processes.
@@ -60,7 +75,14 @@ class Recipe:
         save_every: Seconds between checkpoints; 0 saves after every step.
     """
 
-    net: str = "lenet5"
+    net: str = "auto"
+    weights: str | None = None
+    head: Head = "stages"
+    freeze: str = "all"
+    views: tuple[str, ...] = ("identity",)
+    engine: Engine = "auto"
+    balance: Balance = "none"
+    lr_decay: float = 0.8
     net_options: Mapping[str, Option] = field(default_factory=dict)
     epochs: int = 20
     batch: int = 64
@@ -106,6 +128,11 @@ class Recipe:
         if not all(isinstance(name, str) for name in self.augment):
             raise _impossible("augment", self.augment, "a list of names")
         object.__setattr__(self, "augment", tuple(name for name in self.augment if name != "none"))
+        if not self.views or not all(isinstance(name, str) for name in self.views):
+            raise _impossible("views", self.views, "a list of names, at least one")
+        object.__setattr__(self, "views", tuple(dict.fromkeys(self.views)))
+        if not isinstance(self.weights, str | None):
+            raise _impossible("weights", self.weights, "a name or a path")
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if value is None and name in _OPTIONAL:
@@ -131,6 +158,16 @@ class Recipe:
         return tomli_w.dumps({name: value for name, value in values.items() if value is not None})
 
     @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Recipe:
+        """The recipe with these values, and the defaults for all else: with weights, those of fine-tuning.
+
+        Raises:
+            UserError: A field is unknown or its value impossible.
+        """
+        defaults = cls(**_FINE_TUNING) if values.get("weights") else cls()  # type: ignore[arg-type]
+        return defaults.changed(values)
+
+    @classmethod
     def from_toml(cls, path: Path) -> Recipe:
         """Read a recipe.
 
@@ -144,7 +181,7 @@ class Recipe:
         except tomllib.TOMLDecodeError as error:
             raise UserError(f"not a recipe: {error}", where=path) from error
         try:
-            return cls().changed(values)
+            return cls.of(values)
         except UserError as error:
             raise UserError(error.what, where=path, mend=error.mend) from error
 
@@ -162,6 +199,7 @@ class Recipe:
 
 
 _INF = math.inf
+_FINE_TUNING = {"epochs": 6, "lr": 3e-4, "batch": 32, "augment": ()}
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("epochs", 1, _INF),
     ("batch", 1, _INF),
@@ -176,6 +214,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("weight_elimination", 0, _INF),
     ("weight_elimination_scale", 1e-12, _INF),
     ("dropout", 0, 0.999),
+    ("lr_decay", 0.01, 1),
     ("label_smoothing", 0, 0.999),
     ("clip", 0, _INF),
     ("ema", 0, 0.999999),
@@ -204,6 +243,8 @@ _KINDS: tuple[tuple[str, Any, str], ...] = (
     ("net", str, "the name of a network"),
     ("net_options", Mapping, "a table of options"),
     ("augment", list | tuple, "a list of names"),
+    ("views", list | tuple, "a list of names"),
+    ("freeze", str, "all, none or the name of a stage"),
 )
 _OPTIONAL = ("dropout", "image_size", "channels")
 _CHOICES = (
@@ -212,6 +253,9 @@ _CHOICES = (
     ("precision", Precision),
     ("layout", Layout),
     ("device", Device),
+    ("head", Head),
+    ("engine", Engine),
+    ("balance", Balance),
 )
 
 

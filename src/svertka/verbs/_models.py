@@ -36,6 +36,26 @@ def model_file(path: Path) -> Path:
     return path
 
 
+def net_of(path: Path) -> str:
+    """The registry name of the network whose weights are at ``path``, or are published by that name.
+
+    Raises:
+        UserError: There are none.
+    """
+    if not path.exists():
+        from svertka.zoo import weights
+
+        record = weights.find(str(path))
+        if record is not None:
+            return record.net
+    found = model_file(path)
+    if found.suffix.lower() != ".safetensors":
+        raise UserError("only a .safetensors model can be trained further", where=path)
+    from svertka.zoo.modelfile import read_card
+
+    return read_card(found).net
+
+
 def open_predictor(path: Path) -> Predictor:
     """A predictor for the model at ``path``: PyTorch for .safetensors, ONNX Runtime, without torch, for .onnx.
 

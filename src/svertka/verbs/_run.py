@@ -18,7 +18,7 @@ from typing import Any
 from svertka.errors import UserError
 from svertka.runtime.files import make_folder, write_error, write_text
 from svertka.training.recipe import Recipe
-from svertka.verbs._models import MODEL_NAME
+from svertka.verbs._models import MODEL_NAME, net_of
 from svertka.zoo import registry
 
 _RECIPE, _BEGUN, _RESULT = "recipe.toml", "begun.json", "run.json"
@@ -89,8 +89,7 @@ class Run:
             saved = Recipe.from_toml(out / _RECIPE)
             asked = _recipe(recipe, {}) if recipe is not None else saved
             return cls(out, _reconciled(saved, asked.changed(changes), out), True, (out / _RESULT).is_file())
-        wanted = _recipe(recipe, changes)
-        registry.record(wanted.net)
+        wanted = _with_net(_recipe(recipe, changes))
         if out is None:
             stem = f"{data.resolve().name.split('.')[0]}-{wanted.net}"
             names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
@@ -204,17 +203,29 @@ def _fingerprint(folder: Path) -> str:
 
 def _recipe(recipe: Recipe | str | PathLike[str] | None, changes: Mapping[str, Any]) -> Recipe:
     if recipe is None:
-        recipe = Recipe()
-    elif not isinstance(recipe, Recipe):
+        return Recipe.of(changes)
+    if not isinstance(recipe, Recipe):
         recipe = Recipe.from_toml(Path(recipe))
     return recipe.changed(changes)
+
+
+def _with_net(recipe: Recipe) -> Recipe:
+    # The weights, where there are any, say which network it is.
+    if recipe.weights is None:
+        found = "lenet5" if recipe.net == "auto" else recipe.net
+        registry.record(found)
+        return recipe.changed({"net": found})
+    found = net_of(Path(recipe.weights))
+    if recipe.net not in ("auto", found):
+        raise UserError(f"the weights are of {found}, not {recipe.net}", where=recipe.weights, mend="leave --net out")
+    return recipe.changed({"net": found})
 
 
 def _reconciled(saved: Recipe, asked: Recipe, folder: Path) -> Recipe:
     kept = {}
     for item in dataclasses.fields(Recipe):
         before, now = getattr(saved, item.name), getattr(asked, item.name)
-        if before == now or (now == "auto" and item.name in ("precision", "layout")):  # decided when it was begun
+        if before == now or (now == "auto" and item.name in ("precision", "layout", "engine", "net")):  # decided when it was begun
             continue
         if item.name not in _FREE_TO_CHANGE:
             flag = item.name.replace("_", "-")

@@ -63,7 +63,7 @@ def evaluate(
         UserError: The model or the data cannot be used, or the data has a class that the model does not know.
     """
     predictor = open_predictor(Path(model))
-    from svertka.data.batches import Loader, Part
+    from svertka.data.batches import Loader, Part, Pixels
     from svertka.data.preparing import prepare
     from svertka.tasks.classification import Classification
     from svertka.training.evaluation import evaluate as judge
@@ -85,7 +85,7 @@ def evaluate(
     for item in prepared.skipped[:5]:
         display.warn(f"skipped {item.file}: {item.error}")
     task = Classification(card.classes)
-    samples = Part(prepared.images, division.positions, task.targets(division.labels), card.preprocess)
+    samples = Part(Pixels(prepared.images, division.positions, card.preprocess), task.targets(division.labels))
 
     def forward(images: Any) -> Any:
         import torch

@@ -105,6 +105,9 @@ def family(name: str) -> ModuleType:
 def build(name: str, arguments: Mapping[str, Any]) -> Classifier:
     """Build the network ``name`` with the constructor arguments given.
 
+    Beside these there may be ``head``: the options of a head that takes the place of the network's own, see
+    `svertka.layers.transfer.transfer_head`.
+
     Raises:
         UserError: The network or an argument is unknown, or an argument has a value that it cannot have.
     """
@@ -112,6 +115,8 @@ def build(name: str, arguments: Mapping[str, Any]) -> Classifier:
 
     found = record(name)
     constructor = found.constructor()
+    arguments = dict(arguments)
+    head = arguments.pop("head", None)
     known = inspect.signature(constructor).parameters
     for argument in arguments:
         if argument not in known:
@@ -119,10 +124,30 @@ def build(name: str, arguments: Mapping[str, Any]) -> Classifier:
     try:
         with warnings.catch_warnings(), FilledOnce():
             warnings.filterwarnings("error", "Initializing zero-element")  # a layer of nothing, such as no classes
-            return constructor(**{**found.arguments, **arguments})
-    except (TypeError, ValueError, RuntimeError, UserWarning) as error:
+            net = constructor(**{**found.arguments, **arguments})
+            if head is not None:
+                put_head(net, arguments.get("image_size", found.image_size), head)
+            return net
+    except (TypeError, ValueError, KeyError, RuntimeError, UserWarning) as error:
         reason = str(error).partition("\n")[0]  # torch appends where in its own code it was raised
         raise UserError(f"{name} cannot be built with {dict(arguments)}: {reason}") from error
+
+
+def put_head(net: Classifier, side: int, options: Mapping[str, Any]) -> None:
+    """Give ``net`` the head of these options instead of its own.
+
+    Args:
+        net: Changed in place; the head is made where its parameters are, with random weights.
+        side: Of images that it takes, in pixels.
+        options: See `svertka.layers.transfer.transfer_head`.
+
+    Raises:
+        UserError: A stage or a rule is unknown.
+    """
+    from svertka.layers.transfer import transfer_head
+
+    with next(net.parameters()).device:
+        net.head = transfer_head(net.trunk.channels(side), net.classes, options)
 
 
 def accepts(name: str, argument: str) -> bool:

@@ -1,0 +1,261 @@
+"""What frozen stages make of an image is computed once and kept, in half precision, by the image's content.
+
+A store belongs to one network's frozen stages, one preprocessing and one view. It lies in a folder of its own, in
+segments that are written whole and never changed, so several processes may add to it at once. Every row has a
+checksum: what is damaged counts as absent, and is computed again.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from svertka.data.chance import uniform
+from svertka.data.images import Advance, Images, cache_limit
+from svertka.data.mapped import HeldRows, MappedRows
+from svertka.errors import UserError
+from svertka.runtime.files import cache_folder, make_folder, replacing, write_text
+
+_SEGMENT = 64 << 20  # bytes after which a segment is written
+_SHIFT = 1 / 16  # of the side, for the views of the corners
+_VIEW = 777  # tells the choice of a view from other random numbers of a sample
+
+
+def _shifted(down: int, right: int) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]]:
+    def shift(batch: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        height, width = batch.shape[1:3]
+        rows = np.clip(np.arange(height) + down * max(1, round(height * _SHIFT)), 0, height - 1)
+        columns = np.clip(np.arange(width) + right * max(1, round(width * _SHIFT)), 0, width - 1)
+        return batch[:, rows][:, :, columns]
+
+    return shift
+
+
+VIEWS: dict[str, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
+    "identity": lambda batch: batch,
+    "flip": lambda batch: batch[:, :, ::-1],
+    "top_left": _shifted(-1, -1),
+    "top_right": _shifted(-1, 1),
+    "bottom_left": _shifted(1, -1),
+    "bottom_right": _shifted(1, 1),
+}
+"""Ways to look at an image that the frozen stages can remember: as it is, mirrored, or moved by a sixteenth of the side
+each way (the border's pixels are repeated). Each takes and gives ``(N, H, W, C)`` uint8."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    segment: int
+    row: int
+    check: int
+
+
+class Store:
+    """The remembered rows of one kind.
+
+    Args:
+        key: Digest of all that decides the rows but the images: stages, weights, preprocessing, view.
+        shape: Of one row.
+    """
+
+    def __init__(self, key: str, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        self.folder = cache_folder() / "memory" / key
+        self._segments: list[MappedRows | HeldRows] = []
+        self._places: dict[str, _Place] = {}
+        for index in sorted(self.folder.glob("*.json")):
+            with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # damaged: as if it were not there
+                self._open(index)
+
+    def __contains__(self, digest: str) -> bool:
+        return digest in self._places
+
+    def _open(self, index: Path) -> None:
+        values = json.loads(index.read_text())
+        rows = MappedRows(index.with_suffix(".rows"), np.float16, self.shape)
+        if not len(values["digests"]) == len(values["checks"]) == len(rows):
+            return
+        self._segments.append(rows)
+        for row, (digest, check) in enumerate(zip(values["digests"], values["checks"], strict=True)):
+            self._places[str(digest)] = _Place(len(self._segments) - 1, row, int(check))
+
+    def check(self, digests: Iterable[str]) -> None:
+        """Forget what is kept of these images where it is damaged."""
+        for digest in digests:
+            place = self._places.get(digest)
+            if place and zlib.crc32(self._segments[place.segment].take(np.array([place.row]))) != place.check:
+                del self._places[digest]
+
+    def add(self, digests: Sequence[str], rows: NDArray[np.float16]) -> None:
+        """Keep the rows of these images; on disk, or in memory where there is no room on it."""
+        checks = [zlib.crc32(row) for row in rows]
+        segment: MappedRows | HeldRows = HeldRows(rows)
+        if rows.nbytes <= cache_limit():
+            with suppress(UserError, OSError, ValueError):
+                segment = self._write(digests, checks, rows)
+        self._segments.append(segment)
+        for row, (digest, check) in enumerate(zip(digests, checks, strict=True)):
+            self._places[digest] = _Place(len(self._segments) - 1, row, check)
+
+    def _write(self, digests: Sequence[str], checks: list[int], rows: NDArray[np.float16]) -> MappedRows:
+        make_folder(self.folder)
+        _make_room(rows.nbytes, self.folder)
+        stem = self.folder / uuid.uuid4().hex
+        with replacing(stem.with_suffix(".rows")) as file:
+            file.write(rows.tobytes())
+        write_text(stem.with_suffix(".json"), json.dumps({"digests": list(digests), "checks": checks}))
+        return MappedRows(stem.with_suffix(".rows"), np.float16, self.shape)
+
+    def take(self, digests: Sequence[str]) -> NDArray[np.float16]:
+        """The rows of these images, all of which must have been kept."""
+        places = [self._places[digest] for digest in digests]
+        segments = np.array([place.segment for place in places], np.int64)
+        rows = np.array([place.row for place in places], np.int64)
+        result = np.empty((len(places), *self.shape), np.float16)
+        for number in np.unique(segments):
+            here = segments == number
+            result[here] = self._segments[number].take(rows[here])
+        return result
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """Remembered rows of the samples of a part, as inputs of what learns; see `svertka.data.batches.Inputs`.
+
+    Attributes:
+        stores: By view. Which view of a sample is taken in an epoch depends on (seed, epoch, index) alone.
+        digests: Digest of each sample's image.
+        seed: Of the run.
+    """
+
+    stores: Sequence[Store]
+    digests: Sequence[str]
+    seed: int = 0
+
+    def __len__(self) -> int:
+        return len(self.digests)
+
+    def take(self, indices: NDArray[np.int64], epoch: int) -> NDArray[np.float32]:
+        """See `svertka.data.batches.Inputs.take`."""
+        views = (uniform(self.seed, epoch, indices, _VIEW) * len(self.stores)).astype(int)
+        result = np.empty((len(indices), *self.stores[0].shape), np.float32)
+        for view in np.unique(views):
+            here = views == view
+            result[here] = self.stores[view].take([self.digests[index] for index in indices[here]])
+        return result
+
+    def chunks(self, size: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """All samples in all views, ``size`` at a time, each time with their indices."""
+        for store in self.stores:
+            for start in range(0, len(self.digests), size):
+                digests = self.digests[start : start + size]
+                # PyTorch widens halves ten times as fast as NumPy.
+                yield np.arange(start, start + len(digests)), torch.from_numpy(store.take(digests)).float().numpy()
+
+
+class BulkEngine(Protocol):
+    """Runs the frozen stages over many batches; `svertka.deploy.bulk` has some."""
+
+    batch: int
+
+    def stream(self, batches: Iterable[NDArray[np.float32]]) -> Iterator[tuple[NDArray[np.float32], ...]]:
+        """For every batch ``(N, C, H, W)`` of `batch` images, in order, the outputs, each with N rows."""
+        ...
+
+
+def remember(
+    images: Images,
+    positions: NDArray[np.int64],
+    view: str,
+    stores: Sequence[Store],
+    engine: Callable[[], BulkEngine],
+    *,
+    advance: Advance | None = None,
+) -> int:
+    """See that all these images are in the stores, one for each output of the engine.
+
+    Args:
+        images: Decoded; their preprocessing is applied.
+        positions: Which of them.
+        view: Name of the view that the stores are for.
+        stores: Where the outputs go, in the order of the engine's outputs.
+        engine: Called if anything has to be computed.
+        advance: Told how it goes.
+
+    Returns:
+        How many images had to be computed.
+    """
+    unique = {images.digests[position]: position for position in positions.tolist()}
+    for store in stores:
+        store.check(unique)
+    absent = [(digest, position) for digest, position in unique.items() if any(digest not in store for store in stores)]
+    if not absent:
+        return 0
+    running = engine()
+    size = running.batch
+
+    def batches() -> Iterator[NDArray[np.float32]]:
+        for start in range(0, len(absent), size):
+            chosen = [position for _, position in absent[start : start + size]]
+            # The last batch is filled up: in a batch of another size the same image may differ in the last bit.
+            chosen += chosen[-1:] * (size - len(chosen))
+            yield images.preprocess.normalise(VIEWS[view](images.take(np.array(chosen))))
+
+    pending: list[tuple[NDArray[np.float16], ...]] = []
+    kept = done = 0
+    for outputs in running.stream(batches()):
+        count = min(size, len(absent) - done)
+        pending.append(tuple(_half(output[:count]) for output in outputs))
+        done += count
+        if done == len(absent) or sum(rows.nbytes for row in pending for rows in row) > _SEGMENT:
+            digests = [digest for digest, _ in absent[kept:done]]
+            for number, store in enumerate(stores):
+                store.add(digests, np.concatenate([rows[number] for rows in pending]))
+            pending, kept = [], done
+        if advance:
+            advance(done, len(absent))
+    return len(absent)
+
+
+def _half(rows: NDArray[np.float32]) -> NDArray[np.float16]:
+    largest = np.finfo(np.float16).max
+    return np.clip(rows, -largest, largest).astype(np.float16)
+
+
+def memory_bytes() -> int:
+    """How much all that is remembered takes on the disk."""
+    return sum(_size(folder) for folder in _folders())
+
+
+def _make_room(size: int, spared: Path) -> None:
+    # What was least recently added to goes first, a store at a time.
+    total = size + _size(spared)
+    for folder in sorted((f for f in _folders() if f != spared), key=lambda f: f.stat().st_mtime, reverse=True):
+        total += _size(folder)
+        if total > cache_limit():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folders() -> list[Path]:
+    with suppress(OSError):
+        return [path for path in (cache_folder() / "memory").iterdir() if path.is_dir()]
+    return []
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    with suppress(OSError):  # another process may make room at this moment
+        for path in folder.iterdir():
+            total += path.stat().st_size
+    return total
