@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 import uuid
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from svertka.data.mapped import HeldRows, MappedRows
 from svertka.errors import UserError
 from svertka.runtime.files import cache_folder, make_folder, replacing, write_text
 
-_SEGMENT = 64 << 20  # bytes after which a segment is written
+_SEGMENT, _SECONDS = 64 << 20, 10.0  # bytes, and time, after which a segment is written
 _SHIFT = 1 / 16  # of the side, for the views of the corners
 _VIEW = 777  # tells the choice of a view from other random numbers of a sample
 
@@ -54,8 +54,7 @@ VIEWS: dict[str, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
 each way (the border's pixels are repeated). Each takes and gives ``(N, H, W, C)`` uint8."""
 
 
-@dataclass(frozen=True)
-class _Place:
+class _Place(NamedTuple):
     segment: int
     row: int
     check: int
@@ -94,12 +93,12 @@ class Store:
         """Forget what is kept of these images where it is damaged."""
         for digest in digests:
             place = self._places.get(digest)
-            if place and zlib.crc32(self._segments[place.segment].take(np.array([place.row]))) != place.check:
+            if place and _checksum(self._segments[place.segment].take(np.array([place.row]))) != place.check:
                 del self._places[digest]
 
     def add(self, digests: Sequence[str], rows: NDArray[np.float16]) -> None:
         """Keep the rows of these images; on disk, or in memory where there is no room on it."""
-        checks = [zlib.crc32(row) for row in rows]
+        checks = [_checksum(row) for row in rows]
         segment: MappedRows | HeldRows = HeldRows(rows)
         if rows.nbytes <= cache_limit():
             with suppress(UserError, OSError, ValueError):
@@ -117,51 +116,60 @@ class Store:
         write_text(stem.with_suffix(".json"), json.dumps({"digests": list(digests), "checks": checks}))
         return MappedRows(stem.with_suffix(".rows"), np.float16, self.shape)
 
-    def take(self, digests: Sequence[str]) -> NDArray[np.float16]:
-        """The rows of these images, all of which must have been kept."""
-        places = [self._places[digest] for digest in digests]
-        segments = np.array([place.segment for place in places], np.int64)
-        rows = np.array([place.row for place in places], np.int64)
+    def places(self, digests: Sequence[str]) -> NDArray[np.int64]:
+        """Where the rows of these images are, for `take`; all of them must have been kept."""
+        return np.array([self._places[digest][:2] for digest in digests], np.int64).reshape(-1, 2)
+
+    def take(self, places: NDArray[np.int64]) -> NDArray[np.float16]:
+        """The rows at these places."""
         result = np.empty((len(places), *self.shape), np.float16)
-        for number in np.unique(segments):
-            here = segments == number
-            result[here] = self._segments[number].take(rows[here])
+        for number in np.unique(places[:, 0]):
+            here = places[:, 0] == number
+            result[here] = self._segments[number].take(places[here, 1])
         return result
 
 
-@dataclass(frozen=True)
 class Remembered:
     """Remembered rows of the samples of a part, as inputs of what learns; see `svertka.data.batches.Inputs`.
 
-    Attributes:
-        stores: By view. Which view of a sample is taken in an epoch depends on (seed, epoch, index) alone.
-        digests: Digest of each sample's image.
+    Args:
+        stores: By view, the stores whose rows are put one after another. Which view of a sample is taken in an epoch
+            depends on (seed, epoch, index) alone.
+        digests: Digest of each sample's image; all must be in the stores.
         seed: Of the run.
     """
 
-    stores: Sequence[Store]
-    digests: Sequence[str]
-    seed: int = 0
+    def __init__(self, stores: Sequence[Sequence[Store]], digests: Sequence[str], *, seed: int = 0) -> None:
+        self._stores = stores
+        self._places = [[store.places(digests) for store in view] for view in stores]
+        self._count = len(digests)
+        self._seed = seed
 
     def __len__(self) -> int:
-        return len(self.digests)
+        return self._count
 
     def take(self, indices: NDArray[np.int64], epoch: int) -> NDArray[np.float32]:
         """See `svertka.data.batches.Inputs.take`."""
-        views = (uniform(self.seed, epoch, indices, _VIEW) * len(self.stores)).astype(int)
-        result = np.empty((len(indices), *self.stores[0].shape), np.float32)
+        views = (uniform(self._seed, epoch, indices, _VIEW) * len(self._stores)).astype(int)
+        first = self._read(int(views[0]), indices[:1])
+        result = np.empty((len(indices), *first.shape[1:]), np.float32)
         for view in np.unique(views):
-            here = views == view
-            result[here] = self.stores[view].take([self.digests[index] for index in indices[here]])
+            result[views == view] = self._read(view, indices[views == view])
         return result
 
     def chunks(self, size: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """All samples in all views, ``size`` at a time, each time with their indices."""
-        for store in self.stores:
-            for start in range(0, len(self.digests), size):
-                digests = self.digests[start : start + size]
-                # PyTorch widens halves ten times as fast as NumPy.
-                yield np.arange(start, start + len(digests)), torch.from_numpy(store.take(digests)).float().numpy()
+        for view in range(len(self._stores)):
+            for start in range(0, self._count, size):
+                indices = np.arange(start, min(start + size, self._count))
+                yield indices, self._read(view, indices)
+
+    def _read(self, view: int, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        pairs = zip(self._stores[view], self._places[view], strict=True)
+        rows = np.concatenate([store.take(places[indices]) for store, places in pairs], axis=1)
+        # PyTorch widens halves ten times as fast as NumPy.
+        wide: NDArray[np.float32] = torch.from_numpy(rows).float().numpy()
+        return wide
 
 
 class BulkEngine(Protocol):
@@ -214,18 +222,24 @@ def remember(
 
     pending: list[tuple[NDArray[np.float16], ...]] = []
     kept = done = 0
+    written = time.monotonic()
     for outputs in running.stream(batches()):
         count = min(size, len(absent) - done)
         pending.append(tuple(_half(output[:count]) for output in outputs))
         done += count
-        if done == len(absent) or sum(rows.nbytes for row in pending for rows in row) > _SEGMENT:
+        full = sum(rows.nbytes for batch in pending for rows in batch) > _SEGMENT
+        if done == len(absent) or full or time.monotonic() - written > _SECONDS:
             digests = [digest for digest, _ in absent[kept:done]]
             for number, store in enumerate(stores):
                 store.add(digests, np.concatenate([rows[number] for rows in pending]))
-            pending, kept = [], done
+            pending, kept, written = [], done, time.monotonic()
         if advance:
             advance(done, len(absent))
     return len(absent)
+
+
+def _checksum(row: NDArray[np.float16]) -> int:
+    return zlib.crc32(np.ascontiguousarray(row).view(np.uint8).reshape(-1).data)
 
 
 def _half(rows: NDArray[np.float32]) -> NDArray[np.float16]:

@@ -160,6 +160,11 @@ def fastest(module: nn.Module, examples: NDArray[np.float32], *, wanted: BulkNam
     return best
 
 
+def engines() -> list[BulkName]:
+    """What there is to choose from; not all need be installed."""
+    return [*_candidates(None), "pytorch"]
+
+
 def _candidates(wanted: BulkName | None) -> list[BulkName]:
     if wanted is not None:
         return [wanted]
@@ -178,7 +183,7 @@ def _graph(module: nn.Module, examples: NDArray[np.float32]) -> bytes:
         torch.onnx.export(
             module.eval(),
             (torch.from_numpy(examples[:2]),),
-            written,
+            written,  # type: ignore[arg-type]
             input_names=["images"],
             dynamo=False,
             opset_version=_OPSET,

@@ -72,14 +72,15 @@ class Trunk(nn.Sequential):
             raise UserError(f"the trunk has no stage {stage!r}", mend=nearest(stage, self.names))
         return self.names.index(stage) + 1
 
-    def digest(self, stages: int) -> str:
-        """SHA-256 over names, types, shapes and bytes of all parameters and buffers of the first stages."""
-        total = hashlib.sha256()
-        for name, stage in list(self.named_children())[:stages]:
+    def digests(self) -> dict[str, str]:
+        """By stage, the SHA-256 over names, types, shapes and bytes of all parameters and buffers up to and with it."""
+        total, found = hashlib.sha256(), {}
+        for name, stage in self.named_children():
             for key, value in stage.state_dict().items():
                 total.update(f"{name}.{key} {value.dtype} {list(value.shape)}\n".encode())
                 total.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-        return total.hexdigest()
+            found[name] = total.hexdigest()
+        return found
 
     def pyramid(self, x: Tensor) -> dict[str, Tensor]:
         """The output of every stage by name, for images ``x`` of shape ``(N, in_channels, H, W)``."""

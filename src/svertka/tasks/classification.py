@@ -23,13 +23,17 @@ class Classification(Task):
     Args:
         classes: Class names in the order of the logits.
         label_smoothing: Share of the target's mass that is spread over all classes (Szegedy et al., 2016).
+        weights: What a sample of each class counts for in the loss, ``(classes,)``; all alike if not given.
     """
 
     name = "classification"
 
-    def __init__(self, classes: Sequence[str], *, label_smoothing: float = 0.0) -> None:
+    def __init__(
+        self, classes: Sequence[str], *, label_smoothing: float = 0.0, weights: Sequence[float] | None = None
+    ) -> None:
         self.classes = tuple(classes)
         self.label_smoothing = label_smoothing
+        self.weights = None if weights is None else torch.tensor(weights, dtype=torch.float32)
         self._number = {name: number for number, name in enumerate(self.classes)}
 
     def targets(self, labels: Sequence[str]) -> NDArray[np.int64]:
@@ -49,7 +53,9 @@ class Classification(Task):
 
     def losses(self, output: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Cross-entropy of logits ``(N, classes)``."""
-        return {"cross_entropy": F.cross_entropy(output, targets, label_smoothing=self.label_smoothing)}
+        weights = None if self.weights is None else self.weights.to(output.device)
+        loss = F.cross_entropy(output, targets, weights, label_smoothing=self.label_smoothing)
+        return {"cross_entropy": loss}
 
     def score(self) -> Score:
         """See `Task.score`."""

@@ -39,9 +39,9 @@ class Checkpoints:
     every moment there is a whole one. One that `load` found damaged never takes the place of a whole one.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.newest = folder / "checkpoint.safetensors"
-        self.previous = folder / "checkpoint.previous.safetensors"
+    def __init__(self, folder: Path, name: str = "checkpoint") -> None:
+        self.newest = folder / f"{name}.safetensors"
+        self.previous = folder / f"{name}.previous.safetensors"
         self._newest_is_whole = True
 
     def save(self, checkpoint: Checkpoint) -> None:
@@ -70,11 +70,6 @@ class Checkpoints:
         if warnings:
             warnings.append("no checkpoint is whole; the run begins anew")
         return None, warnings
-
-    def remove(self) -> None:
-        """Delete both, once a run is complete."""
-        self.newest.unlink(missing_ok=True)
-        self.previous.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> Checkpoint:

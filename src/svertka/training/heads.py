@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -151,7 +151,10 @@ def fit_svm(train: Examples, val: Examples | None, classes: int, *, kernel: bool
             values = np.column_stack([machine.decision_function(judged[0]) for machine in machines])
         else:
             weight = np.column_stack(
-                [np.concatenate([machine.coef_ for machine in machines]), [machine.intercept_[0] for machine in machines]]
+                [
+                    np.concatenate([machine.coef_ for machine in machines]),
+                    [machine.intercept_[0] for machine in machines],
+                ]
             )
             candidates[cost] = Fitted(standard.unfold(weight), {"cost": cost})
             values = judged[0] @ weight[:, :-1].T + weight[:, -1]
@@ -238,9 +241,7 @@ def _one_thread() -> AbstractContextManager[object]:
     return context
 
 
-def _minimise(
-    train: Examples, standard: _Standard, strength: float, start: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _minimise(train: Examples, standard: _Standard, strength: float, start: NDArray[np.float64]) -> NDArray[np.float64]:
     def objective(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         loss, gradient = _objective(train, standard, strength, flat.reshape(start.shape))
         return loss, gradient.ravel()
@@ -282,9 +283,7 @@ def _only(data: Examples, kept: NDArray[np.bool_]) -> Examples:
     return Examples(data.features, data.targets, data.weights, data.kept & kept)
 
 
-def _held(
-    data: Examples, standard: _Standard
-) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]:
+def _held(data: Examples, standard: _Standard) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]:
     chunks = [(standard.apply(features), targets, weights) for features, targets, weights in data.chunks()]
     features, targets, weights = zip(*chunks, strict=True)
     return np.concatenate(features), np.concatenate(targets), np.concatenate(weights)

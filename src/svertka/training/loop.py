@@ -60,7 +60,7 @@ class Watcher(Protocol):
 
 
 class InterruptedTrainingError(Exception):
-    """Training stopped on request, after saving."""
+    """Training stopped on request, after saving; says where."""
 
 
 @dataclass
@@ -312,7 +312,8 @@ class Training:
         self.saved_at = time.monotonic()
         self._clock("saving", started)
         if stopping:
-            raise InterruptedTrainingError
+            epoch = min(self.state.epoch + 1, self.recipe.epochs)
+            raise InterruptedTrainingError(f"in epoch {epoch} of {self.recipe.epochs}")
 
     def _tensors(self) -> dict[str, Tensor]:
         tensors = {f"net/{name}": value for name, value in self.module.state_dict().items()}

@@ -17,7 +17,7 @@ Schedule = Literal["constant", "step", "cosine", "one_cycle", "plateau"]
 Precision = Literal["auto", "fp32", "bf16"]
 Layout = Literal["auto", "channels_first", "channels_last"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
-Head = Literal["stages", "linear", "svm", "kernel_svm", "means", "mlp", "own"]
+Head = Literal["linear", "svm", "kernel_svm", "means", "mlp", "own"]
 Engine = Literal["auto", "openvino", "openvino_bf16", "onnxruntime", "pytorch"]
 Balance = Literal["none", "weights"]
 
@@ -31,9 +31,10 @@ class Recipe:
     Attributes:
         net: Network by its registry name; ``auto`` is that of the weights, or ``lenet5``.
         weights: Trained weights to begin from: a network with published weights, a model file, or a run's folder.
-        head: What is put on trained stages: ``stages`` (logistic regression on the means of the last two thirds of
-            the stages), ``linear`` (on the last alone), ``svm``, ``kernel_svm``, ``means`` (nearest class mean),
-            ``mlp``, or ``own``, the network's.
+        head: What is put on trained stages: ``linear`` (multinomial logistic regression), ``svm``, ``kernel_svm``,
+            ``means`` (nearest class mean), ``mlp`` (a hidden layer), or ``own``, the network's.
+        taps: Stages whose means over all positions the head reads: ``auto`` (the last two thirds of them), ``last``,
+            or their names.
         freeze: Stages that stay as the weights have them, and so are run once an image: ``all``, ``none``, or all up
             to the one named here. Without ``all``, a head is fitted first, and the rest learns from there.
         views: What the frozen stages remember of an image: ``identity``, ``flip``, ``top_left``, ….
@@ -77,7 +78,8 @@ class Recipe:
 
     net: str = "auto"
     weights: str | None = None
-    head: Head = "stages"
+    head: Head = "linear"
+    taps: tuple[str, ...] = ("auto",)
     freeze: str = "all"
     views: tuple[str, ...] = ("identity",)
     engine: Engine = "auto"
@@ -130,7 +132,10 @@ class Recipe:
         object.__setattr__(self, "augment", tuple(name for name in self.augment if name != "none"))
         if not self.views or not all(isinstance(name, str) for name in self.views):
             raise _impossible("views", self.views, "a list of names, at least one")
+        if not self.taps or not all(isinstance(name, str) for name in self.taps):
+            raise _impossible("taps", self.taps, "a list of names, at least one")
         object.__setattr__(self, "views", tuple(dict.fromkeys(self.views)))
+        object.__setattr__(self, "taps", tuple(dict.fromkeys(self.taps)))
         if not isinstance(self.weights, str | None):
             raise _impossible("weights", self.weights, "a name or a path")
         for name, low, high in _RANGES:
@@ -244,6 +249,7 @@ _KINDS: tuple[tuple[str, Any, str], ...] = (
     ("net_options", Mapping, "a table of options"),
     ("augment", list | tuple, "a list of names"),
     ("views", list | tuple, "a list of names"),
+    ("taps", list | tuple, "a list of names"),
     ("freeze", str, "all, none or the name of a stage"),
 )
 _OPTIONAL = ("dropout", "image_size", "channels")

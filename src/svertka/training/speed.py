@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import copy
 import itertools
-import json
+import math
 import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from svertka.errors import UserError
-from svertka.runtime.files import cache_folder, make_folder, write_text
+from svertka.runtime.choices import remembered_choice
 from svertka.tasks.task import Task
 from svertka.training.machine import start_fabric
 from svertka.training.optimisation import make_optimizer
@@ -39,7 +37,7 @@ class Choice(NamedTuple):
     threads: int
 
 
-def choose(net: nn.Module, task: Task, recipe: Recipe, *, image_shape: tuple[int, int, int], fabric: Fabric) -> Choice:
+def choose(net: nn.Module, task: Task, recipe: Recipe, *, image_shape: tuple[int, ...], fabric: Fabric) -> Choice:
     """What suits training steps of this network best, of what the recipe leaves open.
 
     What was measured once on a machine is remembered in the cache folder, so that a command given twice computes
@@ -49,7 +47,7 @@ def choose(net: nn.Module, task: Task, recipe: Recipe, *, image_shape: tuple[int
         net: The network; it is copied.
         task: For its loss.
         recipe: ``precision`` and ``layout`` may be ``auto``, and ``threads`` 0.
-        image_shape: (C, H, W) of the images.
+        image_shape: (C, H, W) of the images, or (D,) of features.
         fabric: Where training will run.
     """
     device = fabric.device
@@ -63,18 +61,13 @@ def choose(net: nn.Module, task: Task, recipe: Recipe, *, image_shape: tuple[int
     choices = [Choice(*choice) for choice in itertools.product(precisions, layouts, threads)]
     if len(choices) == 1 or fabric.world_size > 1:
         return choices[0]
-    circumstances = (platform.node(), torch.__version__, str(device))
-    work = (recipe.net, dict(recipe.net_options), recipe.optimizer, recipe.batch, image_shape)
-    key = json.dumps([circumstances, work, choices])
-    remembered = _remembered()
-    for choice in choices:
-        if list(choice) == remembered.get(key):
-            return choice
-    chosen = _best(_measure(net, task, recipe, choices, image_shape, device))
-    with suppress(UserError):  # a cache folder that cannot be written costs the measurement next time, no more
-        make_folder(cache_folder())
-        write_text(cache_folder() / "speed.json", json.dumps({**remembered, key: chosen}, indent=0))
-    return chosen
+    circumstances = [
+        [platform.node(), torch.__version__, str(device)],
+        [recipe.net, dict(recipe.net_options), recipe.optimizer, recipe.batch, image_shape],
+    ]
+    return remembered_choice(
+        circumstances, choices, lambda: _best(_measure(net, task, recipe, choices, image_shape, device))
+    )
 
 
 def _best(seconds: Mapping[Choice, float]) -> Choice:
@@ -89,14 +82,6 @@ def _best(seconds: Mapping[Choice, float]) -> Choice:
     return one if seconds[all_cores] * _WORTH_THREADS > seconds[one] else all_cores
 
 
-def _remembered() -> dict[str, Any]:
-    try:
-        values = json.loads((cache_folder() / "speed.json").read_text())
-        return dict(values)
-    except (OSError, ValueError, TypeError):
-        return {}
-
-
 def _has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
@@ -108,10 +93,10 @@ def _measure(
     task: Task,
     recipe: Recipe,
     choices: list[Choice],
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     device: torch.device,
 ) -> dict[Choice, float]:
-    count = max(2, min(recipe.batch, _PIXELS // (shape[1] * shape[2])))
+    count = max(2, min(recipe.batch, _PIXELS // math.prod(shape[1:])))
     images = torch.rand(count, *shape, device=device)
     targets = torch.from_numpy(task.targets([task.classes[0]] * count)).to(device)
     steps = {choice: _step(net, task, recipe, choice, images, targets) for choice in choices}

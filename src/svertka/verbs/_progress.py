@@ -53,6 +53,17 @@ class Display:
         if done == total:
             self.close()
 
+    def remembering(self, done: int, total: int) -> None:
+        """The frozen stages have been run on so many of so many images."""
+        self._update("running frozen stages", done, total, "")
+        if done == total:
+            self.close()
+
+    def plan(self, *, epochs: int, batch: int) -> None:
+        """Training of so many epochs begins."""
+        self.epochs, self.batch = epochs, batch
+        self._first_batch = None
+
     def downloading(self, done: int, total: int) -> None:
         """So many bytes of so many have come."""
         self._update("downloading weights", done, total, "bytes")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from svertka.exhibits import Bars, Curve, Curves, Facts, Gallery, Listing, Picture
+from svertka.exhibits import Bars, Curve, Curves, Exhibit, Facts, Gallery, Listing, Picture, Table
 from svertka.report.page import Section, write_report
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from svertka.tasks.task import Evaluation, Task
     from svertka.training.loop import Outcome
     from svertka.training.recipe import Recipe
+    from svertka.verbs._job import Learnt
     from svertka.verbs._run import Trained
 
 _EXAMPLES = 24
@@ -25,14 +26,14 @@ def write_run_report(
     card: Card,
     task: Task,
     prepared: Prepared,
-    evaluations: Mapping[str, Evaluation],
-    outcome: Outcome,
-    recipe: Recipe,
+    learnt: Learnt,
 ) -> None:
     """Write the report of a finished run."""
+    outcome, evaluations, recipe = learnt.outcome, learnt.evaluations, learnt.recipe
     sections = []
     images = prepared.counts.get("train", 0)
-    lead = f"{card.net} learnt {len(card.classes)} classes from {images:,} images in {_duration(outcome.seconds)}."
+    seconds = outcome.seconds or trained.seconds
+    lead = f"{card.net} learnt {len(card.classes)} classes from {images:,} images in {_duration(seconds)}."
     headline: list[tuple[str, str]] = []
     if trained.judged_on:
         judged = evaluations[trained.judged_on]
@@ -44,19 +45,48 @@ def write_run_report(
             ("accuracy", f"{judged.metrics['accuracy']:.1%}"),
             ("macro F1", f"{judged.metrics['macro_f1']:.1%}"),
             (f"{name} images", f"{count:,}"),
-            ("trained in", _duration(outcome.seconds)),
+            ("trained in", _duration(seconds)),
         ]
         sections.append(Section(name="What goes wrong", exhibits=task.exhibits(judged)))
         sections.append(Section(name="Look at them", exhibits=_galleries(task, judged, prepared, trained.judged_on)))
-    sections.insert(1 if sections else 0, Section(name="How it learnt", exhibits=_curves(outcome, recipe)))
+    how: list[Exhibit] = [*_steps(learnt), *(_curves(outcome, recipe) if outcome.history else [])]
+    sections.insert(1 if sections else 0, Section(name="How it learnt", exhibits=how))
     sections.append(Section(name="The data", exhibits=_data(prepared)))
-    seconds = [(name, value) for name, value in trained.seconds.items() if value >= 0.005]
-    sections.append(Section(name="Time", exhibits=[Bars(title="Time by stage", unit="s", items=seconds)]))
+    stages = [(name, value) for name, value in trained.seconds.items() if value >= 0.005]
+    sections.append(Section(name="Time", exhibits=[Bars(title="Time by stage", unit="s", items=stages)]))
     sections.append(
         Section(name="To do it again", exhibits=[Listing(title="Recipe", text=recipe.to_toml()), _versions(card)])
     )
     title = f"{card.net} on {prepared.dataset.root.resolve().name}"
     write_report(trained.report, title=title, lead=lead, headline=headline, sections=sections)
+
+
+def _steps(learnt: Learnt) -> list[Exhibit]:
+    if not learnt.tried:
+        return []
+    rows = [
+        [
+            step.name,
+            *([step.metrics["accuracy"], step.metrics["loss"]] if step.metrics else ["–", "–"]),
+            f"{step.seconds:.1f}",
+            "yes" if step.kept else "",
+        ]
+        for step in learnt.tried
+    ]
+    frozen = learnt.record["transfer"].get("frozen")
+    note = "Validation chose what was kept." if learnt.tried[0].metrics else "The last step was kept."
+    if frozen:
+        note += (
+            f" All stages up to {frozen['up to']} are as they were, statistics included: SHA-256 {frozen['sha256']}."
+        )
+    return [
+        Table(
+            title="What was tried",
+            columns=("step", "validation accuracy", "validation loss", "seconds", "kept"),
+            rows=rows,
+            note=note,
+        )
+    ]
 
 
 def _curves(outcome: Outcome, recipe: Recipe) -> list[Curves]:

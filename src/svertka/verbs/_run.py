@@ -152,7 +152,9 @@ class Run:
         return Trained(self.folder, self.folder / MODEL_NAME, report, metrics, judged_on, seconds, skipped)
 
     def write_history(self, history: list[dict[str, float]]) -> None:
-        """Write the line of every epoch as CSV, and for TensorBoard where it is installed."""
+        """Write the line of every epoch as CSV, and for TensorBoard where it is installed; nothing without epochs."""
+        if not history:
+            return
         text = io.StringIO()
         columns = list(dict.fromkeys(name for row in history for name in row))
         table = csv.DictWriter(text, columns, lineterminator="\n")
@@ -176,6 +178,11 @@ class Run:
     def finish(self, trained: Trained) -> None:
         """Write down the result; from here on the run is complete."""
         write_text(self.folder / _RESULT, json.dumps(trained.to_json(), indent=1))
+
+    def forget_checkpoints(self) -> None:
+        """Delete them, once the run is complete."""
+        for path in self.folder.glob("checkpoint*.safetensors"):
+            path.unlink(missing_ok=True)
 
     def result(self) -> Trained:
         """The result of a complete run."""
@@ -225,7 +232,9 @@ def _reconciled(saved: Recipe, asked: Recipe, folder: Path) -> Recipe:
     kept = {}
     for item in dataclasses.fields(Recipe):
         before, now = getattr(saved, item.name), getattr(asked, item.name)
-        if before == now or (now == "auto" and item.name in ("precision", "layout", "engine", "net")):  # decided when it was begun
+        if before == now or (
+            now == "auto" and item.name in ("precision", "layout", "engine", "net")
+        ):  # decided when it was begun
             continue
         if item.name not in _FREE_TO_CHANGE:
             flag = item.name.replace("_", "-")

@@ -9,9 +9,7 @@ import dataclasses
 import importlib.metadata
 import math
 import shlex
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,15 +22,16 @@ from svertka.errors import UserError, nearest
 from svertka.runtime.card import Card, Golden
 from svertka.runtime.preprocess import Preprocess
 from svertka.training.recipe import Recipe as Recipe
+from svertka.verbs._job import Clock, Job
+from svertka.verbs._models import model_file
 from svertka.verbs._progress import Display
 from svertka.verbs._run import Run, Trained
 from svertka.zoo import registry
 
 if TYPE_CHECKING:
     from svertka.data.preparing import Prepared
-    from svertka.layers.trunk import Classifier
     from svertka.tasks.task import Task
-    from svertka.training.loop import Outcome
+    from svertka.verbs._job import Learnt
     from svertka.zoo.engine import TorchEngine
 
 _GOLDEN = 4  # inputs that prove a model file
@@ -76,20 +75,20 @@ def train(
 
 def _train(run: Run, source: Path, progress: bool) -> Trained:
     from svertka.data.augment import AUGMENTATIONS
-    from svertka.data.batches import Loader, Part
     from svertka.data.preparing import learnable_classes, measure
     from svertka.tasks.classification import Classification
-    from svertka.training import speed
-    from svertka.training.checkpoint import Checkpoints
-    from svertka.training.evaluation import evaluate
-    from svertka.training.loop import InterruptedTrainingError, Training
+    from svertka.training.loop import InterruptedTrainingError
     from svertka.training.machine import start_fabric
     from svertka.verbs._report import write_run_report
+    from svertka.verbs._scratch import from_scratch
+    from svertka.verbs._transfer import from_weights
     from svertka.zoo.engine import TorchEngine
     from svertka.zoo.modelfile import save_model
 
     recipe, record = run.recipe, registry.record(run.recipe.net)
-    size, channels = recipe.image_size or record.image_size, recipe.channels or record.channels
+    known = None if recipe.weights is None else _known_preprocess(Path(recipe.weights))
+    size = recipe.image_size or (known.height if known else record.image_size)
+    channels = recipe.channels or (known.channels if known else record.channels)
     if size < record.smallest:
         raise UserError(
             f"{record.name} takes images from {record.smallest}×{record.smallest} on, not {size}×{size}",
@@ -98,78 +97,33 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
     for name in recipe.augment:
         if name not in AUGMENTATIONS:
             raise UserError(f"unknown augmentation {name!r}", mend=nearest(name, [*AUGMENTATIONS, "none"]))
-    neutral = Preprocess(height=size, width=size, channels=channels, mean=(0,) * channels, std=(1,) * channels)
+    preprocess = Preprocess(height=size, width=size, channels=channels, mean=(0,) * channels, std=(1,) * channels)
+    if known:
+        preprocess = _adapted(known, preprocess)
     fabric = start_fabric(recipe)
     first = fabric.is_global_zero
     display = Display(show=progress and first, epochs=recipe.epochs, batch=recipe.batch)
 
-    clock = _Clock()
+    clock = Clock()
     with clock.stage("reading"):
         with fabric.rank_zero_first():  # the others find the images decoded
-            prepared = _prepare(source, neutral, recipe, display)
+            prepared = _prepare(source, preprocess, recipe, display)
         classes = learnable_classes(prepared)
         _check_judged(recipe, prepared)
-        mean, std = measure(prepared)
-    preprocess = dataclasses.replace(neutral, mean=mean, std=std)
+        if not known:
+            mean, std = measure(prepared)
+            preprocess = dataclasses.replace(preprocess, mean=mean, std=std)
     _say_data(display, prepared, classes)
-    task = Classification(classes, label_smoothing=recipe.label_smoothing)
-
-    with clock.stage("setting up"):
-        arguments = _arguments(recipe, classes, size, channels)
-        net = _build(recipe, arguments)
-        shape = (channels, size, size)
-        chosen = speed.choose(net, task, recipe, image_shape=shape, fabric=fabric)
-        recipe = recipe.changed(chosen._asdict())
-        fabric = start_fabric(recipe)
-    if first:
-        run.begin(recipe, prepared.fingerprint)
-
-    def loader(part: str) -> Loader | None:
-        if part not in prepared.parts:
-            return None
-        division = prepared.parts[part]
-        augment = recipe.augment if part == "train" else ()
-        samples = Part(
-            prepared.images,
-            division.positions,
-            task.targets(division.labels),
-            preprocess,
-            augment,
-            recipe.seed,
-        )
-        return Loader(samples, recipe.batch, recipe.workers, fabric.global_rank, fabric.world_size)
-
-    loaders = {part: loader(part) for part in ("train", "val", "test")}
-    assert loaders["train"] is not None
-    checkpoints = Checkpoints(run.folder)
-    training = Training(
-        net,
-        task,
-        loaders["train"],
-        loaders["val"],
-        recipe,
-        fabric=fabric,
-        checkpoints=checkpoints,
-        watcher=display,
+    task = Classification(
+        classes, label_smoothing=recipe.label_smoothing, weights=_class_weights(recipe, prepared, classes)
     )
-    with display.catching_interrupts():
-        try:
-            outcome = training.run()
-        except InterruptedTrainingError:
-            epoch = min(training.state.epoch + 1, recipe.epochs)
-            raise _interrupted(run, source, f"in epoch {epoch} of {recipe.epochs}; all is saved") from None
-
-    with clock.stage("evaluation"):
-        # On the processor in plain fp32: what is saved is what is judged.
-        net = _build(recipe, arguments)
-        net.load_state_dict(outcome.weights)
-        engine = TorchEngine(net)
-        judged_on = next((part for part in ("test", "val") if part in prepared.parts), None)
-        evaluations = {
-            part: evaluate(engine.forward, task, found.in_order(), processes=fabric.world_size)
-            for part, found in loaders.items()
-            if part != "train" and found is not None
-        }
+    job = Job(run, recipe, prepared, task, preprocess, fabric, display, clock)
+    try:
+        learnt = from_scratch(job) if recipe.weights is None else from_weights(job)
+    except InterruptedTrainingError as stopped:
+        raise _interrupted(run, source, f"{stopped}; all is saved") from None
+    outcome, evaluations = learnt.outcome, learnt.evaluations
+    judged_on = next((part for part in ("test", "val") if part in prepared.parts), None)
     metrics = {part: dict(evaluation.metrics) for part, evaluation in evaluations.items()}
     for part, values in metrics.items():
         for name, value in values.items():
@@ -177,7 +131,7 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
                 raise UserError(f"the {name} on {part} is {value}", where=run.folder, mend="try a lower --lr")
     if not first:
         return run.trained(metrics.get(judged_on or "", {}), judged_on, {}, ())
-    card = _card(recipe, arguments, task, preprocess, prepared, outcome, metrics, engine, judged_on or "train")
+    card = _card(learnt, task, preprocess, prepared, metrics, TorchEngine(learnt.net), judged_on or "train")
     trained = run.trained(
         metrics[judged_on] if judged_on else {},
         judged_on,
@@ -186,28 +140,15 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
     )
     card = save_model(trained.model, outcome.weights, card)
     run.write_history(outcome.history)
-    write_run_report(trained, card, task, prepared, evaluations, outcome, recipe)
+    write_run_report(trained, card, task, prepared, learnt)
     run.finish(trained)
-    checkpoints.remove()
+    run.forget_checkpoints()
     return trained
 
 
 def _interrupted(run: Run, source: Path, how: str) -> UserError:
     command = shlex.join(["svertka", "train", str(source), "--out", str(run.folder), "--resume"])
     return UserError(f"interrupted {how}", mend=f"go on with: {command}")
-
-
-class _Clock:
-    """Seconds by stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        self.seconds[name] = time.perf_counter() - started
 
 
 def _prepare(source: Path, preprocess: Preprocess, recipe: Recipe, display: Display) -> Prepared:
@@ -227,6 +168,30 @@ def _say_data(display: Display, prepared: Prepared, classes: tuple[str, ...]) ->
         display.warn(f"skipped {len(prepared.skipped) - 5} more; all are in the report")
 
 
+def _known_preprocess(weights: Path) -> Preprocess:
+    from svertka.zoo.modelfile import read_card
+
+    return read_card(model_file(weights)).preprocess
+
+
+def _adapted(known: Preprocess, wanted: Preprocess) -> Preprocess:
+    # As the weights were trained, but the whole image, at the size and in the channels that are wanted.
+    mean, std, order = known.mean, known.std, known.order
+    if wanted.channels != known.channels:
+        mean = (sum(mean) / len(mean),) * wanted.channels
+        std = (sum(std) / len(std),) * wanted.channels
+        order = "rgb"
+    return dataclasses.replace(wanted, interpolation=known.interpolation, mean=mean, std=std, order=order)
+
+
+def _class_weights(recipe: Recipe, prepared: Prepared, classes: tuple[str, ...]) -> list[float] | None:
+    if recipe.balance == "none":
+        return None
+    counts = prepared.per_class("train")
+    total = sum(counts.values())
+    return [total / len(classes) / counts[name] for name in classes]
+
+
 def _check_judged(recipe: Recipe, prepared: Prepared) -> None:
     if "val" not in prepared.parts and (recipe.early_stop or recipe.schedule == "plateau"):
         asked = "--early-stop" if recipe.early_stop else "--schedule plateau"
@@ -237,39 +202,16 @@ def _check_judged(recipe: Recipe, prepared: Prepared) -> None:
         )
 
 
-def _arguments(recipe: Recipe, classes: tuple[str, ...], size: int, channels: int) -> dict[str, Any]:
-    for name, flag in (("classes", None), ("in_channels", "--channels"), ("image_size", "--image-size")):
-        if name in recipe.net_options:
-            mend = f"give {flag}" if flag else "the folders say how many there are"
-            raise UserError(f"the net option {name!r} follows from the data", mend=mend)
-    arguments: dict[str, Any] = {**recipe.net_options, "classes": len(classes), "in_channels": channels}
-    if registry.record(recipe.net).one_size:
-        arguments["image_size"] = size
-    if recipe.dropout is not None:
-        if not registry.accepts(recipe.net, "dropout"):
-            raise UserError(f"{recipe.net} has no dropout", mend="leave --dropout out")
-        arguments["dropout"] = recipe.dropout
-    return arguments
-
-
-def _build(recipe: Recipe, arguments: Mapping[str, Any]) -> Classifier:
-    import torch
-
-    torch.manual_seed(recipe.seed)
-    return registry.build(recipe.net, arguments)
-
-
 def _card(
-    recipe: Recipe,
-    arguments: Mapping[str, Any],
+    learnt: Learnt,
     task: Task,
     preprocess: Preprocess,
     prepared: Prepared,
-    outcome: Outcome,
     metrics: Mapping[str, Mapping[str, float]],
     engine: TorchEngine,
     part: str,
 ) -> Card:
+    recipe = learnt.recipe
     # No clock times and no folder names of this machine: the same run gives the same file.
     provenance = {
         "packages": _versions(),
@@ -283,15 +225,16 @@ def _card(
             "seed": recipe.seed,
         },
         "recipe": dataclasses.asdict(recipe),
-        "epoch": outcome.best_epoch,
+        "epoch": learnt.outcome.best_epoch,
+        **learnt.record,
     }
     return Card(
         net=recipe.net,
-        arguments=arguments,
+        arguments=learnt.arguments,
         task=task.name,
         classes=task.classes,
         preprocess=preprocess,
-        licence="unspecified",
+        licence=learnt.licence,
         provenance=provenance,
         metrics=metrics,
         golden=_golden(prepared, part, preprocess, engine),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from svertka.zoo.modelfile import load_model
 _MOST_FEATURES = 4096  # of a head that reads several stages
 
 
-@dataclass(frozen=True)
+@dataclass
 class Start:
     """A network to go on from.
 
@@ -34,12 +34,10 @@ class Start:
     net: Classifier
     arguments: dict[str, Any]
     card: Card
-    notes: tuple[str, ...]
+    notes: list[str]
 
 
-def start_from(
-    path: Path, *, classes: int, in_channels: int, head: Mapping[str, Any] | None, side: int, seed: int = 0
-) -> Start:
+def start_from(path: Path, *, classes: int, in_channels: int, side: int, own_head: bool, seed: int) -> Start:
     """The network of a model file, for other classes and channels.
 
     Args:
@@ -47,52 +45,75 @@ def start_from(
         classes: Number of classes.
         in_channels: Number of channels of the images. The first convolution is adapted: its kernels are added up for
             one channel, which is what it makes of a grey image in three; and are repeated and scaled for more.
-        head: Options of a head that is put on the trunk, see `svertka.layers.transfer.transfer_head`; None for the
-            network's own, of which all is kept but the layer that has another number of classes.
         side: Of the images, in pixels.
+        own_head: Keep the network's own head, all but the layer that has another number of classes; else it is to be
+            replaced by `put_head`.
         seed: Of the random weights of what is new.
 
     Raises:
         UserError: The file cannot be used, or the network cannot be changed like this.
     """
-    trained, card = load_model(path)
+    net, card = load_model(path)
     arguments: dict[str, Any] = {**card.arguments, "classes": classes, "in_channels": in_channels}
-    arguments.pop("head", None)
-    if "image_size" in arguments and arguments["image_size"] != side:
+    if arguments.get("image_size", side) != side:
         raise UserError(
             f"{card.net} was trained at {arguments['image_size']} pixels and takes no other size",
             where=path,
             mend=f"give --image-size {arguments['image_size']}",
         )
+    start = Start(net, arguments, card, [])
     torch.manual_seed(seed)
-    notes = []
-    if trained.in_channels != in_channels:
-        _adapt_channels(trained, in_channels, card.net)
-        notes.append(f"the first convolution was trained on {card.preprocess.channels} channels, and now takes {in_channels}")
-    if head is None:
-        with torch.device("meta"):
-            net = registry.build(card.net, arguments)
-        state, fresh = trained.state_dict(), []
-        for name, tensor in net.state_dict().items():
-            if name not in state or state[name].shape != tensor.shape:
-                fresh.append(name)
-        if fresh:
-            new = registry.build(card.net, arguments).state_dict()
-            state = {name: new[name] if name in fresh else state[name] for name in new}
-            notes.append(f"new, with random weights: {', '.join(fresh)}")
-        net.load_state_dict(state, assign=True)
-        return Start(net, arguments, card, tuple(notes))
-    trained.classes = classes
-    trained.head = transfer_head(trained.trunk.channels(side), classes, head)
-    notes.append(f"the head for {len(card.classes):,} classes is replaced by one for {classes}")
-    return Start(trained, {**arguments, "head": dict(head)}, card, tuple(notes))
+    if net.in_channels != in_channels:
+        start.notes.append(f"the first convolution, trained on {net.in_channels} channels, now takes {in_channels}")
+        _adapt_channels(net, in_channels, card.net)
+    if own_head:
+        _renew_head(start)
+    return start
 
 
-def default_taps(net: Classifier, side: int) -> tuple[str, ...]:
-    """The stages that a head reads unless told otherwise: the last two thirds of those with weights.
+def put_head(start: Start, options: dict[str, Any], *, side: int) -> None:
+    """Put a head of these options on the trunk; see `svertka.layers.transfer.transfer_head`.
 
-    Fewer where they would have more than 4,096 channels together; the last in any case.
+    Args:
+        start: Changed in place.
+        options: Of the head.
+        side: Of the images, in pixels.
+
+    Raises:
+        UserError: A stage or a rule is unknown.
     """
+    start.net.classes = start.arguments["classes"]
+    start.net.head = transfer_head(start.net.trunk.channels(side), start.net.classes, options)
+    start.arguments["head"] = options
+
+
+def _renew_head(start: Start) -> None:
+    # All that fits is kept. What does not, for it has another number of classes, begins at random.
+    trained = start.net.state_dict()
+    fresh = registry.build(start.card.net, start.arguments)
+    state = fresh.state_dict()
+    new = [name for name, value in state.items() if name not in trained or trained[name].shape != value.shape]
+    fresh.load_state_dict({name: state[name] if name in new else trained[name] for name in state})
+    start.net = fresh
+    if new:
+        start.notes.append(f"new, with random weights: {', '.join(new)}")
+
+
+def taps_of(net: Classifier, wanted: Sequence[str], side: int) -> tuple[str, ...]:
+    """The stages that a head reads: those ``wanted`` by name, ``("auto",)`` or ``("last",)``, in their order.
+
+    Raises:
+        UserError: There is no such stage.
+    """
+    if tuple(wanted) == ("last",):
+        return (net.trunk.names[-1],)
+    if tuple(wanted) == ("auto",):
+        return _default_taps(net, side)
+    return tuple(sorted(wanted, key=net.trunk.depth))
+
+
+def _default_taps(net: Classifier, side: int) -> tuple[str, ...]:
+    # The last two thirds of those with weights; fewer where they would have more than 4,096 channels together.
     channels = net.trunk.channels(side)
     weighty = [name for name, stage in net.trunk.named_children() if any(True for _ in stage.parameters())]
     taps: list[str] = []
@@ -100,8 +121,7 @@ def default_taps(net: Classifier, side: int) -> tuple[str, ...]:
         if taps and sum(channels[tap] for tap in [*taps, name]) > _MOST_FEATURES:
             break
         taps.insert(0, name)
-    last = net.trunk.names[-1]
-    return tuple(taps) if last in taps or not taps else (*taps[:-1], last)
+    return tuple(taps) or (net.trunk.names[-1],)
 
 
 def adapted(kernels: Tensor, channels: int) -> Tensor:
@@ -117,7 +137,9 @@ def _adapt_channels(net: Classifier, channels: int, name: str) -> None:
     before = net.in_channels
     first = [layer for layer in net.trunk.modules() if isinstance(layer, nn.Conv2d | nn.Linear)][:1]
     if not (first and isinstance(first[0], nn.Conv2d) and first[0].in_channels == before and first[0].groups == 1):
-        raise UserError(f"{name} has no first convolution to adapt to {channels} channels", mend=f"give --channels {before}")
+        raise UserError(
+            f"{name} has no first convolution to adapt to {channels} channels", mend=f"give --channels {before}"
+        )
     first[0].weight = nn.Parameter(adapted(first[0].weight.detach(), channels))
     first[0].in_channels = net.trunk.in_channels = channels
 
@@ -129,8 +151,3 @@ def scale_logits(net: Classifier, factor: float) -> None:
         for value in (last.weight, last.bias):
             assert isinstance(value, Tensor)
             value.mul_(factor)
-
-
-def linear_layers(net: Classifier) -> Sequence[nn.Linear]:
-    """The linear layers of the head, in order."""
-    return [layer for layer in net.head.modules() if isinstance(layer, nn.Linear)]

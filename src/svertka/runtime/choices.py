@@ -1,0 +1,43 @@
+"""What was measured once on this machine is remembered, so that a command given twice computes the same twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from svertka.errors import UserError
+from svertka.runtime.files import cache_folder, make_folder, write_text
+
+_FILE = "speed.json"
+
+T = TypeVar("T")
+
+
+def remembered_choice(circumstances: Any, choices: Sequence[T], choose: Callable[[], T]) -> T:
+    """One of ``choices``: the one chosen before under the same circumstances, or what ``choose`` chooses now.
+
+    Args:
+        circumstances: All that the choice depends on, as JSON.
+        choices: What there is to choose from, each as JSON would give it back; a tuple is the same as a list.
+        choose: Measures, and gives one of them.
+    """
+    key = json.dumps([circumstances, choices])
+    before = _read()
+    for choice in choices:
+        if key in before and json.loads(json.dumps(choice)) == before[key]:
+            return choice
+    chosen = choose()
+    with suppress(UserError):  # a cache folder that cannot be written costs the measurement next time, no more
+        make_folder(cache_folder())
+        write_text(cache_folder() / _FILE, json.dumps({**before, key: chosen}, indent=0))
+    return chosen
+
+
+def _read() -> dict[str, Any]:
+    try:
+        values = json.loads((cache_folder() / _FILE).read_text())
+        return dict(values)
+    except (OSError, ValueError, TypeError):
+        return {}

@@ -1,0 +1,116 @@
+"""What learning from scratch and learning from trained weights are both given, and what both give."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from svertka.data.preparing import Prepared
+    from svertka.layers.trunk import Classifier
+    from svertka.runtime.preprocess import Preprocess
+    from svertka.tasks.classification import Classification
+    from svertka.tasks.task import Evaluation
+    from svertka.training.loop import Outcome
+    from svertka.training.recipe import Recipe
+    from svertka.verbs._progress import Display
+    from svertka.verbs._run import Run
+
+
+class Clock:
+    """Seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Counts the block for this stage."""
+        started = time.perf_counter()
+        yield
+        self.add(name, time.perf_counter() - started)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Counts these seconds for this stage."""
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
+
+@dataclass
+class Job:
+    """All that is decided before anything is learnt.
+
+    Attributes:
+        run: Its folder.
+        recipe: Of the run.
+        prepared: The images, decoded and divided.
+        task: What to learn.
+        preprocess: Of the images.
+        fabric: Devices and processes.
+        display: Is told how it goes.
+        clock: Time by stage.
+    """
+
+    run: Run
+    recipe: Recipe
+    prepared: Prepared
+    task: Classification
+    preprocess: Preprocess
+    fabric: Fabric
+    display: Display
+    clock: Clock
+
+    def begin(self) -> None:
+        """Write down the recipe: from here on the run can be resumed."""
+        if self.fabric.is_global_zero:
+            self.run.begin(self.recipe, self.prepared.fingerprint)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One step of learning.
+
+    Attributes:
+        name: What was done.
+        metrics: On validation; empty where nothing was held out.
+        seconds: How long it took.
+        kept: Whether the model is what this step made.
+    """
+
+    name: str
+    metrics: Mapping[str, float]
+    seconds: float
+    kept: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return {"name": self.name, "metrics": dict(self.metrics), "seconds": round(self.seconds, 3), "kept": self.kept}
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What came of learning.
+
+    Attributes:
+        net: The network, on the processor.
+        arguments: Constructor arguments that build it again.
+        recipe: With nothing left open.
+        outcome: Weights, history, best epoch, time by stage.
+        evaluations: By part.
+        tried: The steps, where there were several ways.
+        record: More for the card's provenance.
+        licence: Of the weights.
+    """
+
+    net: Classifier
+    arguments: Mapping[str, Any]
+    recipe: Recipe
+    outcome: Outcome
+    evaluations: Mapping[str, Evaluation]
+    tried: tuple[Tried, ...] = ()
+    record: Mapping[str, Any] = field(default_factory=dict)
+    licence: str = "unspecified"

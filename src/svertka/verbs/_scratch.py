@@ -1,0 +1,94 @@
+"""Learning from scratch: a network with random weights, trained on images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from svertka.data.batches import Loader, Part, Pixels
+from svertka.errors import UserError
+from svertka.training import speed
+from svertka.training.checkpoint import Checkpoints
+from svertka.training.evaluation import evaluate
+from svertka.training.loop import Training
+from svertka.training.machine import start_fabric
+from svertka.verbs._job import Job, Learnt
+from svertka.zoo import registry
+from svertka.zoo.engine import TorchEngine
+
+if TYPE_CHECKING:
+    from svertka.layers.trunk import Classifier
+    from svertka.training.recipe import Recipe
+
+
+def from_scratch(job: Job) -> Learnt:
+    """Train the network of the recipe.
+
+    Raises:
+        UserError: The network cannot be built like this, training diverged, or something cannot be written.
+        InterruptedTrainingError: A stop was asked for; all is saved.
+    """
+    prepared, task, preprocess = job.prepared, job.task, job.preprocess
+    with job.clock.stage("setting up"):
+        arguments = _arguments(job.recipe, task.classes, preprocess.height, preprocess.channels)
+        net = _build(job.recipe, arguments)
+        shape = (preprocess.channels, preprocess.height, preprocess.width)
+        chosen = speed.choose(net, task, job.recipe, image_shape=shape, fabric=job.fabric)
+        job.recipe = recipe = job.recipe.changed(chosen._asdict())
+        job.fabric = fabric = start_fabric(recipe)
+    job.begin()
+
+    def loader(part: str) -> Loader:
+        division = prepared.parts[part]
+        augment = recipe.augment if part == "train" else ()
+        pixels = Pixels(prepared.images, division.positions, preprocess, augment, recipe.seed)
+        samples = Part(pixels, task.targets(division.labels), recipe.seed)
+        return Loader(samples, recipe.batch, recipe.workers, fabric.global_rank, fabric.world_size)
+
+    loaders = {part: loader(part) for part in prepared.parts}
+    training = Training(
+        net,
+        task,
+        loaders["train"],
+        loaders.get("val"),
+        recipe,
+        fabric=fabric,
+        checkpoints=Checkpoints(job.run.folder),
+        watcher=job.display,
+    )
+    with job.display.catching_interrupts():
+        outcome = training.run()
+    with job.clock.stage("evaluation"):
+        # On the processor in plain fp32: what is saved is what is judged.
+        net = _build(recipe, arguments)
+        net.load_state_dict(outcome.weights)
+        engine = TorchEngine(net)
+        evaluations = {
+            part: evaluate(engine.forward, task, found.in_order(), processes=fabric.world_size)
+            for part, found in loaders.items()
+            if part != "train"
+        }
+    return Learnt(net, arguments, recipe, outcome, evaluations)
+
+
+def _arguments(recipe: Recipe, classes: tuple[str, ...], size: int, channels: int) -> dict[str, Any]:
+    for name, flag in (("classes", None), ("in_channels", "--channels"), ("image_size", "--image-size")):
+        if name in recipe.net_options:
+            mend = f"give {flag}" if flag else "the folders say how many there are"
+            raise UserError(f"the net option {name!r} follows from the data", mend=mend)
+    arguments: dict[str, Any] = {**recipe.net_options, "classes": len(classes), "in_channels": channels}
+    if registry.record(recipe.net).one_size:
+        arguments["image_size"] = size
+    if recipe.dropout is not None:
+        if not registry.accepts(recipe.net, "dropout"):
+            raise UserError(f"{recipe.net} has no dropout", mend="leave --dropout out")
+        arguments["dropout"] = recipe.dropout
+    return arguments
+
+
+def _build(recipe: Recipe, arguments: Mapping[str, Any]) -> Classifier:
+
+    torch.manual_seed(recipe.seed)
+    return registry.build(recipe.net, arguments)
