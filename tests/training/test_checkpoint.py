@@ -155,9 +155,3 @@ def test_a_full_disk_leaves_what_was_saved(saved: Checkpoints, tmp_path: Path, m
     with pytest.raises(UserError, match="the disk is full"):
         saved.save(moment(3))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-
-
-def test_removing_leaves_nothing(saved: Checkpoints, tmp_path: Path) -> None:
-    saved.remove()
-    saved.remove()
-    assert list(tmp_path.iterdir()) == []

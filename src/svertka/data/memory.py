@@ -72,7 +72,7 @@ class Store:
         self.shape = shape
         self.folder = cache_folder() / "memory" / key
         self._segments: list[MappedRows | HeldRows] = []
-        self._places: dict[str, _Place] = {}
+        self._places: dict[str, list[_Place]] = {}  # more than one where a damaged row was computed again
         for index in sorted(self.folder.glob("*.json")):
             with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # damaged: as if it were not there
                 self._open(index)
@@ -87,14 +87,18 @@ class Store:
             return
         self._segments.append(rows)
         for row, (digest, check) in enumerate(zip(values["digests"], values["checks"], strict=True)):
-            self._places[str(digest)] = _Place(len(self._segments) - 1, row, int(check))
+            self._places.setdefault(str(digest), []).append(_Place(len(self._segments) - 1, row, int(check)))
 
     def check(self, digests: Iterable[str]) -> None:
         """Forget what is kept of these images where it is damaged."""
         for digest in digests:
-            place = self._places.get(digest)
-            if place and _checksum(self._segments[place.segment].take(np.array([place.row]))) != place.check:
-                del self._places[digest]
+            places = self._places.pop(digest, [])
+            whole = next((place for place in places if self._is_whole(place)), None)
+            if whole:
+                self._places[digest] = [whole]
+
+    def _is_whole(self, place: _Place) -> bool:
+        return _checksum(self._segments[place.segment].take(np.array([place.row]))) == place.check
 
     def add(self, digests: Sequence[str], rows: NDArray[np.float16]) -> None:
         """Keep the rows of these images; on disk, or in memory where there is no room on it."""
@@ -105,7 +109,7 @@ class Store:
                 segment = self._write(digests, checks, rows)
         self._segments.append(segment)
         for row, (digest, check) in enumerate(zip(digests, checks, strict=True)):
-            self._places[digest] = _Place(len(self._segments) - 1, row, check)
+            self._places[digest] = [_Place(len(self._segments) - 1, row, check)]
 
     def _write(self, digests: Sequence[str], checks: list[int], rows: NDArray[np.float16]) -> MappedRows:
         make_folder(self.folder)
@@ -118,7 +122,7 @@ class Store:
 
     def places(self, digests: Sequence[str]) -> NDArray[np.int64]:
         """Where the rows of these images are, for `take`; all of them must have been kept."""
-        return np.array([self._places[digest][:2] for digest in digests], np.int64).reshape(-1, 2)
+        return np.array([self._places[digest][0][:2] for digest in digests], np.int64).reshape(-1, 2)
 
     def take(self, places: NDArray[np.int64]) -> NDArray[np.float16]:
         """The rows at these places."""
