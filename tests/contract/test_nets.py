@@ -1,12 +1,14 @@
 """The contract that every registered network keeps. A new network gets all of it by being registered."""
 
 import os
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from svertka.deploy.onnx import TOLERANCE, onnx_bytes
+from svertka.layers.transfer import TransferHead
 from svertka.layers.trunk import Classifier, Trunk
 from svertka.runtime.card import Card, Golden
 from svertka.runtime.engines import OnnxRuntimeEngine
@@ -32,6 +34,11 @@ def build(record: registry.NetRecord, channels: int | None = None) -> Classifier
     if record.one_size:
         arguments["image_size"] = side(record)
     return registry.build(record.name, arguments)
+
+
+def build_meta(record: registry.NetRecord, arguments: dict[str, Any]) -> Classifier:
+    with torch.device("meta"):
+        return registry.build(record.name, arguments).eval()
 
 
 def images(record: registry.NetRecord, channels: int | None = None, count: int = 2) -> torch.Tensor:
@@ -115,19 +122,42 @@ def test_gradients_reach_every_parameter(record: registry.NetRecord) -> None:
 
 
 @EVERY_NET
-def test_frozen_stages_do_not_change(record: registry.NetRecord) -> None:
-    net = build(record).train()
-    for name in net.trunk.names[:-1]:
-        stage = getattr(net.trunk, name)
-        stage.requires_grad_(False).eval()
-    before = {name: value.clone() for name, value in net.state_dict().items()}
+def test_frozen_is_frozen(record: registry.NetRecord) -> None:
+    net = build(record)
+    names = net.trunk.names
+    stages = len(names) - 1
+    net.trunk.freeze(stages)
+    before, whole = net.trunk.digests(), {name: value.clone() for name, value in net.state_dict().items()}
+    net.train()
     optimizer = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], lr=0.1)
     nn.functional.cross_entropy(net(images(record)), torch.tensor([0, 1])).backward()
     optimizer.step()
-    frozen = tuple(f"trunk.{name}." for name in net.trunk.names[:-1])
-    changed = {name for name, value in net.state_dict().items() if not torch.equal(value, before[name])}
+    after = net.trunk.digests()
+    assert [after[name] for name in names[:stages]] == [before[name] for name in names[:stages]]
+    changed = {name for name, value in net.state_dict().items() if not torch.equal(value, whole[name])}
     assert changed
-    assert not [name for name in changed if name.startswith(frozen)]
+    learns = [name for name in changed if name.startswith(f"trunk.{names[-1]}.")]
+    assert bool(learns) == any(True for _ in getattr(net.trunk, names[-1]).parameters())
+    assert changed == {name for name in changed if name.startswith(("head.", "auxiliary", f"trunk.{names[-1]}."))}
+    net.trunk.freeze(0)
+    assert all(stage.training for stage in net.trunk.children())
+    assert all(parameter.requires_grad for parameter in net.parameters())
+
+
+@EVERY_NET
+def test_a_head_reads_any_stages(record: registry.NetRecord) -> None:
+    arguments = {"classes": CLASSES, "in_channels": record.channels}
+    if record.one_size:
+        arguments["image_size"] = side(record)
+    names = build_meta(record, arguments).trunk.names
+    taps = list(dict.fromkeys([names[0], names[-1]]))
+    net = build_meta(record, {**arguments, "head": {"taps": taps, "rule": "linear"}})
+    x = torch.empty(2, record.channels, side(record), side(record), device="meta")
+    assert net(x).shape == (2, CLASSES)
+    shapes = net.trunk.shapes(side(record), side(record))
+    assert isinstance(net.head, TransferHead)
+    weight = net.head.rule.get_parameter("linear.weight")
+    assert weight.shape == (CLASSES, sum(shapes[tap][0] for tap in taps))
 
 
 @EVERY_NET
@@ -155,7 +185,10 @@ def exported() -> list[registry.NetRecord]:
 def test_onnx_agrees(record: registry.NetRecord, tmp_path) -> None:
     net = build(record).eval()
     path = tmp_path / "model.onnx"
+    net.trunk.freeze(len(net.trunk.names))
+    frozen = net.trunk.digests()
     path.write_bytes(onnx_bytes(net, card(record, net)))
+    assert net.trunk.digests() == frozen
     engine = OnnxRuntimeEngine(path)
     assert Predictor(engine, engine.card).golden_difference() <= TOLERANCE
     for count in (1, 3):

@@ -187,13 +187,21 @@ def test_every_flag_reaches_the_recipe(
         "device": "cpu",
         "threads": 1,
         "save_every": 0.0,
+        "weights": "some.safetensors",
+        "head": "svm",
+        "freeze": "c3",
+        "engine": "pytorch",
+        "balance": "weights",
+        "lr_decay": 0.5,
+        "budget": 90.0,
     }
     words = [word for name, value in flags.items() for word in (f"--{name.replace('_', '-')}", value)]
     command = ("train", tmp_path, *words, "--augment", "flip", "crop", "--net-options.hidden", "8,4")
+    command = (*command, "--views", "identity", "flip", "--taps", "c3", "c5")
     assert svertka_call(*command).err == "svertka: seen\n"
     assert {name: given[name] for name in flags} == flags
     assert all(type(given[name]) is type(value) for name, value in flags.items())
-    assert given["augment"] == ("flip", "crop")
+    assert (given["augment"], given["views"], given["taps"]) == (("flip", "crop"), ("identity", "flip"), ("c3", "c5"))
     assert given["net_options"] == {"hidden": [8, 4]}
     assert {item.name for item in dataclasses.fields(Recipe)} <= given.keys()
 

@@ -19,6 +19,19 @@ def whole(kind: type, tokens: Sequence[Token]) -> int:
     return int(float(text)) if "." in text else int(text)
 
 
+def duration(kind: type, tokens: Sequence[Token]) -> float:
+    """A flag's seconds: ``90``, ``90s``, ``1.5m`` or ``2h``."""
+    del kind
+    text = tokens[0].value
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "s")
+    try:
+        return float(number) * _UNITS[unit]
+    except ValueError:
+        raise ValueError(f"{text} is no time: give seconds, or a number with s, m or h") from None
+
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
 Whole = Annotated[int, Parameter(converter=whole)]
 Json = Annotated[bool, Parameter(negative=(), help="Print one JSON document and nothing else.")]
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from svertka.cli._output import Json, metrics_line, print_json, whole
+from svertka.cli._output import Json, duration, metrics_line, print_json, whole
 from svertka.verbs.train import Recipe
 from svertka.verbs.train import train as run_train
 
@@ -21,14 +21,14 @@ def _recipe_flags() -> type[Any]:
     fields = []
     for item in dataclasses.fields(Recipe):
         kind: Any = dict[str, bool | int | float | str] if item.name == "net_options" else hints[item.name]
-        converter = whole if kind in (int, int | None) else None
+        converter = whole if kind in (int, int | None) else duration if item.name == "budget" else None
         shown = item.default if item.default not in (None, dataclasses.MISSING, ()) else False
         if isinstance(shown, tuple):
             shown = ", ".join(shown)
         parameter = Parameter(
             show_default=str(shown) if shown is not False else False,
             negative=(),
-            consume_multiple=item.name == "augment",
+            consume_multiple=item.name in ("augment", "views", "taps"),
             converter=converter,
         )
         fields.append((item.name, Annotated[kind | None, parameter], dataclasses.field(default=None)))

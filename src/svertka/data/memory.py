@@ -8,6 +8,7 @@ checksum: what is damaged counts as absent, and is computed again.
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import time
 import uuid
@@ -134,7 +135,7 @@ class Store:
 
 
 class Remembered:
-    """Remembered rows of the samples of a part, as inputs of what learns; see `svertka.data.batches.Inputs`.
+    """Remembered rows of the samples of a part, flat, as inputs of what learns; see `svertka.data.batches.Inputs`.
 
     Args:
         stores: By view, the stores whose rows are put one after another. Which view of a sample is taken in an epoch
@@ -148,6 +149,7 @@ class Remembered:
         self._places = [[store.places(digests) for store in view] for view in stores]
         self._count = len(digests)
         self._seed = seed
+        self.width = sum(math.prod(store.shape) for store in stores[0])
 
     def __len__(self) -> int:
         return self._count
@@ -155,8 +157,7 @@ class Remembered:
     def take(self, indices: NDArray[np.int64], epoch: int) -> NDArray[np.float32]:
         """See `svertka.data.batches.Inputs.take`."""
         views = (uniform(self._seed, epoch, indices, _VIEW) * len(self._stores)).astype(int)
-        first = self._read(int(views[0]), indices[:1])
-        result = np.empty((len(indices), *first.shape[1:]), np.float32)
+        result = np.empty((len(indices), self.width), np.float32)
         for view in np.unique(views):
             result[views == view] = self._read(view, indices[views == view])
         return result
@@ -170,7 +171,9 @@ class Remembered:
 
     def _read(self, view: int, indices: NDArray[np.int64]) -> NDArray[np.float32]:
         pairs = zip(self._stores[view], self._places[view], strict=True)
-        rows = np.concatenate([store.take(places[indices]) for store, places in pairs], axis=1)
+        rows = np.concatenate(
+            [store.take(places[indices]).reshape(len(indices), -1) for store, places in pairs], axis=1
+        )
         # PyTorch widens halves ten times as fast as NumPy.
         wide: NDArray[np.float32] = torch.from_numpy(rows).float().numpy()
         return wide

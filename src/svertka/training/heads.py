@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 from threadpoolctl import threadpool_limits
 
 from svertka.errors import UserError
@@ -167,15 +167,20 @@ def fit_svm(train: Examples, val: Examples | None, classes: int, *, kernel: bool
 def temperature(logits: NDArray[np.float64], targets: NDArray[np.int64]) -> float:
     """The T > 0 for which softmax(logits / T) has the least loss on these samples.
 
-    C. Guo et al., "On Calibration of Modern Neural Networks", 2017.
+    C. Guo et al., "On Calibration of Modern Neural Networks", 2017. Targets are smoothed by 1 / (N + 2), after
+    J. Platt, "Probabilistic Outputs for Support Vector Machines", 1999: a few samples without a mistake make no score
+    certain.
     """
+    smoothing = 1 / (len(targets) + 2)
+    own = np.arange(len(targets)), targets
 
-    def loss(log_t: NDArray[np.float64]) -> float:
-        scaled = logits / np.exp(log_t[0])
-        return float(np.mean(_log_sum(scaled) - scaled[np.arange(len(targets)), targets]))
+    def loss(log_t: float) -> float:
+        scaled = logits / np.exp(log_t)
+        likely = (1 - smoothing) * scaled[own] + smoothing * scaled.mean(axis=1)
+        return float(np.mean(_log_sum(scaled) - likely))
 
-    found = minimize(loss, np.zeros(1), method="Nelder-Mead", options={"xatol": 1e-4, "maxiter": 200})
-    return float(np.exp(np.clip(found.x[0], -7.0, 7.0)))
+    found = minimize_scalar(loss, bounds=(-12.0, 12.0), method="bounded", options={"xatol": 1e-4})
+    return float(np.exp(found.x))
 
 
 @dataclass(frozen=True)

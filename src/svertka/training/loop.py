@@ -200,7 +200,7 @@ class Training:
             batch = next(batches)
             # Every sample of the step counts alike, also where its last batch is a short one.
             share = min(recipe.batch, ahead - (number - 1) * recipe.batch) / min(count * recipe.batch, ahead)
-            images = self.fabric.to_device(batch.images).to(memory_format=self.layout)
+            images = laid_out(self.fabric.to_device(batch.images), self.layout)
             targets = self.fabric.to_device(batch.targets)
             with self.fabric.no_backward_sync(self.net, enabled=number < count):
                 losses = self.task.step(self.net, images, targets) | self._penalties()
@@ -268,7 +268,7 @@ class Training:
         weights = self._judged_weights()
 
         def forward(images: Tensor) -> Tensor:
-            images = self.fabric.to_device(images).to(memory_format=self.layout)
+            images = laid_out(self.fabric.to_device(images), self.layout)
             with self.fabric.autocast():
                 output: Tensor = torch.func.functional_call(self.module, weights, (images,))
             return output.cpu()
@@ -370,6 +370,11 @@ class Training:
 
     def _clock(self, stage: str, started: float) -> None:
         self.state.seconds[stage] = self.state.seconds.get(stage, 0.0) + time.perf_counter() - started
+
+
+def laid_out(inputs: Tensor, layout: torch.memory_format) -> Tensor:
+    """Inputs in a memory layout, if they are images; features ``(N, D)`` have only one."""
+    return inputs.to(memory_format=layout) if inputs.ndim == 4 else inputs
 
 
 def _step_seed(seed: int, step: int, rank: int) -> int:

@@ -41,6 +41,8 @@ class Recipe:
         engine: What runs the frozen stages: ``openvino``, ``openvino_bf16``, ``onnxruntime``, ``pytorch``, or
             ``auto``: the fastest here that computes the same.
         balance: ``weights`` lets every class count alike, however few images it has; ``none``, every image.
+        budget: Seconds within which the best model is sought, from the head alone to the whole network, by what a short
+            timing says can be done; it takes the place of ``freeze`` and ``epochs``. 0 for no such search.
         lr_decay: What the learning rate is multiplied with from each stage to the one before it, when trained
             stages go on learning.
         net_options: Constructor arguments of the network, such as ``activation`` or ``hidden``.
@@ -84,6 +86,7 @@ class Recipe:
     views: tuple[str, ...] = ("identity",)
     engine: Engine = "auto"
     balance: Balance = "none"
+    budget: float = 0.0
     lr_decay: float = 0.8
     net_options: Mapping[str, Option] = field(default_factory=dict)
     epochs: int = 20
@@ -219,6 +222,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("weight_elimination", 0, _INF),
     ("weight_elimination_scale", 1e-12, _INF),
     ("dropout", 0, 0.999),
+    ("budget", 0, _INF),
     ("lr_decay", 0.01, 1),
     ("label_smoothing", 0, 0.999),
     ("clip", 0, _INF),

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from svertka.runtime.choices import remembered_choice
 from svertka.tasks.task import Task
+from svertka.training.loop import laid_out
 from svertka.training.machine import start_fabric
 from svertka.training.optimisation import make_optimizer
 from svertka.training.recipe import Layout, Precision, Recipe
@@ -70,6 +71,14 @@ def choose(net: nn.Module, task: Task, recipe: Recipe, *, image_shape: tuple[int
     )
 
 
+def seconds_a_step(
+    net: nn.Module, task: Task, recipe: Recipe, *, image_shape: tuple[int, ...], fabric: Fabric
+) -> float:
+    """How long one training step of this network takes here, with nothing left open in the recipe."""
+    choice = Choice(recipe.precision, recipe.layout, recipe.threads)
+    return _measure(net, task, recipe, [choice], image_shape, fabric.device)[choice]
+
+
 def _best(seconds: Mapping[Choice, float]) -> Choice:
     """The choice that is worth it, of those measured; the first of them is the plain one."""
 
@@ -96,7 +105,7 @@ def _measure(
     shape: tuple[int, ...],
     device: torch.device,
 ) -> dict[Choice, float]:
-    count = max(2, min(recipe.batch, _PIXELS // math.prod(shape[1:])))
+    count = max(2, min(recipe.batch, _PIXELS // math.prod(shape[1:]) or 2))
     images = torch.rand(count, *shape, device=device)
     targets = torch.from_numpy(task.targets([task.classes[0]] * count)).to(device)
     steps = {choice: _step(net, task, recipe, choice, images, targets) for choice in choices}
@@ -123,7 +132,7 @@ def _step(
     copied = copy.deepcopy(net).to(memory_format=memory_format)
     module, optimizer = fabric.setup(copied, make_optimizer(copied, recipe, fabric.device))
     module.train()
-    laid = images.to(memory_format=memory_format)
+    laid = laid_out(images, memory_format)
 
     def step() -> None:
         loss = torch.stack(list(task.step(module, laid, targets).values())).sum()

@@ -27,6 +27,12 @@ class Clock:
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self._started = time.perf_counter()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the clock was made."""
+        return time.perf_counter() - self._started
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -64,10 +70,10 @@ class Job:
     display: Display
     clock: Clock
 
-    def begin(self) -> None:
-        """Write down the recipe: from here on the run can be resumed."""
+    def begin(self, weights: str = "") -> None:
+        """Write down the recipe, and the digest of the weights that it begins from: now the run can be resumed."""
         if self.fabric.is_global_zero:
-            self.run.begin(self.recipe, self.prepared.fingerprint)
+            self.run.begin(self.recipe, images=self.prepared.fingerprint, weights=weights)
 
 
 @dataclass(frozen=True)

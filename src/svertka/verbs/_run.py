@@ -40,6 +40,7 @@ class Trained:
         judged_on: Which part that was; None where nothing was held out.
         seconds: Time by stage.
         skipped: Files that were left out, each with ``file`` and ``error``.
+        tried: Steps of learning from trained weights: ``name``, ``metrics`` on validation, ``seconds``, ``kept``.
     """
 
     run: Path
@@ -49,6 +50,7 @@ class Trained:
     judged_on: str | None
     seconds: Mapping[str, float]
     skipped: tuple[dict[str, str], ...]
+    tried: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -62,6 +64,7 @@ class Trained:
             "seconds": round(sum(seconds.values()), 3),
             "seconds_by_stage": seconds,
             "skipped": list(self.skipped),
+            **({"tried": list(self.tried)} if self.tried else {}),
         }
 
 
@@ -109,25 +112,33 @@ class Run:
         """Whether it can be resumed."""
         return (self.folder / _RECIPE).is_file()
 
-    def begin(self, recipe: Recipe, fingerprint: str) -> None:
-        """Write down the recipe, with nothing left open, and what data it is for.
+    def begin(self, recipe: Recipe, *, images: str, weights: str = "") -> None:
+        """Write down the recipe, with nothing left open, and what data and weights it is for.
+
+        Args:
+            recipe: Of the run.
+            images: Fingerprint of the images and labels.
+            weights: Digest of the weights that it begins from, if any.
 
         Raises:
-            UserError: A resumed run was begun with other data; or the folder cannot be written.
+            UserError: A resumed run was begun with others; or the folder cannot be written.
         """
+        known = {"images or labels": images, "weights": weights}
         if self.resumed:
-            if _fingerprint(self.folder) != fingerprint:
-                raise UserError(
-                    "the images or labels have changed since the run was begun",
-                    where=self.folder,
-                    mend="put them back as they were, or begin a new run",
-                )
+            begun = _begun(self.folder)
+            for what, digest in known.items():
+                if begun.get(what, "") != digest:
+                    raise UserError(
+                        f"the {what} have changed since the run was begun",
+                        where=self.folder,
+                        mend="put them back as they were, or begin a new run",
+                    )
             self._tidy()
             return
         existed = self.folder.exists()
         make_folder(self.folder)
         try:
-            write_text(self.folder / _BEGUN, json.dumps({"fingerprint": fingerprint}))
+            write_text(self.folder / _BEGUN, json.dumps(known))
             write_text(self.folder / _RECIPE, recipe.to_toml())  # last: with it, the run can be resumed
         except UserError:
             (self.folder / _BEGUN).unlink(missing_ok=True)
@@ -146,10 +157,11 @@ class Run:
         judged_on: str | None,
         seconds: Mapping[str, float],
         skipped: tuple[dict[str, str], ...],
+        tried: tuple[dict[str, Any], ...] = (),
     ) -> Trained:
         """The result of this run."""
         report = self.folder / "report.html"
-        return Trained(self.folder, self.folder / MODEL_NAME, report, metrics, judged_on, seconds, skipped)
+        return Trained(self.folder, self.folder / MODEL_NAME, report, metrics, judged_on, seconds, skipped, tried)
 
     def write_history(self, history: list[dict[str, float]]) -> None:
         """Write the line of every epoch as CSV, and for TensorBoard where it is installed; nothing without epochs."""
@@ -188,7 +200,11 @@ class Run:
         """The result of a complete run."""
         values = json.loads((self.folder / _RESULT).read_text())
         return self.trained(
-            values["metrics"], values["judged_on"], values["seconds_by_stage"], tuple(values["skipped"])
+            values["metrics"],
+            values["judged_on"],
+            values["seconds_by_stage"],
+            tuple(values["skipped"]),
+            tuple(values.get("tried", ())),
         )
 
 
@@ -201,10 +217,10 @@ def _is_barely_begun(folder: Path) -> bool:
     return all(path.name == _BEGUN or path.match(_PARTIAL) for path in folder.iterdir())
 
 
-def _fingerprint(folder: Path) -> str:
+def _begun(folder: Path) -> dict[str, Any]:
     try:
-        return str(json.loads((folder / _BEGUN).read_text())["fingerprint"])
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        return dict(json.loads((folder / _BEGUN).read_text()))
+    except (OSError, ValueError, TypeError) as error:
         raise UserError("damaged, so the run cannot be resumed", where=folder / _BEGUN) from error
 
 

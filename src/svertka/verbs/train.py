@@ -137,6 +137,7 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
         judged_on,
         clock.seconds | outcome.seconds,
         tuple(item.to_json() for item in prepared.skipped),
+        tuple(step.to_json() for step in learnt.tried),
     )
     card = save_model(trained.model, outcome.weights, card)
     run.write_history(outcome.history)

@@ -1,0 +1,143 @@
+"""What the frozen stages of a network make of the images at hand: run once, by the fastest engine, and remembered."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from svertka.data.batches import Inputs
+from svertka.data.memory import VIEWS, Remembered, Store, memory_bytes, remember
+from svertka.deploy.bulk import Bulk, BulkName, engines, fastest
+from svertka.errors import UserError, nearest
+from svertka.layers.frozen import FrozenStages
+from svertka.runtime.choices import remembered_choice
+from svertka.verbs._job import Job
+from svertka.zoo.transfer import Start
+
+_EXAMPLES = 16  # images that engines are timed with
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is remembered of a stage.
+
+    Attributes:
+        stage: Its name.
+        maps: All of its output; else the means over all positions.
+    """
+
+    stage: str
+    maps: bool = False
+
+
+@dataclass
+class FrozenMemory:
+    """The stores of one network and one way to prepare images.
+
+    Args:
+        start: The network; its weights must not have changed in the stages that are asked for.
+        job: All that is decided; its recipe names the engine, once `choose_engine` has chosen.
+    """
+
+    start: Start
+    job: Job
+    _engines: dict[tuple[tuple[str, ...], str | None], Bulk] = field(default_factory=dict)
+    _stores: dict[tuple[str, Kind], Store] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Look at the network.
+
+        Raises:
+            UserError: The recipe has an unknown view.
+        """
+        for view in self.job.recipe.views:
+            if view not in VIEWS:
+                raise UserError(f"unknown view {view!r}", mend=nearest(view, VIEWS))
+        self.trunk, self.preprocess = self.start.net.trunk, self.job.preprocess
+        self.digests = self.trunk.digests()
+        self.shapes = self.trunk.shapes(self.preprocess.height, self.preprocess.width)
+
+    def choose_engine(self, taps: Sequence[str]) -> str:
+        """The engine of the recipe, or the fastest here to compute the means of these stages."""
+        if self.job.recipe.engine != "auto":
+            return self.job.recipe.engine
+        if self.job.fabric.world_size > 1:  # processes might choose differently
+            return "pytorch"
+        circumstances = [platform.node(), torch.__version__, self.job.recipe.net, self.preprocess.to_json()]
+        return remembered_choice(circumstances, engines(), lambda: self._start_engine(taps, None, None).name)
+
+    def remember(self, taps: Sequence[str], boundary: str | None) -> None:
+        """See that the means of these stages, and the maps of the last frozen one, are in the stores."""
+        job = self.job
+        kinds = [*map(Kind, taps), *([Kind(boundary, maps=True)] if boundary else [])]
+        if not kinds:
+            return
+        for number, view in enumerate(job.recipe.views):
+            # What is judged is judged by the first view alone.
+            parts = ["train"] if number else list(job.prepared.parts)
+            positions = np.concatenate([job.prepared.parts[part].positions for part in parts])
+            with job.clock.stage("running frozen stages"), job.fabric.rank_zero_first():
+                count = remember(
+                    job.prepared.images,
+                    positions,
+                    view,
+                    [self._store(view, kind) for kind in kinds],
+                    lambda: self._engine(taps, boundary),
+                    advance=job.display.remembering,
+                )
+            how = f" by {job.recipe.engine}" if count else ""
+            job.display.say(
+                f"frozen stages up to {boundary or self.trunk.names[-1]} ({view}): {count:,} of {len(positions):,} "
+                f"images run{how}, the others remembered; {memory_bytes() / 1e6:,.0f} MB are kept in all"
+            )
+
+    def inputs(self, kinds: Sequence[Kind]) -> dict[str, Inputs]:
+        """What is remembered, by part; training sees every view, the others the first."""
+        digests, views = self.job.prepared.images.digests, self.job.recipe.views
+        return {
+            part: Remembered(
+                [[self._store(view, kind) for kind in kinds] for view in (views if part == "train" else views[:1])],
+                [digests[position] for position in division.positions],
+                seed=self.job.recipe.seed,
+            )
+            for part, division in self.job.prepared.parts.items()
+        }
+
+    def seconds_an_image(self, taps: Sequence[str]) -> float:
+        """How long the stages up to these take for one image."""
+        engine, batch = self._engine(taps, None), self._examples()
+        started = time.perf_counter()
+        outputs = list(engine.stream([batch[: engine.batch], batch[-engine.batch :]]))
+        return (time.perf_counter() - started) / (len(outputs) * engine.batch)
+
+    def _store(self, view: str, kind: Kind) -> Store:
+        if (view, kind) not in self._stores:
+            heads = ("classes", "head", "dropout")
+            arguments = {name: value for name, value in self.start.arguments.items() if name not in heads}
+            shape = self.shapes[kind.stage] if kind.maps else self.shapes[kind.stage][:1]
+            what = [1, self.job.recipe.net, arguments, self.digests[kind.stage], kind.stage, shape]
+            text = json.dumps([what, self.preprocess.to_json(), view, self.job.recipe.engine], sort_keys=True)
+            self._stores[view, kind] = Store(hashlib.sha256(text.encode()).hexdigest()[:32], shape)
+        return self._stores[view, kind]
+
+    def _engine(self, taps: Sequence[str], boundary: str | None) -> Bulk:
+        running = self._engines.get((tuple(taps), boundary))
+        assert self.job.recipe.engine != "auto"
+        return running or self._start_engine(taps, boundary, self.job.recipe.engine)
+
+    def _start_engine(self, taps: Sequence[str], boundary: str | None, wanted: BulkName | None) -> Bulk:
+        engine = fastest(FrozenStages(self.trunk, taps, boundary).eval(), self._examples(), wanted=wanted)
+        self._engines[tuple(taps), boundary] = engine
+        return engine
+
+    def _examples(self) -> NDArray[np.float32]:
+        prepared = self.job.prepared
+        return self.preprocess.normalise(prepared.images.take(np.resize(prepared.parts["train"].positions, _EXAMPLES)))
