@@ -51,6 +51,7 @@ class Behind(nn.Module):
         names = net.trunk.names
         depth = net.trunk.depth(boundary)
         self.trunk = Trunk({name: getattr(net.trunk, name) for name in names[depth:]}, in_channels=shapes[boundary][0])
+        self.trunk.keeps_statistics = net.trunk.keeps_statistics
         self.head = net.head
         taps = net.head.taps if isinstance(net.head, TransferHead) else ()
         self.frozen_taps = tuple(tap for tap in taps if net.trunk.depth(tap) <= depth)

@@ -39,6 +39,7 @@ class Trunk(nn.Sequential):
             self.add_module(name, stage)
         self.in_channels = in_channels
         self.frozen = 0
+        self.keeps_statistics = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -56,10 +57,18 @@ class Trunk(nn.Sequential):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
-        """Training mode, or evaluation mode, for all stages that are not frozen."""
+        """Training mode, or evaluation mode, for all stages that are not frozen.
+
+        With ``keeps_statistics``, normalisations go on by the mean and variance they have, while their weights learn:
+        those of a few small batches would be worse than those of a million images.
+        """
         super().train(mode)
         for stage in list(self.children())[: self.frozen]:
             stage.eval()
+        if self.keeps_statistics:
+            for layer in self.modules():
+                if isinstance(layer, nn.BatchNorm2d):
+                    layer.eval()
         return self
 
     def depth(self, stage: str) -> int:

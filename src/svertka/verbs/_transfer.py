@@ -133,6 +133,7 @@ class Transfer:
         trunk = self.net.trunk
         whole = len(trunk.names)
         trunk.freeze(whole)
+        trunk.keeps_statistics = True
         tried: list[_Candidate] = []
         started = time.perf_counter()
         if self.taps:
