@@ -67,12 +67,67 @@ class Classes(Result):
         return ", ".join(f"{entry.name} ({entry.score:.1%})" for entry in self.classes[:most])
 
     def draw(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        picture = Image.fromarray(image)
-        size = max(10, picture.height // 20)
-        font = ImageFont.load_default(size)
-        label = f"{self.best.name} {self.best.score:.0%}"
-        draw = ImageDraw.Draw(picture)
-        box = draw.textbbox((0, 0), label, font=font)
-        draw.rectangle((0, 0, box[2] + size // 2, box[3] + size // 4), fill="black")
-        draw.text((size // 4, 0), label, fill="white", font=font)
-        return np.asarray(picture)
+        return _titled(image, f"{self.best.name} {self.best.score:.0%}")
+
+
+@dataclass(frozen=True)
+class LabelScore:
+    """A label, its probability, and the probability from which on it is said to be there."""
+
+    name: str
+    score: float
+    threshold: float
+
+    @property
+    def given(self) -> bool:
+        """Whether the image has it."""
+        return self.score >= self.threshold
+
+
+@dataclass(frozen=True)
+class Labels(Result):
+    """Labels with their probabilities, the likeliest first; an image has any number of them.
+
+    Raises:
+        ValueError: There is no label, a number is not between 0 and 1, or the order is wrong.
+    """
+
+    scores: tuple[LabelScore, ...]
+
+    def __post_init__(self) -> None:
+        if not self.scores:
+            raise ValueError("there is at least one label to choose from")
+        numbers = [number for entry in self.scores for number in (entry.score, entry.threshold)]
+        if not all(math.isfinite(number) and 0 <= number <= 1 for number in numbers):
+            raise ValueError(f"probabilities lie between 0 and 1, these do not: {numbers}")
+        if [entry.score for entry in self.scores] != sorted((entry.score for entry in self.scores), reverse=True):
+            raise ValueError("the likeliest label comes first")
+
+    @property
+    def given(self) -> tuple[LabelScore, ...]:
+        """Those that the image has, the likeliest first."""
+        return tuple(entry for entry in self.scores if entry.given)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"labels": [entry.name for entry in self.given], "scores": [vars(entry) for entry in self.scores]}
+
+    def line(self) -> str:
+        if self.given:
+            return ", ".join(f"{entry.name} ({entry.score:.1%})" for entry in self.given)
+        nearest = max(self.scores, key=lambda entry: entry.score - entry.threshold)
+        return f"none of the labels (nearest: {nearest.name}, {nearest.score:.1%} of {nearest.threshold:.1%})"
+
+    def draw(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        names = ", ".join(f"{entry.name} {entry.score:.0%}" for entry in self.given)
+        return _titled(image, names or "none of the labels")
+
+
+def _titled(image: NDArray[np.uint8], title: str) -> NDArray[np.uint8]:
+    picture = Image.fromarray(image)
+    size = max(10, picture.height // 20)
+    font = ImageFont.load_default(size)
+    draw = ImageDraw.Draw(picture)
+    box = draw.textbbox((0, 0), title, font=font)
+    draw.rectangle((0, 0, box[2] + size // 2, box[3] + size // 4), fill="black")
+    draw.text((size // 4, 0), title, fill="white", font=font)
+    return np.asarray(picture)

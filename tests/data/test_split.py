@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections import Counter
 
 import pytest
 
-from svertka.data.split import split_by_class
+from svertka.data.split import split_by_class, split_by_labels
 from svertka.errors import UserError
 
 
@@ -85,3 +86,54 @@ def test_two_different_images_suffice_however_often_one_is_copied(seed: int) -> 
 def test_a_class_that_cannot_be_divided_is_refused(contents: list[str], said: str) -> None:
     with pytest.raises(UserError, match=said):
         split_by_class(["a"] * 4 + ["b"] * len(contents), digests(4) + contents, fraction=0.2, seed=0)
+
+
+def many_labels(seed: int, count: int = 120) -> list[tuple[str, ...]]:
+    # Of twelve labels, the first on half of the images, the last on few.
+    generator = random.Random(seed)
+    return [tuple(f"l{n}" for n in range(12) if generator.random() < 0.5 / (n + 1) ** 1.2) for _ in range(count)]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_of_several_labels_none_is_lost(seed: int) -> None:
+    labels = many_labels(seed)
+    learn, held = split_by_labels(labels, digests(120), fraction=0.2, seed=seed)
+    assert sorted(learn + held) == list(range(120))
+    assert 18 <= len(held) <= 34
+    total, out = (Counter(name for at in some for name in labels[at]) for some in (range(120), held))
+    for name, count in total.items():
+        assert out[name] < count
+        if count >= 2:
+            assert out[name] >= 1
+        if count >= 10:
+            assert abs(out[name] / count - 0.2) < 0.15
+
+
+def test_one_image_with_a_label_is_learnt_from() -> None:
+    labels = [("a",)] * 10 + [("a", "once")]
+    for seed in range(20):
+        learn, held = split_by_labels(labels, digests(11), fraction=0.5, seed=seed)
+        assert 10 in learn
+        assert len(held) == 6
+
+
+def test_images_without_labels_are_divided_too() -> None:
+    learn, held = split_by_labels([("a",)] * 20 + [()] * 20, digests(40), fraction=0.25, seed=0)
+    assert (sum(at < 20 for at in held), sum(at >= 20 for at in held)) == (5, 5)
+    assert len(learn) == 30
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_copies_with_several_labels_stay_together(seed: int) -> None:
+    contents = [digest for digest in digests(30) for _ in range(2)]
+    labels = [names for names in many_labels(seed, 30) for _ in range(2)]
+    _, held = split_by_labels(labels, contents, fraction=0.3, seed=seed)
+    assert {at // 2 * 2 for at in held} | {at // 2 * 2 + 1 for at in held} == set(held)
+
+
+def test_the_division_of_several_labels_is_what_it_was_and_the_order_moves_no_image() -> None:
+    labels, contents = many_labels(0, 40), digests(40)
+    _, held = split_by_labels(labels, contents, fraction=0.2, seed=0)
+    _, turned = split_by_labels(labels[::-1], contents[::-1], fraction=0.2, seed=0)
+    assert sorted(39 - at for at in turned) == held
+    assert held == [8, 9, 17, 21, 22, 23, 26, 29, 36]  # frozen, as above

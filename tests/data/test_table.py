@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from svertka.data.reading import open_dataset
-from svertka.data.samples import Dataset
+from svertka.data.samples import Annotation, Dataset
 from svertka.data.table import read_table
 from svertka.errors import UserError
 
@@ -28,7 +28,7 @@ def table(folder: Path, text: str | bytes) -> Dataset:
     return read_table(path)
 
 
-def told(dataset: Dataset) -> dict[str, list[tuple[str, str]]]:
+def told(dataset: Dataset) -> dict[str, list[tuple[str, Annotation]]]:
     return {part: [(sample.name, sample.label) for sample in samples] for part, samples in dataset.parts.items()}
 
 
@@ -134,3 +134,27 @@ def test_what_a_path_is_read_as(folder: Path) -> None:
         open_dataset(folder / "1.png")
     with pytest.raises(UserError, match="no such folder"):
         open_dataset(folder / "nowhere")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "file,label\n1.png,dog; cat\n2.png,\ndeep/3.png,cat\n",
+        "file,labels\n1.png,cat;dog;cat;\n2.png,;\ndeep/3.png, cat\n",
+    ],
+    ids=["by a semicolon", "by the column's name"],
+)
+def test_several_labels(folder: Path, text: str) -> None:
+    dataset = table(folder, text)
+    assert told(dataset) == {"all": [("1.png", ("cat", "dog")), ("2.png", ()), ("deep/3.png", ("cat",))]}
+    assert dataset.notes == ["an image may have several labels; 1 have none"]
+
+
+def test_the_column_labels_needs_no_semicolon(folder: Path) -> None:
+    assert told(table(folder, "file,labels\n1.png,cat\n2.png,\n")) == {"all": [("1.png", ("cat",)), ("2.png", ())]}
+
+
+def test_a_record_that_ends_before_its_labels_is_skipped(folder: Path) -> None:
+    assert skipped(table(folder, "file,labels\n1.png,a;b\n2.png\n")) == {
+        "labels.csv, line 3": "the file or the label is missing"
+    }

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from svertka.results import Classes, ClassScore
+from svertka.results import Classes, ClassScore, Labels, LabelScore
 
 
 def classes(*scores: float, names: str = "abcdefgh") -> Classes:
@@ -62,3 +62,45 @@ def test_the_label_stands_in_the_corner_and_nowhere_else() -> None:
     assert (drawn[:20, :60] > 200).any()
     assert (drawn[100:] == 128).all()
     assert (drawn[:, 150:] == 128).all()
+
+
+def labels(*entries: tuple[float, float]) -> Labels:
+    return Labels(tuple(LabelScore(name, *entry) for name, entry in zip("abcdefgh", entries, strict=False)))
+
+
+def test_labels_are_those_at_or_above_their_threshold() -> None:
+    found = labels((0.9, 0.95), (0.5, 0.5), (0.25, 0.2))
+    assert [entry.name for entry in found.given] == ["b", "c"]
+    assert found.line() == "b (50.0%), c (25.0%)"
+    assert json.loads(json.dumps(found.to_json())) == {
+        "labels": ["b", "c"],
+        "scores": [
+            {"name": "a", "score": 0.9, "threshold": 0.95},
+            {"name": "b", "score": 0.5, "threshold": 0.5},
+            {"name": "c", "score": 0.25, "threshold": 0.2},
+        ],
+    }
+
+
+def test_an_image_without_labels_says_what_was_nearest() -> None:
+    found = labels((0.5, 0.9), (0.25, 0.3))
+    assert found.to_json()["labels"] == []
+    assert found.line() == "none of the labels (nearest: b, 25.0% of 30.0%)"
+    image = np.full((40, 200, 3), 128, np.uint8)
+    assert (found.draw(image) != 128).any()
+
+
+@pytest.mark.parametrize(
+    ("entries", "problem"),
+    [
+        ((), "at least one"),
+        (((0.2, 0.5), (0.8, 0.5)), "likeliest label comes first"),
+        (((1.1, 0.5),), "between 0 and 1"),
+        (((0.5, -0.1),), "between 0 and 1"),
+        (((float("nan"), 0.5),), "between 0 and 1"),
+    ],
+    ids=str,
+)
+def test_what_are_no_labels_cannot_be_built(entries: tuple[tuple[float, float], ...], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        labels(*entries)

@@ -98,6 +98,12 @@ ALIEN: list[dict[str, Any]] = [
     golden(image=ARRAY | {"base64": "YWJ"}),
     golden(image=ARRAY | {"base64": "YW Jj"}),
     golden(image=ARRAY | {"base64": 3}),
+    {"thresholds": [0.5]},
+    {"thresholds": [0.5, 0.5, 1.5]},
+    {"thresholds": [0.5, 0.5, "0.5"]},
+    {"thresholds": [0.5, 0.5, float("nan")]},
+    {"thresholds": 0.5},
+    {"thresholds": None},
     {"alien": 1},
 ]
 
@@ -137,3 +143,12 @@ def test_a_card_with_a_number_that_json_cannot_hold_is_not_written(tiny_model: P
     card = dataclasses.replace(read_card(tiny_model), metrics={"loss": float("nan")})
     with pytest.raises(ValueError, match="JSON"):
         card.to_json()
+
+
+def test_thresholds_travel_and_a_card_without_them_is_read(text: str) -> None:
+    assert "thresholds" not in json.loads(text)
+    assert Card.from_json(text, where="here").thresholds == ()
+    with_them = json.dumps(json.loads(text) | {"thresholds": [0.1, 1 / 3, 1]})
+    card = Card.from_json(with_them, where="here")
+    assert card.thresholds == (0.1, 1 / 3, 1.0)
+    assert Card.from_json(card.to_json(), where="here").to_json() == card.to_json()

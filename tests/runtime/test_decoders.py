@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from svertka.errors import UserError
-from svertka.results import Classes
+from svertka.results import Classes, Labels
 from svertka.runtime.card import Card
-from svertka.runtime.decoders import decode, softmax
+from svertka.runtime.decoders import decode, sigmoid, softmax
 from svertka.zoo.modelfile import read_card
 
 
@@ -71,3 +71,28 @@ def test_outputs_without_logits_are_refused(card: Card) -> None:
 def test_an_unknown_task_is_named_with_the_nearest(card: Card) -> None:
     with pytest.raises(UserError, match=r"'clasification'.*did you mean classification"):
         decode({}, dataclasses.replace(card, task="clasification"))
+
+
+def test_sigmoid_by_hand() -> None:
+    logits = np.array([0, np.log(3), -np.log(3), 1000, -1000], np.float32)
+    with np.errstate(all="raise", under="ignore"):
+        np.testing.assert_allclose(sigmoid(logits), [0.5, 0.75, 0.25, 1, 0], atol=1e-7)
+
+
+def test_labels_have_thresholds_of_their_own(card: Card) -> None:
+    several = dataclasses.replace(card, task="multilabel", thresholds=(0.6, 0.2, 0.5))
+    logits = np.array([[0, -1, 3], [-3, -3, -3]], np.float32)
+    first, second = decode({"logits": logits}, several)
+    assert isinstance(first, Labels)
+    assert isinstance(second, Labels)
+    assert [entry.name for entry in first.given] == ["hippopotamus", "dog"]
+    assert [entry.name for entry in first.scores] == ["hippopotamus", "cat", "dog"]
+    assert second.given == ()
+    (plain,) = decode({"logits": logits[:1]}, dataclasses.replace(several, thresholds=()))
+    assert isinstance(plain, Labels)
+    assert [entry.name for entry in plain.given] == ["hippopotamus", "cat"]
+
+
+def test_labels_of_logits_that_do_not_fit_are_refused(card: Card) -> None:
+    with pytest.raises(UserError, match="svertka verify"):
+        decode({"logits": np.zeros((1, 2), np.float32)}, dataclasses.replace(card, task="multilabel"))

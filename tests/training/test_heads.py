@@ -130,3 +130,62 @@ def test_a_feature_that_never_changes_does_no_harm() -> None:
     rows.rows[:, 3] = 7.0
     fitted = fit_logistic(examples(rows, targets), examples(*clouds(100, 2)), CLASSES)
     assert np.isfinite(logits(fitted, rows)).all()
+
+
+def several(count: int, seed: int) -> tuple[Rows, NDArray[np.float32]]:
+    """Labels that depend on one feature each, some more clearly than others, in units of their own."""
+    generator = np.random.default_rng(seed)
+    rows = generator.normal(size=(count, WIDTH))
+    noise = generator.normal(size=(count, CLASSES)) * np.array([0.1, 0.5, 2.0, 8.0])
+    there = (rows[:, :CLASSES] + noise > 0.5).astype(np.float32)
+    return Rows((rows * np.geomspace(0.01, 100, WIDTH) + 5).astype(np.float32)), there
+
+
+def test_of_several_labels_each_is_a_binary_regression_of_its_own() -> None:
+    rows, there = several(2000, 1)
+    held, truth = several(1000, 2)
+    fitted = fit_logistic(examples(rows, there), examples(held, truth), CLASSES)
+    strengths = fitted.chosen["strength"]
+    assert isinstance(strengths, list)
+    assert strengths[0] < strengths[3]  # what is clear needs less than what is mostly noise
+    mean, deviation = rows.rows.mean(axis=0), rows.rows.std(axis=0)
+    for number, strength in enumerate(strengths):
+        theirs = LogisticRegression(C=1 / (strength * len(rows)), tol=1e-8, max_iter=1000)
+        theirs.fit((rows.rows - mean) / deviation, there[:, number])
+        other = theirs.decision_function((held.rows - mean) / deviation)
+        np.testing.assert_allclose(logits(fitted, held)[:, number], other, atol=0.02 * np.abs(other).max())
+
+
+def test_a_label_without_validation_is_cross_validated_by_itself() -> None:
+    rows, there = several(300, 1)
+    held, truth = several(2000, 2)
+    fitted = fit_logistic(examples(rows, there), None, CLASSES)
+    assert isinstance(fitted.chosen["strength"], list)
+    assert np.mean((logits(fitted, held) > 0) == truth, axis=0)[0] > 0.9
+
+
+def test_a_label_that_counts_more_where_it_is_there_is_said_more_often() -> None:
+    rows, there = several(500, 1)
+    held = examples(*several(300, 2))
+    weights = np.where(there > 0, 5.0, 1.0)
+    plain, heavy = (fit_logistic(examples(rows, there, given), held, CLASSES) for given in (None, weights))
+    assert ((logits(heavy, rows) > 0).sum(axis=0) > (logits(plain, rows) > 0).sum(axis=0)).all()
+
+
+@pytest.mark.parametrize("factor", [0.2, 1.0, 7.0])
+def test_the_temperature_of_several_labels(factor: float) -> None:
+    generator = np.random.default_rng(0)
+    scores = generator.normal(size=(20_000, 3)) * 2
+    there = (generator.random(scores.shape) < 1 / (1 + np.exp(-scores))).astype(np.float32)
+    assert temperature(scores * factor, there) == pytest.approx(factor, rel=0.05)
+
+
+@pytest.mark.parametrize("several_labels", [False, True])
+def test_the_temperature_of_what_is_all_right_stays_within_what_so_few_samples_can_say(several_labels: bool) -> None:
+    truth = np.arange(40) % CLASSES
+    own = np.eye(CLASSES)[truth]
+    scores = 6 * (own - 0.5)
+    targets = own.astype(np.float32) if several_labels else truth
+    sharp = scores / temperature(scores, targets)
+    right = 1 / (1 + np.exp(-sharp)) if several_labels else np.exp(sharp) / np.exp(sharp).sum(axis=1, keepdims=True)
+    assert 0.9 < right[own > 0].mean() < 0.99

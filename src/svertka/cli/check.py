@@ -28,7 +28,7 @@ def check(data: Path, /, *, json: Json = False) -> int:
     print()
     classes = list(dict.fromkeys(name for counts in checked.parts.values() for name in counts))
     rows = [[name, *(counts.get(name, 0) for counts in checked.parts.values())] for name in classes]
-    rows.append(["total", *(sum(counts.values()) for counts in checked.parts.values())])
+    rows.append(["total", *checked.images.values()])
     print_table(("class", *checked.parts), rows)
     if checked.skipped:
         print(f"\n{len(checked.skipped)} files cannot be used:")

@@ -34,7 +34,8 @@ def evaluate(
         print_json(evaluated.to_json())
         return
     print(f"on {evaluated.judged_on}, {evaluated.images:,} images: {metrics_line(evaluated.metrics)}\n")
-    columns = ("class", "support", "recall", "precision", "f1", "missed", "false_alarms")
+    first = ("class", "support", "recall", "precision", "f1", "missed", "false_alarms")
+    columns = (*first, *(name for name in evaluated.per_class[0] if name not in first))
     rows = [[row[column] for column in columns] for row in evaluated.per_class]
     print_table([column.replace("_", " ").replace("support", "images") for column in columns], rows)
     if evaluated.skipped:

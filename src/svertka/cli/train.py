@@ -58,7 +58,7 @@ def train(
     ----------
     data
         Folder of class folders (FOLDER/CLASS/IMAGE.jpg, or train/, val/, test/ with class folders in them), folder
-        of IDX files, or CSV with columns file and label.
+        of IDX files, or CSV with columns file and label; several labels are divided by semicolons.
     recipe
         TOML file of a recipe, as a run saves it; flags given beside it take precedence.
     out

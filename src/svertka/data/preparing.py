@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from svertka.data.images import Advance, Images, load_images
 from svertka.data.reading import open_dataset
-from svertka.data.samples import Dataset, Sample, Skipped, class_names
-from svertka.data.split import split_by_class
+from svertka.data.samples import Annotation, Dataset, Sample, Skipped, class_names, names_in
+from svertka.data.split import split_by_class, split_by_labels
 from svertka.errors import UserError
 from svertka.runtime.preprocess import Preprocess
 
@@ -24,10 +24,10 @@ _MEASURED = 5000  # images that mean and deviation are taken from, at most
 
 @dataclass(frozen=True)
 class Division:
-    """One part of a divided data set: where its samples stand, and their labels."""
+    """One part of a divided data set: where its samples stand, and what is said of them."""
 
     positions: NDArray[np.int64]
-    labels: tuple[str, ...]
+    labels: tuple[Annotation, ...]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Prepared:
 
     def per_class(self, part: str) -> dict[str, int]:
         """Number of images by class in a part."""
-        return dict(Counter(self.parts[part].labels))
+        return dict(Counter(name for label in self.parts[part].labels for name in names_in(label)))
 
 
 def prepare(
@@ -125,12 +125,12 @@ def learnable_classes(prepared: Prepared) -> tuple[str, ...]:
     classes = class_names(prepared.parts["train"].labels)
     if len(classes) < 2:
         raise UserError(
-            f"only one class, {classes[0]!r}",
+            f"only one class, {classes[0]!r}" if classes else "no image has a label",
             where=root,
-            mend="a classifier needs at least two: a folder for each",
+            mend="a classifier needs at least two: a folder for each, or a name for each in the CSV",
         )
     for part in ("val", "test"):
-        extra = sorted(set(prepared.parts[part].labels) - set(classes)) if part in prepared.parts else []
+        extra = sorted(prepared.per_class(part).keys() - set(classes)) if part in prepared.parts else []
         if extra:
             raise UserError(
                 f"{part} has the class {extra[0]!r}, which train lacks",
@@ -168,7 +168,7 @@ def _flat(dataset: Dataset) -> tuple[list[str], list[Sample]]:
 
 def _divide(
     positions: dict[str, list[int]],
-    labels: list[str],
+    labels: list[Annotation],
     digests: tuple[str, ...],
     fraction: float,
     seed: int,
@@ -179,18 +179,23 @@ def _divide(
     if "val" in positions or "train" not in positions or not fraction:
         return
     pool = positions["train"]
-    learn, held = split_by_class(
-        [labels[position] for position in pool],
-        [digests[position] for position in pool],
-        fraction=fraction,
-        seed=seed,
-    )
+    chosen, contents = [labels[position] for position in pool], [digests[position] for position in pool]
+    if all(isinstance(label, str) for label in chosen):
+        learn, held = split_by_class(
+            [label for label in chosen if isinstance(label, str)], contents, fraction=fraction, seed=seed
+        )
+    else:
+        learn, held = split_by_labels([names_in(label) for label in chosen], contents, fraction=fraction, seed=seed)
+        rare = sorted(set(class_names(chosen)) - set(class_names(chosen[position] for position in held)))
+        if rare:
+            notes.append(f"too few different images to hold one out: {', '.join(rare)}")
     positions["train"] = [pool[position] for position in learn]
-    positions["val"] = [pool[position] for position in held]
+    if held:
+        positions["val"] = [pool[position] for position in held]
     notes.append(f"{fraction:.0%} of the training images are held out for validation, class by class, seed {seed}")
 
 
-def _fingerprint(positions: dict[str, list[int]], labels: list[str], digests: tuple[str, ...]) -> str:
+def _fingerprint(positions: dict[str, list[int]], labels: list[Annotation], digests: tuple[str, ...]) -> str:
     lines: list[Any] = sorted(
         [part, labels[position], digests[position]] for part, chosen in positions.items() for position in chosen
     )

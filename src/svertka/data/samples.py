@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from svertka.runtime.image import decode, read_file
 
+Annotation = str | tuple[str, ...]
+"""What is said of an image: its class; or, where an image may have several labels, their names in natural order."""
+
 
 class ImageSource(Protocol):
     """Where the pixels of a sample come from."""
@@ -57,12 +60,12 @@ class Sample:
     Attributes:
         name: Its name within the data set, unique; for a file, the path below the data set's folder.
         source: Its pixels.
-        label: Its class name.
+        label: Its class, or its labels.
     """
 
     name: str
     source: ImageSource
-    label: str
+    label: Annotation
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +99,14 @@ class Dataset:
     skipped: list[Skipped] = field(default_factory=list)
 
 
-def class_names(labels: Iterable[str]) -> tuple[str, ...]:
-    """The distinct labels in natural order: 2 before 10."""
-    return tuple(sorted(set(labels), key=natural))
+def names_in(label: Annotation) -> tuple[str, ...]:
+    """The names in an annotation: one, or any number."""
+    return (label,) if isinstance(label, str) else label
+
+
+def class_names(labels: Iterable[Annotation]) -> tuple[str, ...]:
+    """The distinct names in natural order: 2 before 10."""
+    return tuple(sorted({name for label in labels for name in names_in(label)}, key=natural))
 
 
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:

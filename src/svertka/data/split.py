@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from svertka.errors import UserError
@@ -47,6 +47,56 @@ def split_by_class(
         held += positions[:count]
         learn += positions[count:]
     return sorted(learn), sorted(held)
+
+
+def split_by_labels(
+    labels: Sequence[Sequence[str]], digests: Sequence[str], *, fraction: float, seed: int
+) -> tuple[list[int], list[int]]:
+    """As `split_by_class`, where an image may have several labels or none.
+
+    Labels are divided one after another, the rarest first, since what is decided for it decides for others too. None
+    is lost from what is learnt from; of a label that only copies of one image have, nothing is held out.
+
+    K. Sechidis et al., "On the Stratification of Multi-Label Data", 2011.
+
+    Args:
+        labels: Label names by position. Images without any are divided as if that were a label.
+        digests: Digest of the content by position.
+        fraction: Share of each label to hold out.
+        seed: Another seed gives another division.
+    """
+    copies: dict[bytes, list[int]] = defaultdict(list)
+    for position, digest in enumerate(digests):
+        copies[_rank(seed, digest)].append(position)
+    groups = {
+        rank: {name for position in positions for name in labels[position] or ("",)}
+        for rank, positions in sorted(copies.items())
+    }
+    having: dict[str, list[bytes]] = defaultdict(list)
+    for rank, names in groups.items():
+        for name in sorted(names):
+            having[name].append(rank)
+    held: set[bytes] = set()
+    decided: set[bytes] = set()
+    left = Counter({name: len(ranks) for name, ranks in having.items()})
+
+    def hold_out(ranks: list[bytes], wanted: int) -> None:
+        for rank in ranks:
+            if wanted <= 0:
+                break
+            if rank not in held and all(left[name] > 1 for name in groups[rank]):
+                held.add(rank)
+                left.subtract(groups[rank])
+                wanted -= 1
+
+    for _, ranks in sorted(having.items(), key=lambda entry: (len(entry[1]), entry[0])):
+        wanted = max(1, round(fraction * len(ranks)))
+        hold_out([rank for rank in ranks if rank not in decided], wanted - len(held.intersection(ranks)))
+        if not held.intersection(ranks):
+            hold_out(ranks, 1)
+        decided.update(ranks)
+    learn = [position for rank, positions in copies.items() if rank not in held for position in positions]
+    return sorted(learn), sorted(position for rank in held for position in copies[rank])
 
 
 def _rank(seed: int, digest: str) -> bytes:

@@ -1,4 +1,4 @@
-"""A CSV file of image files and their labels."""
+"""A CSV file of image files and their labels: one each, or several."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import csv
 from pathlib import Path
 
 from svertka.data.folders import PART_SPELLINGS
-from svertka.data.samples import Dataset, ImageFile, Sample, Skipped
+from svertka.data.samples import Annotation, Dataset, ImageFile, Sample, Skipped, class_names
 from svertka.errors import UserError
 
 _FILE = ("file", "filename", "file_name", "path", "image")
 _LABEL = ("label", "class", "target", "category")
+_LABELS = ("labels", "classes", "targets", "categories")
+_BETWEEN = ";"
 _PART = ("split", "part", "set", "subset")
 
 
 def read_table(path: Path) -> Dataset:
     """Read a CSV with a header that names a column ``file`` and a column ``label``, and maybe ``split``.
+
+    Where a label somewhere has a semicolon, or the column is called ``labels``, every image may have several, with
+    semicolons between them, or none.
 
     Files are looked for below the CSV's folder; a record that points outside, or to nothing, is skipped.
 
@@ -30,14 +35,18 @@ def read_table(path: Path) -> Dataset:
             rows = csv.DictReader(file)
             columns = {(name or "").strip().lower(): name for name in rows.fieldnames or ()}
             file_column = _column(columns, _FILE, path)
-            label_column = _column(columns, _LABEL, path)
+            label_column = _column(columns, (*_LABEL, *_LABELS), path)
             part_column = next((columns[name] for name in _PART if name in columns), None)
-            for row in rows:
-                name, label = (row[file_column] or "").strip(), (row[label_column] or "").strip()
+            records = [(rows.line_num, row) for row in rows]
+            several = label_column.strip().lower() in _LABELS or any(
+                _BETWEEN in (row[label_column] or "") for _, row in records
+            )
+            for line, row in records:
+                name, label = (row[file_column] or "").strip(), _annotation(row[label_column], several=several)
                 part = _part(row[part_column] or "") if part_column else "all"
                 problem = _problem(folder, name, label, part)
-                if problem:
-                    skipped.append(Skipped(f"{path.name}, line {rows.line_num}", problem))
+                if problem or label is None:
+                    skipped.append(Skipped(f"{path.name}, line {line}", problem or ""))
                 else:
                     parts.setdefault(part, []).append(Sample(name, ImageFile(folder / name), label))
     except (csv.Error, UnicodeDecodeError, OSError) as error:
@@ -45,7 +54,11 @@ def read_table(path: Path) -> Dataset:
     if not parts:
         reason = f"; the first: {skipped[0].error}" if skipped else ""
         raise UserError(f"no usable record{reason}", where=path, mend="give lines of file,label")
-    return Dataset(path, "CSV", parts, [], skipped)
+    notes = []
+    if several:
+        without = sum(sample.label == () for samples in parts.values() for sample in samples)
+        notes.append(f"an image may have several labels; {without:,} have none")
+    return Dataset(path, "CSV", parts, notes, skipped)
 
 
 def _column(columns: dict[str, str], names: tuple[str, ...], path: Path) -> str:
@@ -61,8 +74,16 @@ def _part(text: str) -> str:
     return next((part for part, spellings in PART_SPELLINGS.items() if word in spellings), word or "all")
 
 
-def _problem(folder: Path, name: str, label: str, part: str) -> str | None:
-    if not name or not label:
+def _annotation(text: str | None, *, several: bool) -> Annotation | None:
+    if text is None:  # the record ends before it
+        return None
+    if several:
+        return class_names(name.strip() for name in text.split(_BETWEEN) if name.strip())
+    return text.strip() or None
+
+
+def _problem(folder: Path, name: str, label: Annotation | None, part: str) -> str | None:
+    if not name or label is None:
         return "the file or the label is missing"
     if part not in {"all", *PART_SPELLINGS}:
         return f"the split {part!r} is none of train, val, test"

@@ -66,6 +66,8 @@ class Card:
         metrics: What was measured, as fractions of one, by split.
         golden: Inputs and outputs that every engine must reproduce.
         weights: Digest over names, types, shapes and bytes of all tensors.
+        thresholds: From which probability on an image has a label, in the order of ``classes``; empty for tasks that
+            choose one class, and where none were chosen.
     """
 
     net: str
@@ -78,6 +80,7 @@ class Card:
     metrics: Mapping[str, Any]
     golden: tuple[Golden, ...] = field(repr=False)
     weights: str
+    thresholds: tuple[float, ...] = ()
 
     def to_json(self) -> str:
         """As one JSON text; the same card always gives the same text."""
@@ -85,6 +88,8 @@ class Card:
         values["version"] = CARD_VERSION
         values["preprocess"] = self.preprocess.to_json()
         values["golden"] = [golden.to_json() for golden in self.golden]
+        if not self.thresholds:
+            del values["thresholds"]
         return json.dumps(values, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
     @classmethod
@@ -111,6 +116,9 @@ class Card:
             values["classes"] = tuple(_text(name) for name in values["classes"])
             values["preprocess"] = Preprocess.from_json(values["preprocess"])
             values["golden"] = tuple(Golden.from_json(golden) for golden in values["golden"])
+            values["thresholds"] = tuple(_fraction(number) for number in values.get("thresholds", ()))
+            if len(values["thresholds"]) not in (0, len(values["classes"])):
+                raise ValueError(f"{len(values['thresholds'])} thresholds for {len(values['classes'])} classes")
             card = cls(**values)
             for name in ("net", "task", "licence", "weights"):
                 _text(getattr(card, name))
@@ -135,6 +143,12 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
     return value
+
+
+def _fraction(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
+        raise ValueError(f"{value!r} is no number between 0 and 1")
+    return float(value)
 
 
 def _array_to_json(array: NDArray[Any]) -> dict[str, Any]:

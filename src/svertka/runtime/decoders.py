@@ -8,10 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svertka.errors import UserError, nearest
-from svertka.results import Classes, ClassScore, Result
+from svertka.results import Classes, ClassScore, Labels, LabelScore, Result
 from svertka.runtime.card import Card
 
 Outputs = Mapping[str, NDArray[np.float32]]
+
+DEFAULT_THRESHOLD = 0.5
+"""Of a label for which none was chosen on validation data."""
 
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -22,8 +25,34 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     return probabilities
 
 
+def sigmoid(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """A probability for each logit by itself, in double precision."""
+    # Neither way overflows: e^-|x| is at most 1.
+    small: NDArray[np.float64] = np.exp(-np.abs(logits.astype(np.float64)))
+    probabilities: NDArray[np.float64] = np.where(logits >= 0, 1, small) / (1 + small)
+    return probabilities
+
+
 def classification(outputs: Outputs, card: Card) -> list[Result]:
     """``logits`` ``(N, classes)`` to the classes of each image, the likeliest first."""
+    results: list[Result] = []
+    for row in softmax(_logits(outputs, card)):
+        order = np.argsort(-row, kind="stable")
+        results.append(Classes(tuple(ClassScore(card.classes[i], float(row[i])) for i in order)))
+    return results
+
+
+def multilabel(outputs: Outputs, card: Card) -> list[Result]:
+    """``logits`` ``(N, classes)`` to the labels of each image, the likeliest first."""
+    thresholds = card.thresholds or (DEFAULT_THRESHOLD,) * len(card.classes)
+    results: list[Result] = []
+    for row in sigmoid(_logits(outputs, card)):
+        order = np.argsort(-row, kind="stable")
+        results.append(Labels(tuple(LabelScore(card.classes[i], float(row[i]), thresholds[i]) for i in order)))
+    return results
+
+
+def _logits(outputs: Outputs, card: Card) -> NDArray[np.float32]:
     logits = outputs.get("logits", np.empty(0, np.float32))
     # Scores of an infinite logit would be no numbers.
     if logits.ndim != 2 or logits.shape[1] != len(card.classes) or not np.isfinite(logits).all():
@@ -32,14 +61,13 @@ def classification(outputs: Outputs, card: Card) -> list[Result]:
             f"of {len(card.classes)} classes",
             mend="run `svertka verify` on the model",
         )
-    results: list[Result] = []
-    for row in softmax(logits):
-        order = np.argsort(-row, kind="stable")
-        results.append(Classes(tuple(ClassScore(card.classes[i], float(row[i])) for i in order)))
-    return results
+    return logits
 
 
-_DECODERS: dict[str, Callable[[Outputs, Card], list[Result]]] = {"classification": classification}
+_DECODERS: dict[str, Callable[[Outputs, Card], list[Result]]] = {
+    "classification": classification,
+    "multilabel": multilabel,
+}
 
 
 def decode(outputs: Outputs, card: Card) -> list[Result]:

@@ -27,6 +27,8 @@ class Classification(Task):
     """
 
     name = "classification"
+    exclusive = True
+    headline = ("accuracy", "macro_f1")
 
     def __init__(
         self, classes: Sequence[str], *, label_smoothing: float = 0.0, weights: Sequence[float] | None = None
@@ -34,22 +36,22 @@ class Classification(Task):
         self.classes = tuple(classes)
         self.label_smoothing = label_smoothing
         self.weights = None if weights is None else torch.tensor(weights, dtype=torch.float32)
-        self._number = {name: number for number, name in enumerate(self.classes)}
 
-    def targets(self, labels: Sequence[str]) -> NDArray[np.int64]:
+    def targets(self, labels: Sequence[str | tuple[str, ...]]) -> NDArray[np.int64]:
         """Class numbers ``(N,)`` by name.
 
         Raises:
-            UserError: A label is no class of this network.
+            UserError: A label is no class of this network; or an image has several labels, or none.
         """
-        unknown = sorted(set(labels) - self._number.keys())
-        if unknown:
-            raise UserError(
-                f"the network does not know the class {unknown[0]!r}"
-                + (f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""),
-                mend=f"its classes are {', '.join(self.classes[:8])}{', …' if len(self.classes) > 8 else ''}",
-            )
-        return np.fromiter((self._number[label] for label in labels), np.int64, len(labels))
+        names = [label for label in labels if isinstance(label, str)]
+        if len(names) < len(labels):
+            raise UserError("the images have several labels each, and the network gives one class")
+        numbers = self._numbers_of(names)
+        return np.fromiter((numbers[name] for name in names), np.int64, len(names))
+
+    def sample_weights(self, targets: NDArray[Any]) -> NDArray[np.float64] | None:
+        """See `Task.sample_weights`: ``(N,)``."""
+        return None if self.weights is None else self.weights.numpy().astype(np.float64)[targets]
 
     def losses(self, output: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Cross-entropy of logits ``(N, classes)``."""
@@ -64,6 +66,12 @@ class Classification(Task):
     def rank(self, metrics: Mapping[str, float]) -> tuple[float, ...]:
         """See `Task.rank`."""
         return metrics["accuracy"], -metrics["loss"]
+
+    def sentence(self, evaluation: Evaluation, part: str) -> str:
+        """See `Task.sentence`."""
+        count = len(evaluation.arrays["target"])
+        right = round(evaluation.metrics["accuracy"] * count)
+        return f"It names {right:,} of {count:,} {part} images correctly."
 
     def exhibits(self, evaluation: Evaluation) -> list[Exhibit]:
         """The confusion matrix, and both error types by class."""

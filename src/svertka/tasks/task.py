@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from svertka.errors import UserError
 from svertka.exhibits import Exhibit
 
 
@@ -53,9 +54,27 @@ class Task(ABC):
 
     classes: tuple[str, ...]
 
+    exclusive: bool
+    """Whether an image has exactly one class."""
+
+    headline: tuple[str, ...]
+    """Metrics that are shown first; the first of them ranks."""
+
+    thresholds: tuple[float, ...] = ()
+    """From which score on a class is said to be there, for tasks that decide by class."""
+
     @abstractmethod
-    def targets(self, labels: Sequence[str]) -> NDArray[np.generic]:
-        """Targets from annotations, first axis a sample."""
+    def targets(self, labels: Sequence[str | tuple[str, ...]]) -> NDArray[Any]:
+        """Targets from annotations, first axis a sample.
+
+        Raises:
+            UserError: An annotation has a name that is no class, or does not suit the task.
+        """
+
+    def sample_weights(self, targets: NDArray[Any]) -> NDArray[np.float64] | None:
+        """What each sample, or each of its classes, counts for in the loss; None where all count alike."""
+        del targets
+        return None
 
     @abstractmethod
     def losses(self, output: Tensor, targets: Tensor) -> dict[str, Tensor]:
@@ -65,6 +84,22 @@ class Task(ABC):
         """What one training step computes from a batch: one forward pass and the loss terms."""
         return self.losses(net(images), targets)
 
+    def _numbers_of(self, names: Iterable[str]) -> dict[str, int]:
+        """The number of every class, once it is sure that all names are classes.
+
+        Raises:
+            UserError: One is not.
+        """
+        numbers = {name: number for number, name in enumerate(self.classes)}
+        unknown = sorted(set(names) - numbers.keys())
+        if unknown:
+            raise UserError(
+                f"the network does not know the class {unknown[0]!r}"
+                + (f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""),
+                mend=f"its classes are {', '.join(self.classes[:8])}{', …' if len(self.classes) > 8 else ''}",
+            )
+        return numbers
+
     @abstractmethod
     def score(self) -> Score:
         """A fresh score."""
@@ -72,6 +107,15 @@ class Task(ABC):
     @abstractmethod
     def rank(self, metrics: Mapping[str, float]) -> tuple[float, ...]:
         """What chooses the best epoch: the larger, the better."""
+
+    def settled(self, val: Evaluation | None) -> Task:
+        """The task with all that is chosen on validation data once training is over."""
+        del val
+        return self
+
+    @abstractmethod
+    def sentence(self, evaluation: Evaluation, part: str) -> str:
+        """How good that is, in one sentence; ``part`` says what kind of images they were."""
 
     @abstractmethod
     def exhibits(self, evaluation: Evaluation) -> list[Exhibit]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize, minimize_scalar
+from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
 from svertka.errors import UserError
@@ -44,7 +45,7 @@ class Fitted:
     """
 
     tensors: Mapping[str, NDArray[np.float32]]
-    chosen: Mapping[str, float]
+    chosen: Mapping[str, float | list[float]]
     tried: tuple[tuple[float, float], ...] = ()
 
 
@@ -54,17 +55,17 @@ class Examples:
 
     Attributes:
         features: Of the samples.
-        targets: Class numbers ``(N,)``.
-        weights: What each sample counts for, ``(N,)``.
+        targets: Class numbers ``(N,)``; or of several labels, which are there, ``(N, classes)``.
+        weights: What each sample counts for, ``(N,)``; or what each of its labels does, ``(N, classes)``.
         kept: Which samples are looked at, ``(N,)`` bool.
     """
 
     features: Features
-    targets: NDArray[np.int64]
+    targets: NDArray[Any]
     weights: NDArray[np.float64]
     kept: NDArray[np.bool_]
 
-    def chunks(self) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]]:
+    def chunks(self) -> Iterator[tuple[NDArray[np.float32], NDArray[Any], NDArray[np.float64]]]:
         """Features, targets and weights, some at a time."""
         for indices, features in self.features.chunks(_CHUNK):
             here = self.kept[indices]
@@ -72,16 +73,17 @@ class Examples:
                 yield features[here], self.targets[indices][here], self.weights[indices][here]
 
 
-def examples(features: Features, targets: NDArray[np.int64], weights: NDArray[np.float64] | None = None) -> Examples:
+def examples(features: Features, targets: NDArray[Any], weights: NDArray[np.float64] | None = None) -> Examples:
     """All samples of a part, alike or weighted."""
-    counts = np.ones(len(features)) if weights is None else weights
+    counts = np.ones(targets.shape) if weights is None else weights
     return Examples(features, targets, counts, np.ones(len(features), bool))
 
 
 def fit_logistic(train: Examples, val: Examples | None, classes: int, *, seed: int = 0) -> Fitted:
-    """Multinomial logistic regression on standardised features, by L-BFGS.
+    """Multinomial logistic regression on standardised features, by L-BFGS; of several labels, a binary one for each.
 
     The strength of regularisation is chosen by the loss on ``val``; without one, by cross-validation in five parts.
+    Each of several labels has a strength of its own; they are fitted together, so that features are read but once.
     Memory does not grow with the number of samples: every evaluation reads the features anew, some at a time.
 
     D. Liu, J. Nocedal, "On the limited memory BFGS method for large scale optimization", 1989.
@@ -91,18 +93,16 @@ def fit_logistic(train: Examples, val: Examples | None, classes: int, *, seed: i
     """
     with _one_thread():
         if val is not None:
-            tried, weights = _path([(train, val)], classes)
-            strength = min(tried, key=lambda pair: pair[1])[0]
-            return Fitted(_Standard.of(train).unfold(weights[0]), {"strength": strength}, tuple(tried))
+            tried, strengths, weights = _path([(train, val)], classes)
+            return Fitted(_Standard.of(train).unfold(weights[0]), _told(strengths), tuple(tried))
         folds = np.random.default_rng(seed).integers(_FOLDS, size=len(train.features))
         pairs = [(_only(train, folds != fold), _only(train, folds == fold)) for fold in range(_FOLDS)]
-        tried, _ = _path([(one, other) for one, other in pairs if other.kept.any()], classes)
-        strength = min(tried, key=lambda pair: pair[1])[0]
+        tried, strengths, _ = _path([(one, other) for one, other in pairs if other.kept.any()], classes)
         standard = _Standard.of(train)
         whole = np.zeros((classes, standard.width + 1))
-        for stronger in STRENGTHS[: STRENGTHS.index(strength) + 1]:
-            whole = _minimise(train, standard, stronger, whole)
-    return Fitted(standard.unfold(whole), {"strength": strength}, tuple(tried))
+        for stronger in STRENGTHS[: STRENGTHS.index(float(strengths.min())) + 1]:
+            whole = _minimise(train, standard, np.maximum(stronger, strengths), whole)
+    return Fitted(standard.unfold(whole), _told(strengths), tuple(tried))
 
 
 def fit_means(train: Examples, classes: int) -> Fitted:
@@ -164,20 +164,26 @@ def fit_svm(train: Examples, val: Examples | None, classes: int, *, kernel: bool
     return Fitted(candidates[best].tensors, {"cost": best}, tried)
 
 
-def temperature(logits: NDArray[np.float64], targets: NDArray[np.int64]) -> float:
-    """The T > 0 for which softmax(logits / T) has the least loss on these samples.
+def temperature(logits: NDArray[np.float64], targets: NDArray[Any]) -> float:
+    """The T > 0 for which softmax(logits / T), or of several labels sigmoid(logits / T), has the least loss here.
 
-    C. Guo et al., "On Calibration of Modern Neural Networks", 2017. Targets are smoothed by 1 / (N + 2), after
-    J. Platt, "Probabilistic Outputs for Support Vector Machines", 1999: a few samples without a mistake make no score
-    certain.
+    Targets are drawn back from 0 and 1 as if two samples more were at odds with them; else T would fall to nothing
+    where all samples are right.
+
+    C. Guo et al., "On Calibration of Modern Neural Networks", 2017; J. Platt, "Probabilistic Outputs for Support
+    Vector Machines and Comparisons to Regularized Likelihood Methods", 1999, section 2.2.
     """
-    smoothing = 1 / (len(targets) + 2)
-    own = np.arange(len(targets)), targets
+    count = len(targets)
+    if targets.ndim == 2:
+        there = targets.sum(axis=0)
+        targets = np.where(targets > 0, (there + 1) / (there + 2), 1 / (count - there + 2))
+        lead = 0.0
+    else:  # what the loss gains by taking some of the target away from the true class, over all others
+        lead = float(np.mean(logits[np.arange(count), targets] - logits.mean(axis=1))) / (count + 2)
 
     def loss(log_t: float) -> float:
-        scaled = logits / np.exp(log_t)
-        likely = (1 - smoothing) * scaled[own] + smoothing * scaled.mean(axis=1)
-        return float(np.mean(_log_sum(scaled) - likely))
+        scale = np.exp(-log_t)
+        return float(np.mean(_surprise(logits * scale, targets)[0]) + lead * scale)
 
     found = minimize_scalar(loss, bounds=(-12.0, 12.0), method="bounded", options={"xatol": 1e-4})
     return float(np.exp(found.x))
@@ -198,7 +204,7 @@ class _Standard:
     def of(cls, data: Examples) -> _Standard:
         total, sums, squares = 0.0, np.zeros(0), np.zeros(0)
         for features, _, weights in data.chunks():
-            wide = features.astype(np.float64)
+            wide, weights = features.astype(np.float64), weights.reshape(len(features), -1).mean(axis=1)
             sums = weights @ wide + (sums if sums.size else 0.0)
             squares = weights @ wide**2 + (squares if squares.size else 0.0)
             total += float(weights.sum())
@@ -219,25 +225,39 @@ class _Standard:
 
 def _path(
     pairs: list[tuple[Examples, Examples]], classes: int
-) -> tuple[list[tuple[float, float]], list[NDArray[np.float64]]]:
-    # The loss on what was held out, for one strength after another; and the weights where it was least.
+) -> tuple[list[tuple[float, float]], NDArray[np.float64], list[NDArray[np.float64]]]:
+    # The loss on what was held out, for one strength after another; and the strength and the weights where it was
+    # least: of all classes together, or of every label by itself.
     states = [(_Standard.of(train), train, val) for train, val in pairs]
     weights = [np.zeros((classes, standard.width + 1)) for standard, _, _ in states]
+    alone = pairs[0][0].targets.ndim == 2
+    least = np.full(classes if alone else 1, np.inf)
+    strengths, place = np.full(least.shape, STRENGTHS[0]), 0
+    kept = [start.copy() for start in weights]
     tried: list[tuple[float, float]] = []
-    best, kept = 0, weights
-    for strength in STRENGTHS:
+    for number, strength in enumerate(STRENGTHS):
         weights = [
-            _minimise(train, standard, strength, start)
+            _minimise(train, standard, np.array([strength]), start)
             for (standard, train, _), start in zip(states, weights, strict=True)
         ]
-        losses = [_objective(val, standard, 0.0, w)[0] for (standard, _, val), w in zip(states, weights, strict=True)]
+        losses = [_losses(val, standard, w)[0] for (standard, _, val), w in zip(states, weights, strict=True)]
         counts = [val.weights[val.kept].sum() for _, _, val in states]
-        tried.append((strength, float(np.average(losses, weights=counts))))
-        if tried[-1][1] <= tried[best][1]:
-            best, kept = len(tried) - 1, weights
-        elif len(tried) - 1 - best >= _PATIENCE:
+        held_out = np.average(losses, axis=0, weights=counts)
+        tried.append((strength, float(held_out.mean())))
+        better = held_out <= least
+        least[better], strengths[better] = held_out[better], strength
+        for best, now in zip(kept, weights, strict=True):
+            rows = np.broadcast_to(better, classes)
+            best[rows] = now[rows]
+        if better.any():
+            place = number
+        elif number - place >= _PATIENCE:
             break
-    return tried, kept
+    return tried, strengths, kept
+
+
+def _told(strengths: NDArray[np.float64]) -> dict[str, float | list[float]]:
+    return {"strength": strengths.tolist() if len(strengths) > 1 else float(strengths[0])}
 
 
 def _one_thread() -> AbstractContextManager[object]:
@@ -246,42 +266,53 @@ def _one_thread() -> AbstractContextManager[object]:
     return context
 
 
-def _minimise(train: Examples, standard: _Standard, strength: float, start: NDArray[np.float64]) -> NDArray[np.float64]:
+def _minimise(
+    train: Examples, standard: _Standard, strengths: NDArray[np.float64], start: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    # ``strengths`` of all classes (1,), or of each (classes,).
     def objective(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        loss, gradient = _objective(train, standard, strength, flat.reshape(start.shape))
-        return loss, gradient.ravel()
+        weights = flat.reshape(start.shape)
+        losses, gradient = _losses(train, standard, weights)
+        pull = strengths[:, None] * weights[:, :-1]
+        gradient[:, :-1] += pull
+        return float(losses.sum() + 0.5 * (pull * weights[:, :-1]).sum()), gradient.ravel()
 
     found = minimize(objective, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": _STEPS, "ftol": 1e-6})
     return np.asarray(found.x).reshape(start.shape)
 
 
-def _objective(
-    data: Examples, standard: _Standard, strength: float, weights: NDArray[np.float64]
-) -> tuple[float, NDArray[np.float64]]:
+def _losses(
+    data: Examples, standard: _Standard, weights: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    # The mean loss, (1,), or that of every label, (classes,); and the gradient of their sum by the weights.
     # Standardising is folded into the weights, so that no copy of the features is made.
     unfolded = standard.unfold(weights)
     gradient_w, gradient_b = np.zeros((len(weights), standard.width)), np.zeros(len(weights))
-    loss = total = 0.0
-    for features, targets, counts in data.chunks():
+    loss, total = np.zeros(1), np.zeros(1)
+    for features, targets, weight in data.chunks():
         logits = (features @ unfolded["weight"].T + unfolded["bias"]).astype(np.float64)
-        normaliser = _log_sum(logits)
-        rows = np.arange(len(targets))
-        loss += float(counts @ (normaliser - logits[rows, targets]))
-        total += float(counts.sum())
-        residual = np.exp(logits - normaliser[:, None])
-        residual[rows, targets] -= 1
-        residual *= counts[:, None]
+        counts = weight.reshape(len(features), -1)
+        surprise, residual = _surprise(logits, targets)
+        loss = loss + (counts * surprise).sum(axis=0)
+        total = total + counts.sum(axis=0)
+        residual *= counts
         gradient_w += residual.astype(np.float32).T @ features
         gradient_b += residual.sum(axis=0)
     gradient_w = (gradient_w - np.outer(gradient_b, standard.mean)) * standard.scale
-    gradient = np.column_stack([gradient_w, gradient_b]) / total
-    gradient[:, :-1] += strength * weights[:, :-1]
-    return loss / total + 0.5 * strength * float((weights[:, :-1] ** 2).sum()), gradient
+    return loss / total, np.column_stack([gradient_w, gradient_b]) / total[:, None]
 
 
-def _log_sum(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+def _surprise(logits: NDArray[np.float64], targets: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    # Cross-entropy of class numbers (N,), as (N, 1), or of every label (N, classes), as it is; and its derivative by
+    # the logits.
+    if targets.ndim == 2:
+        return np.logaddexp(0, logits) - targets * logits, expit(logits) - targets
     largest = logits.max(axis=1)
-    return np.asarray(largest + np.log(np.exp(logits - largest[:, None]).sum(axis=1)))
+    normaliser = largest + np.log(np.exp(logits - largest[:, None]).sum(axis=1))
+    rows = np.arange(len(targets))
+    residual = np.exp(logits - normaliser[:, None])
+    residual[rows, targets] -= 1
+    return (normaliser - logits[rows, targets])[:, None], residual
 
 
 def _only(data: Examples, kept: NDArray[np.bool_]) -> Examples:

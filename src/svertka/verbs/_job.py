@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from svertka.data.preparing import Prepared
     from svertka.layers.trunk import Classifier
     from svertka.runtime.preprocess import Preprocess
-    from svertka.tasks.classification import Classification
-    from svertka.tasks.task import Evaluation
+    from svertka.tasks.task import Evaluation, Task
     from svertka.training.loop import Outcome
     from svertka.training.recipe import Recipe
     from svertka.verbs._progress import Display
@@ -64,7 +63,7 @@ class Job:
     run: Run
     recipe: Recipe
     prepared: Prepared
-    task: Classification
+    task: Task
     preprocess: Preprocess
     fabric: Fabric
     display: Display

@@ -96,6 +96,7 @@ class Display:
         parts = [f"epoch {number:>{len(str(self.epochs))}}/{self.epochs}", f"loss {row['train_loss']:.4f}"]
         if "val_accuracy" in row:
             parts += [f"val loss {row['val_loss']:.4f}", f"val accuracy {row['val_accuracy']:.4f}"]
+            parts.append(f"val macro f1 {row['val_macro_f1']:.4f}")
         parts += [f"lr {row['lr']:.2g}", f"{row['seconds']:.1f} s"]
         self.say("  ".join(parts))
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from svertka.verbs._run import Trained
 
 _EXAMPLES = 24
+_METRICS = {"accuracy": "accuracy", "macro_f1": "macro F1", "map": "mean average precision"}
 _PART_NAMES = {"train": "training", "val": "validation", "test": "test"}
 
 
@@ -39,17 +40,19 @@ def write_run_report(
         judged = evaluations[trained.judged_on]
         count = prepared.counts[trained.judged_on]
         name = _PART_NAMES[trained.judged_on]
-        right = round(judged.metrics["accuracy"] * count)
-        lead += f" It names {right:,} of {count:,} {name} images correctly."
+        lead += f" {task.sentence(judged, name)}"
         headline = [
-            ("accuracy", f"{judged.metrics['accuracy']:.1%}"),
-            ("macro F1", f"{judged.metrics['macro_f1']:.1%}"),
+            *(
+                (_METRICS[metric], f"{judged.metrics[metric]:.1%}")
+                for metric in task.headline
+                if metric in judged.metrics
+            ),
             (f"{name} images", f"{count:,}"),
             ("trained in", _duration(seconds)),
         ]
         sections.append(Section(name="What goes wrong", exhibits=task.exhibits(judged)))
         sections.append(Section(name="Look at them", exhibits=_galleries(task, judged, prepared, trained.judged_on)))
-    how: list[Exhibit] = [*_steps(learnt), *(_curves(outcome, recipe) if outcome.history else [])]
+    how: list[Exhibit] = [*_steps(learnt, task.headline[0]), *(_curves(outcome, recipe) if outcome.history else [])]
     sections.insert(1 if sections else 0, Section(name="How it learnt", exhibits=how))
     sections.append(Section(name="The data", exhibits=_data(prepared)))
     stages = [(name, value) for name, value in trained.seconds.items() if value >= 0.005]
@@ -61,13 +64,13 @@ def write_run_report(
     write_report(trained.report, title=title, lead=lead, headline=headline, sections=sections)
 
 
-def _steps(learnt: Learnt) -> list[Exhibit]:
+def _steps(learnt: Learnt, metric: str) -> list[Exhibit]:
     if not learnt.tried:
         return []
     rows = [
         [
             step.name,
-            *([step.metrics["accuracy"], step.metrics["loss"]] if step.metrics else ["–", "–"]),
+            *([step.metrics[metric], step.metrics["loss"]] if step.metrics else ["–", "–"]),
             f"{step.seconds:.1f}",
             "yes" if step.kept else "",
         ]
@@ -82,7 +85,7 @@ def _steps(learnt: Learnt) -> list[Exhibit]:
     return [
         Table(
             title="What was tried",
-            columns=("step", "validation accuracy", "validation loss", "seconds", "kept"),
+            columns=("step", f"validation {_METRICS[metric]}", "validation loss", "seconds", "kept"),
             rows=rows,
             note=note,
         )
@@ -114,7 +117,7 @@ def _curves(outcome: Outcome, recipe: Recipe) -> list[Curves]:
     if terms:
         curves = [item for term in terms for item in curve(term.removeprefix("train_"), term)]
         plots.append(Curves(title="Loss by term", x_label="epoch", y_label="loss", curves=curves))
-    scores = [*curve("accuracy", "val_accuracy"), *curve("macro F1", "val_macro_f1")]
+    scores = [item for name in _METRICS for item in curve(_METRICS[name], f"val_{name}")]
     if scores:
         plots.append(Curves(title="On validation", x_label="epoch", y_label="share of one", curves=scores, mark=best))
     plots.append(Curves(title="Learning rate", x_label="epoch", y_label="learning rate", curves=curve("", "lr")))
@@ -138,7 +141,7 @@ def _data(prepared: Prepared) -> list[Facts | Listing]:
     items = [("Read from", str(prepared.dataset.root)), ("Format", prepared.dataset.format)]
     for part, count in prepared.counts.items():
         classes = prepared.per_class(part)
-        spread = f"{min(classes.values()):,} to {max(classes.values()):,} a class"
+        spread = f"{min(classes.values(), default=0):,} to {max(classes.values(), default=0):,} a class"
         items.append((_PART_NAMES.get(part, part).capitalize(), f"{count:,} images, {spread}"))
     items.append(("Left out", f"{len(prepared.skipped):,} files"))
     found: list[Facts | Listing] = [Facts(title="What was read", items=items)]

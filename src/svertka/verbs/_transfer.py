@@ -39,6 +39,7 @@ _HIDDEN = 256
 """Units of the hidden layer of ``mlp``."""
 
 _MLP = {"epochs": 60, "lr": 1e-3, "batch": 64, "schedule": "one_cycle", "optimizer": "adamw"}
+_EXCLUSIVE = ("svm", "kernel_svm", "means")
 _FORWARD_SHARE = 3  # a forward pass is about a third of a training step
 _PLAN = "plan.json"  # in the run's folder
 
@@ -52,6 +53,11 @@ def from_weights(job: Job) -> Learnt:
     """
     recipe, preprocess, classes = job.recipe, job.preprocess, len(job.task.classes)
     assert recipe.weights is not None
+    if recipe.head in _EXCLUSIVE and not job.task.exclusive:
+        raise UserError(
+            f"the head {recipe.head!r} gives an image one class, and here it may have several labels",
+            mend="give --head linear, mlp or own",
+        )
     with job.clock.stage("setting up"):
         start = start_from(
             model_file(Path(recipe.weights)),
@@ -207,9 +213,7 @@ class Transfer:
             if recipe.head == "mlp":
                 outcome = self._train(head.rule, inputs, recipe.changed(_MLP), "head")
             else:
-                weights = None
-                if self.task.weights is not None:
-                    weights = self.task.weights.numpy().astype(np.float64)[self.targets["train"]]
+                weights = self.task.sample_weights(self.targets["train"])
                 train = examples(_remembered(inputs["train"]), self.targets["train"], weights)
                 val = examples(_remembered(inputs["val"]), self.targets["val"]) if "val" in inputs else None
                 fitted = _FITS[recipe.head](train, val, classes, recipe.seed)
@@ -329,7 +333,12 @@ class Transfer:
         if "val" in inputs:
             made.metrics = dict(self._judge(made, "val").metrics)
         made.seconds = time.perf_counter() - started
-        said = f"{made.metrics['accuracy']:.1%} of the validation images" if made.metrics else "nothing was held out"
+        main = self.task.headline[0]
+        said = (
+            f"{main.replace('_', ' ')} {made.metrics[main]:.1%} on validation"
+            if made.metrics
+            else "nothing was held out"
+        )
         self.display.say(f"{name}: {said}, {made.seconds:.1f} s")
         return made
 

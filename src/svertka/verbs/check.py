@@ -20,6 +20,7 @@ class Checked:
     Attributes:
         format: What it was read as.
         parts: Number of images by part and class.
+        images: Number of images by part.
         notes: Choices made while reading.
         duplicates: Groups of files with the same content; two labels in one group are a contradiction.
         skipped: Files that cannot be used, each with ``file`` and ``error``.
@@ -27,6 +28,7 @@ class Checked:
 
     format: str
     parts: dict[str, dict[str, int]]
+    images: dict[str, int]
     notes: list[str]
     duplicates: list[list[dict[str, str]]]
     skipped: list[dict[str, str]]
@@ -52,6 +54,7 @@ def check(data: str | PathLike[str], *, progress: bool = True) -> Checked:
         UserError: There is nothing that can be read as a data set.
     """
     from svertka.data.preparing import prepare
+    from svertka.data.samples import names_in
 
     display = Display(show=progress)
     preprocess = Preprocess(height=_SIDE, width=_SIDE)
@@ -60,11 +63,12 @@ def check(data: str | PathLike[str], *, progress: bool = True) -> Checked:
     for part, division in prepared.parts.items():
         for position in division.positions:
             sample = prepared.samples[position]
-            entry = {"file": sample.name, "class": sample.label, "part": part}
+            entry = {"file": sample.name, "class": "; ".join(names_in(sample.label)), "part": part}
             same.setdefault(prepared.images.digests[position], []).append(entry)
     return Checked(
         prepared.dataset.format,
         {part: prepared.per_class(part) for part in prepared.parts},
+        prepared.counts,
         prepared.notes,
         [group for group in same.values() if len(group) > 1],
         [item.to_json() for item in prepared.skipped],

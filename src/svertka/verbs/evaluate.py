@@ -26,7 +26,8 @@ class Evaluated:
     Attributes:
         metrics: Fractions of one, but for ``loss``.
         per_class: Recall, precision, F1 and both errors of each class.
-        confusion: Counts by true class (row) and predicted class (column), in the order of ``classes``.
+        confusion: Counts by true class (row) and predicted class (column), in the order of ``classes``; None where
+            an image may have several labels.
         classes: Class names.
         judged_on: The part of the data that was used.
         images: Number of images in it.
@@ -35,7 +36,7 @@ class Evaluated:
 
     metrics: Mapping[str, float]
     per_class: list[dict[str, Any]]
-    confusion: list[list[int]]
+    confusion: list[list[int]] | None
     classes: tuple[str, ...]
     judged_on: str
     images: int
@@ -54,7 +55,7 @@ def evaluate(
 
     Args:
         model: Model file (.safetensors or .onnx) or a run's folder.
-        data: Folder of class folders, folder of IDX files, or CSV of file and label.
+        data: Folder of class folders, folder of IDX files, or CSV of file and label or labels.
         part: ``train``, ``val``, ``test`` or ``all``; ``auto`` takes test, else val, else all. Of the very data
             that the model was trained on, only what was held out then counts as val.
         progress: Show progress on standard error.
@@ -65,7 +66,7 @@ def evaluate(
     predictor = open_predictor(Path(model))
     from svertka.data.batches import Loader, Part, Pixels
     from svertka.data.preparing import prepare
-    from svertka.tasks.classification import Classification
+    from svertka.tasks.making import task_of
     from svertka.training.evaluation import evaluate as judge
 
     card = predictor.card
@@ -84,7 +85,7 @@ def evaluate(
     display.say(f"{len(division.positions):,} images: {_described(prepared, chosen, card)}")
     for item in prepared.skipped[:5]:
         display.warn(f"skipped {item.file}: {item.error}")
-    task = Classification(card.classes)
+    task = task_of(card)
     samples = Part(Pixels(prepared.images, division.positions, card.preprocess), task.targets(division.labels))
 
     def forward(images: Any) -> Any:
@@ -96,7 +97,7 @@ def evaluate(
     return Evaluated(
         dict(evaluation.metrics),
         evaluation.details["per_class"],
-        evaluation.details["confusion"],
+        evaluation.details.get("confusion"),
         card.classes,
         chosen,
         len(division.positions),

@@ -50,7 +50,7 @@ def train(
     """Train a network on a data set.
 
     Args:
-        data: Folder of class folders, folder of IDX files, or CSV of file and label.
+        data: Folder of class folders, folder of IDX files, or CSV of file and label or labels.
         recipe: A recipe or the TOML file of one; the default recipe if not given.
         out: Folder of the run, which must not exist; a new one below ``runs/`` by default.
         resume: Go on with the run in ``out``. Where there is none yet, it is begun, so that a command can
@@ -76,7 +76,7 @@ def train(
 def _train(run: Run, source: Path, progress: bool) -> Trained:
     from svertka.data.augment import AUGMENTATIONS
     from svertka.data.preparing import learnable_classes, measure
-    from svertka.tasks.classification import Classification
+    from svertka.tasks.making import task_for
     from svertka.training.loop import InterruptedTrainingError
     from svertka.training.machine import start_fabric
     from svertka.verbs._report import write_run_report
@@ -114,15 +114,21 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
             mean, std = measure(prepared)
             preprocess = dataclasses.replace(preprocess, mean=mean, std=std)
     _say_data(display, prepared, classes)
-    task = Classification(
-        classes, label_smoothing=recipe.label_smoothing, weights=_class_weights(recipe, prepared, classes)
+    task = task_for(
+        prepared.parts["train"].labels,
+        classes,
+        label_smoothing=recipe.label_smoothing,
+        balanced=recipe.balance == "weights",
     )
     job = Job(run, recipe, prepared, task, preprocess, fabric, display, clock)
     try:
         learnt = from_scratch(job) if recipe.weights is None else from_weights(job)
     except InterruptedTrainingError as stopped:
         raise _interrupted(run, source, f"{stopped}; all is saved") from None
-    outcome, evaluations = learnt.outcome, learnt.evaluations
+    task = task.settled(learnt.evaluations.get("val"))
+    evaluations = {part: task.score().evaluate(found.arrays) for part, found in learnt.evaluations.items()}
+    learnt = dataclasses.replace(learnt, evaluations=evaluations)
+    outcome = learnt.outcome
     judged_on = next((part for part in ("test", "val") if part in prepared.parts), None)
     metrics = {part: dict(evaluation.metrics) for part, evaluation in evaluations.items()}
     for part, values in metrics.items():
@@ -185,14 +191,6 @@ def _adapted(known: Preprocess, wanted: Preprocess) -> Preprocess:
     return dataclasses.replace(wanted, interpolation=known.interpolation, mean=mean, std=std, order=order)
 
 
-def _class_weights(recipe: Recipe, prepared: Prepared, classes: tuple[str, ...]) -> list[float] | None:
-    if recipe.balance == "none":
-        return None
-    counts = prepared.per_class("train")
-    total = sum(counts.values())
-    return [total / len(classes) / counts[name] for name in classes]
-
-
 def _check_judged(recipe: Recipe, prepared: Prepared) -> None:
     if "val" not in prepared.parts and (recipe.early_stop or recipe.schedule == "plateau"):
         asked = "--early-stop" if recipe.early_stop else "--schedule plateau"
@@ -240,6 +238,7 @@ def _card(
         metrics=metrics,
         golden=_golden(prepared, part, preprocess, engine),
         weights="",
+        thresholds=task.thresholds,
     )
 
 

@@ -1,0 +1,223 @@
+"""Several labels an image: each class is there or not, whatever the others are."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score
+from torch import Tensor
+
+from svertka.exhibits import Exhibit, Table
+from svertka.runtime.decoders import DEFAULT_THRESHOLD, sigmoid
+from svertka.tasks.task import Evaluation, Score, Task
+
+_NAMES = 4  # that stand below a picture, at most
+
+
+class MultiLabel(Task):
+    """Binary cross-entropy over each logit; macro-F1 chooses the best epoch, the loss decides between equals.
+
+    Args:
+        classes: Label names in the order of the logits.
+        label_smoothing: Share of every target that goes half to "there" and half to "not there".
+        weights: What "there" counts for in the loss where "not there" counts for one, ``(classes,)``.
+        thresholds: From which probability on a label is said to be there; 0.5 if not given.
+    """
+
+    name = "multilabel"
+    exclusive = False
+    headline = ("macro_f1", "map", "accuracy")
+
+    def __init__(
+        self,
+        classes: Sequence[str],
+        *,
+        label_smoothing: float = 0.0,
+        weights: Sequence[float] | None = None,
+        thresholds: Sequence[float] = (),
+    ) -> None:
+        self.classes = tuple(classes)
+        self.label_smoothing = label_smoothing
+        self.weights = None if weights is None else torch.tensor(weights, dtype=torch.float32)
+        self.thresholds = tuple(thresholds)
+
+    def targets(self, labels: Sequence[str | tuple[str, ...]]) -> NDArray[np.float32]:
+        """``(N, classes)``, 1 where the label is there. One name stands for itself alone.
+
+        Raises:
+            UserError: A label is no class of this network.
+        """
+        named = [(label,) if isinstance(label, str) else label for label in labels]
+        numbers = self._numbers_of(name for names in named for name in names)
+        targets = np.zeros((len(named), len(self.classes)), np.float32)
+        for row, names in zip(targets, named, strict=True):
+            row[[numbers[name] for name in names]] = 1
+        return targets
+
+    def sample_weights(self, targets: NDArray[Any]) -> NDArray[np.float64] | None:
+        """See `Task.sample_weights`: ``(N, classes)``."""
+        if self.weights is None:
+            return None
+        return np.where(targets > 0, self.weights.numpy().astype(np.float64), 1.0)
+
+    def losses(self, output: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Binary cross-entropy of logits ``(N, classes)``, the mean over images and labels."""
+        weights = None if self.weights is None else self.weights.to(output.device)
+        wanted = targets * (1 - self.label_smoothing) + self.label_smoothing / 2
+        return {"binary_cross_entropy": F.binary_cross_entropy_with_logits(output, wanted, pos_weight=weights)}
+
+    def score(self) -> Score:
+        """See `Task.score`."""
+        return _MultiLabelScore(self.classes, self.thresholds or (DEFAULT_THRESHOLD,) * len(self.classes))
+
+    def rank(self, metrics: Mapping[str, float]) -> tuple[float, ...]:
+        """See `Task.rank`."""
+        return metrics["macro_f1"], -metrics["loss"]
+
+    def settled(self, val: Evaluation | None) -> MultiLabel:
+        """With the threshold for each label that has the largest F1 on ``val``."""
+        if val is None:
+            return self
+        columns = zip(sigmoid(val.arrays["logits"]).T, val.arrays["target"].T, strict=True)
+        chosen = tuple(best_threshold(scores, there) for scores, there in columns)
+        settled = MultiLabel(self.classes, label_smoothing=self.label_smoothing, thresholds=chosen)
+        settled.weights = self.weights
+        return settled
+
+    def sentence(self, evaluation: Evaluation, part: str) -> str:
+        """See `Task.sentence`."""
+        count = len(evaluation.arrays["target"])
+        right = round(evaluation.metrics["accuracy"] * count)
+        return f"It gives {right:,} of {count:,} {part} images exactly their labels."
+
+    def exhibits(self, evaluation: Evaluation) -> list[Exhibit]:
+        """Both error types by label, and the thresholds."""
+        columns = ("class", "support", "recall", "precision", "f1", "missed", "false_alarms")
+        rows = [
+            [*(row[column] for column in columns), row["average_precision"], row["threshold"]]
+            for row in evaluation.details["per_class"]
+        ]
+        note = (
+            "Missed (false negatives, errors of the second kind) lower recall = TP / (TP + FN); "
+            "false alarms (false positives, errors of the first kind) lower precision = TP / (TP + FP). "
+            "Average precision does not depend on the threshold."
+        )
+        if self.thresholds:
+            note += " Each threshold has the largest F1 on the validation images; F1 on those very images flatters."
+        return [
+            Table(
+                title="Label by label",
+                columns=(
+                    *("label", "images", "recall", "precision", "F1", "missed", "false alarms"),
+                    *("average precision", "threshold"),
+                ),
+                rows=rows,
+                note=note,
+            )
+        ]
+
+    def examples(self, evaluation: Evaluation, most: int) -> dict[str, list[tuple[int, str, str]]]:
+        """The images with the largest loss among those with a mistake, and those nearest to a threshold."""
+        arrays = evaluation.arrays
+        scores, there = sigmoid(arrays["logits"]), arrays["target"]
+        limits = np.array(self.thresholds or (DEFAULT_THRESHOLD,) * len(self.classes))
+        said = scores >= limits
+        wrong = np.flatnonzero((said != there).any(axis=1))
+        worst = wrong[np.argsort(-arrays["loss"][wrong], kind="stable")][:most]
+        closest = np.argsort(np.abs(scores - limits).min(axis=1), kind="stable")[:most]
+
+        def named(chosen: NDArray[np.bool_]) -> str:
+            names = [self.classes[number] for number in np.flatnonzero(chosen)]
+            more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
+            return ", ".join(names[:_NAMES]) + more or "no label"
+
+        def described(position: int) -> tuple[int, str, str]:
+            return position, named(said[position]), f"has {named(there[position])}"
+
+        return {
+            "Worst mistakes": [described(int(position)) for position in worst],
+            "Most uncertain": [described(int(position)) for position in closest],
+        }
+
+
+def best_threshold(scores: NDArray[np.float64], there: NDArray[np.bool_]) -> float:
+    """The threshold with the largest F1, halfway between two scores; of equals the one nearest to 0.5.
+
+    Args:
+        scores: Probabilities ``(N,)``.
+        there: Whether the label is there, ``(N,)``; 0.5 is the answer where it never is.
+    """
+    if not there.any():
+        return DEFAULT_THRESHOLD
+    order = np.argsort(-scores, kind="stable")
+    ranked = scores[order]
+    # What stands above a cut is said to have the label. Between equal scores there is no cut.
+    cuts = np.flatnonzero(np.diff(ranked, append=-1.0) < 0)
+    hits = np.cumsum(there[order])[cuts]
+    f1 = 2 * hits / (cuts + 1 + there.sum())
+    below = np.append(ranked, 0.0)[cuts + 1]
+    limits = (ranked[cuts] + below) / 2
+    best = np.flatnonzero(f1 == f1.max())
+    return float(limits[best[np.argmin(np.abs(limits[best] - DEFAULT_THRESHOLD))]])
+
+
+@dataclasses.dataclass
+class _MultiLabelScore(Score):
+    classes: Sequence[str]
+    thresholds: Sequence[float]
+    _gathered: dict[str, list[NDArray[Any]]] = dataclasses.field(default_factory=dict)
+
+    def update(self, output: Tensor, targets: Tensor, indices: Tensor) -> None:
+        logits = output.float()
+        loss = F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(dim=1)
+        batch = {"indices": indices, "target": targets > 0, "logits": logits, "loss": loss}
+        for name, values in batch.items():
+            self._gathered.setdefault(name, []).append(values.cpu().numpy())
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {name: np.concatenate(values) for name, values in self._gathered.items()}
+
+    def evaluate(self, arrays: Mapping[str, NDArray[Any]]) -> Evaluation:
+        there = arrays["target"]
+        # What is no number is neither there nor in a place of its own.
+        scores = np.nan_to_num(sigmoid(arrays["logits"]), nan=0.0)
+        said = scores >= np.array(self.thresholds)
+        hits, support, calls = (there & said).sum(0), there.sum(0), said.sum(0)
+        precision, recall = hits / np.maximum(calls, 1), hits / np.maximum(support, 1)
+        f1 = 2 * hits / np.maximum(support + calls, 1)
+        # A label that neither occurs nor is predicted here has no F1; it must not pull the mean down.
+        present = support + calls > 0
+        average = [
+            float(average_precision_score(there[:, number], scores[:, number])) if support[number] else None
+            for number in range(len(self.classes))
+        ]
+        measured = [value for value in average if value is not None]
+        metrics = {
+            "macro_f1": float(f1[present].mean()) if present.any() else 1.0,
+            "micro_f1": float(2 * hits.sum() / max(support.sum() + calls.sum(), 1)) if present.any() else 1.0,
+            "accuracy": float((there == said).all(axis=1).mean()),
+            "loss": float(arrays["loss"].mean(dtype=np.float64)),
+        }
+        if measured:
+            metrics["map"] = float(np.mean(measured))
+        per_class = [
+            {
+                "class": name,
+                "support": int(support[number]),
+                "precision": float(precision[number]),
+                "recall": float(recall[number]),
+                "f1": float(f1[number]),
+                "missed": int(support[number] - hits[number]),
+                "false_alarms": int(calls[number] - hits[number]),
+                "average_precision": average[number],
+                "threshold": float(self.thresholds[number]),
+            }
+            for number, name in enumerate(self.classes)
+        ]
+        return Evaluation(metrics, {"per_class": per_class}, arrays)
