@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from svertka.data.batches import Inputs, Loader, Part, Pixels
 from svertka.data.memory import Remembered
+from svertka.errors import UserError
 from svertka.layers.frozen import Behind, frozen_stages
 from svertka.layers.transfer import TransferHead
 from svertka.runtime.files import write_text
