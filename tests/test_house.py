@@ -39,7 +39,9 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert loaded_by("import svertka") == set()
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"], ["nets"], []], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["train", "--help"], ["compare", "--help"], ["nets"], []], ids=" ".join
+)
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     program = "import sys\nfrom svertka.cli import run\nassert run(sys.argv[1:]) == 0"
     assert loaded_by(program, *arguments) == set()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from svertka.training.recipe import Recipe
     from svertka.verbs.adopt import adopt
     from svertka.verbs.check import check
+    from svertka.verbs.compare import compare
     from svertka.verbs.demo import demo
     from svertka.verbs.evaluate import evaluate
     from svertka.verbs.export import export
@@ -30,6 +31,7 @@ __all__ = [
     "UserError",
     "adopt",
     "check",
+    "compare",
     "demo",
     "evaluate",
     "export",

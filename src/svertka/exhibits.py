@@ -49,6 +49,25 @@ class Bars:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A share with how far it may be from the truth: fractions of one, ``low`` ≤ ``share`` ≤ ``high``."""
+
+    name: str
+    share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intervals:
+    """Shares of several things, such as the accuracy of several ways of learning, over a common axis."""
+
+    title: str
+    items: Sequence[Interval]
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """Rows under named columns. A float is shown as a fraction of one with three digits."""
 
@@ -97,4 +116,4 @@ class Listing:
     note: str = ""
 
 
-Exhibit = Facts | Curves | Bars | Table | Matrix | Gallery | Listing
+Exhibit = Facts | Curves | Bars | Intervals | Table | Matrix | Gallery | Listing

@@ -70,7 +70,9 @@ def two_classes(folder: Path) -> Path:
 # --- data ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", [("train",), ("check",), ("evaluate", "MODEL")], ids=lambda command: command[0])
+@pytest.mark.parametrize(
+    "command", [("train",), ("check",), ("compare",), ("evaluate", "MODEL")], ids=lambda command: command[0]
+)
 @pytest.mark.parametrize("data", ["missing", "empty", "file", "hidden", "loose"])
 def test_no_data_set(
     data: str, command: tuple[str, ...], refused: Callable[..., str], tiny_model: Path, tmp_path: Path

@@ -10,7 +10,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from svertka.exhibits import Bars, Curve, Curves, Exhibit, Facts, Gallery, Listing, Matrix, Picture, Table
+from svertka.exhibits import (
+    Bars,
+    Curve,
+    Curves,
+    Exhibit,
+    Facts,
+    Gallery,
+    Interval,
+    Intervals,
+    Listing,
+    Matrix,
+    Picture,
+    Table,
+)
 from svertka.report.page import Section, render_report
 
 HOSTILE = (
@@ -143,6 +156,7 @@ def realistic() -> dict[str, Any]:
                     ),
                     Gallery(title="Grad-CAM", pictures=[Picture(image=_image(480, 640), caption="a cat")]),
                     Bars(title="Time", unit="s", items=[("reading", 0.4), ("training", 7.1)]),
+                    Intervals(title="Ways", items=[Interval(name="svm", share=0.9, low=0.87, high=0.93)]),
                 ],
             ),
             Section(
@@ -172,6 +186,7 @@ def hostile() -> dict[str, Any]:
                     Facts(title=text, items=[(text, text)]),
                     Table(title=text, columns=[text, text], rows=[(text, 1), (text, 2)], note=text),
                     Bars(title=text, unit=text, items=[(text, 1.0)], note=text),
+                    Intervals(title=text, items=[Interval(name=text, share=0.5, low=0.4, high=0.6)], note=text),
                     Listing(title=text, text=text, note=text),
                     Gallery(
                         title=text,

@@ -13,7 +13,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from svertka.exhibits import Bars, Curve, Curves, Facts, Gallery, Listing, Matrix, Picture, Table
+from svertka.exhibits import (
+    Bars,
+    Curve,
+    Curves,
+    Facts,
+    Gallery,
+    Interval,
+    Intervals,
+    Listing,
+    Matrix,
+    Picture,
+    Table,
+)
 from svertka.report.page import Section, render_report
 
 Read = Callable[[str], Any]
@@ -156,11 +168,12 @@ def test_empty_exhibits_say_so(page: Show) -> None:
     found = page(
         Facts(title="f", items=[]),
         Bars(title="b", unit="s", items=[]),
+        Intervals(title="i", items=[]),
         Table(title="t", columns=["c"], rows=[]),
         Gallery(title="g", pictures=[]),
         Matrix(title="m", row_label="a", column_label="b", names=[], counts=np.zeros((0, 0), np.int64)),
     )
-    assert found.words.count("None.") == 5
+    assert found.words.count("None.") == 6
 
 
 def test_a_listing_keeps_its_lines(page: Show) -> None:
@@ -172,3 +185,19 @@ def test_wrong_shapes_are_refused(page: Show) -> None:
         page(Curves(title="c", x_label="x", y_label="y", curves=[Curve(name="n", x=[1, 2, 3], y=[1, 2])]))
     with pytest.raises(ValueError, match="for 2 names"):
         page(Matrix(title="m", row_label="a", column_label="b", names=["a", "b"], counts=np.ones((3, 3), np.int64)))
+
+
+def test_intervals_stand_where_they_are(page: Show) -> None:
+    items = [Interval(name="svm", share=0.75, low=0.7, high=0.8), Interval(name="net", share=0.9, low=0.85, high=0.95)]
+    found = page(Intervals(title="i", items=items, note="n"))
+    assert re.search(r"svm\s+75\.0\xa0% \(70\.0–80\.0\)", found.words)
+    assert re.search(r"70%\s*100%", found.words)
+    ranges = [(rect["x"], rect["width"]) for rect in found.all("rect") if rect.get("class") == "range"]
+    assert ranges == [("0.00%", "33.33%"), ("50.00%", "33.33%")]
+    assert [circle["cx"] for circle in found.all("circle")] == ["16.67%", "66.67%"]
+
+
+def test_intervals_of_certainty_have_an_axis(page: Show) -> None:
+    found = page(Intervals(title="i", items=[Interval(name="all", share=1.0, low=1.0, high=1.0)]))
+    assert found.all("circle")
+    assert "nan" not in found.words

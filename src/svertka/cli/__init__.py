@@ -16,6 +16,11 @@ _COMMANDS = (
     ("demo", "demo", "The whole way once, on handwritten digits: train, report, export, verify, predict."),
     ("nets", "nets", "List the networks, or show the stages of one."),
     ("check", "check", "Look at a data set before anything is trained."),
+    (
+        "compare",
+        "compare",
+        "Hold several ways of learning against each other on a folder of images, and say which to take.",
+    ),
     ("train", "train", "Train a network on a folder of images."),
     ("evaluate", "evaluate", "Measure how good a model is on a data set."),
     ("predict", "predict", "Say what is in images."),

@@ -67,11 +67,12 @@ class Store:
     Args:
         key: Digest of all that decides the rows but the images: stages, weights, preprocessing, view.
         shape: Of one row.
+        beside: Folder to keep it in, where not with the others in the cache.
     """
 
-    def __init__(self, key: str, shape: tuple[int, ...]) -> None:
+    def __init__(self, key: str, shape: tuple[int, ...], beside: Path | None = None) -> None:
         self.shape = shape
-        self.folder = cache_folder() / "memory" / key
+        self.folder = (beside or cache_folder() / "memory") / key
         self._segments: list[MappedRows | HeldRows] = []
         self._places: dict[str, list[_Place]] = {}  # more than one where a damaged row was computed again
         for index in sorted(self.folder.glob("*.json")):

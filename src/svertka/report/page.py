@@ -16,7 +16,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from svertka.exhibits import Bars, Curves, Exhibit, Facts, Gallery, Listing, Matrix, Table
+from svertka.exhibits import Bars, Curves, Exhibit, Facts, Gallery, Intervals, Listing, Matrix, Table
 from svertka.report import _words, charts
 from svertka.report.matrix import heat_map
 from svertka.report.pictures import LONGEST, embed
@@ -152,6 +152,8 @@ def _prepared(exhibit: Exhibit, identifier: str) -> tuple[str, object]:
             return "curves", {"chart": charts.draw(exhibit, identifier), "numbers": _numbers(exhibit)}
         case Bars():
             return "bars", _lengths(exhibit)
+        case Intervals():
+            return "intervals", _spans(exhibit)
         case Table():
             return "table", _table(exhibit)
         case Matrix():
@@ -184,6 +186,27 @@ def _lengths(bars: Bars) -> Sequence[tuple[str, str, str]]:
         )
         for name, amount in bars.items
     ]
+
+
+def _spans(intervals: Intervals) -> dict[str, object]:
+    """The ends of the axis, and by item: name, what is written, where its interval begins, its width, its point."""
+    first = math.floor(10 * min((item.low for item in intervals.items), default=0.0)) / 10
+    last = max(math.ceil(10 * max((item.high for item in intervals.items), default=1.0)) / 10, first + 0.1)
+
+    def along(share: float) -> float:
+        return 100 * (share - first) / (last - first)
+
+    spans = [
+        (
+            item.name,
+            f"{_words.percent(item.share)} ({100 * item.low:.1f}–{100 * item.high:.1f})",
+            f"{along(item.low):.2f}%",
+            f"{along(item.high) - along(item.low):.2f}%",
+            f"{along(item.share):.2f}%",
+        )
+        for item in intervals.items
+    ]
+    return {"first": f"{first:.0%}", "last": f"{last:.0%}", "spans": spans}
 
 
 def _table(table: Table) -> dict[str, object]:

@@ -125,7 +125,7 @@ class FrozenMemory:
             shape = self.shapes[kind.stage] if kind.maps else self.shapes[kind.stage][:1]
             what = [1, self.job.recipe.net, arguments, self.digests[kind.stage], kind.stage, shape]
             text = json.dumps([what, self.preprocess.to_json(), view, self.job.recipe.engine], sort_keys=True)
-            self._stores[view, kind] = Store(hashlib.sha256(text.encode()).hexdigest()[:32], shape)
+            self._stores[view, kind] = Store(hashlib.sha256(text.encode()).hexdigest()[:32], shape, self.job.memory)
         return self._stores[view, kind]
 
     def _engine(self, taps: Sequence[str], boundary: str | None) -> Bulk:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lightning_fabric import Fabric
 
     from svertka.data.preparing import Prepared
@@ -58,6 +60,7 @@ class Job:
         fabric: Devices and processes.
         display: Is told how it goes.
         clock: Time by stage.
+        memory: Folder to remember frozen stages in, where not in the cache.
     """
 
     run: Run
@@ -68,6 +71,7 @@ class Job:
     fabric: Fabric
     display: Display
     clock: Clock
+    memory: Path | None = None
 
     def begin(self, weights: str = "") -> None:
         """Write down the recipe, and the digest of the weights that it begins from: now the run can be resumed."""

@@ -1,0 +1,81 @@
+"""``svertka compare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from svertka.cli._output import Json, Whole, print_json, print_table
+from svertka.verbs._advice import COLUMNS, row
+from svertka.verbs.compare import NETS
+from svertka.verbs.compare import compare as run_compare
+
+Names = Annotated[list[str] | None, Parameter(negative=(), consume_multiple=True)]
+
+
+def compare(
+    data: Path,
+    /,
+    *,
+    weights: Names = None,
+    net: Names = None,
+    budget: float = 60.0,
+    max_images: Whole = 2000,
+    out: Path | None = None,
+    seed: Whole = 0,
+    json: Json = False,
+) -> None:
+    """Hold several ways of learning against each other on a folder of images, and say which to take.
+
+    Colours and gradients with an SVM, a random forest and nearest neighbours; trained networks, frozen and fine-tuned;
+    networks from scratch. All learn from the same images and are judged by the same others.
+
+    Parameters
+    ----------
+    data
+        A data set as svertka train takes it. Without a test part, validation images are what is judged by, and others
+        are taken from training to choose by.
+    weights
+        Trained weights, one or several: a network with published weights, a model file, or a run's folder; or none.
+        By default efficientnet_lite0, where its package is installed.
+    net
+        Networks to train from scratch, one or several; or none. By default resnet20_cifar.
+    budget
+        Seconds of training for each network: as many epochs are trained as fit in. Running frozen stages and fitting a
+        head come on top.
+    max_images
+        Images of each part that are used, at most, drawn class by class.
+    out
+        Folder for compare.html and, if it is a network, the model of the advised way; it must not exist. By default
+        nothing is written.
+    seed
+        Of everything random.
+    """
+    compared = run_compare(
+        data,
+        weights=None if weights is None else _named(weights),
+        nets=NETS if net is None else _named(net),
+        budget=budget,
+        max_images=max_images,
+        out=out,
+        seed=seed,
+        progress=not json,
+    )
+    if json:
+        print_json(compared.to_json())
+        return
+    print(f"on {compared.judged_on}, {compared.images['test']:,} images:\n")
+    print_table(COLUMNS, [row(way) for way in compared.ways], right=COLUMNS[2:])
+    for item in compared.left_out:
+        print(f"left out: {item['name']}: {item['error']}")
+    if compared.skipped:
+        print(f"left out: {len(compared.skipped)} files")
+    print(f"\n{compared.advice.text}")
+    if compared.report is not None:
+        print(f"\nreport: {compared.report}" + (f"\nmodel:  {compared.model}" if compared.model else ""))
+
+
+def _named(names: list[str]) -> list[str]:
+    return [name for name in names if name != "none"]

@@ -1,0 +1,121 @@
+"""Which of several ways of learning to take, by what was measured of them and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+COLUMNS = ("way", "accuracy, 95 % interval", "macro F1", "training", "model", "one image")
+"""What `row` has."""
+
+_LATENCY, _SECONDS = 0.01, 10.0
+"""Below these nobody gains by less: of an image, and of training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """A way of learning, and what was measured of it.
+
+    Attributes:
+        name: What it is called.
+        accuracy, low, high: Accuracy with its 95 % interval, as fractions of one.
+        macro_f1: Mean of the classes' F1.
+        seconds: From decoded images to the model.
+        bytes: Size of the model.
+        latency: Median seconds from one decoded image to its class, on one thread.
+    """
+
+    name: str
+    accuracy: float
+    low: float
+    high: float
+    macro_f1: float
+    seconds: float
+    bytes: int
+    latency: float
+
+    @property
+    def share(self) -> str:
+        """Accuracy and its interval, in words."""
+        return f"{self.accuracy:.1%} ({100 * self.low:.1f}–{100 * self.high:.1f})"
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return {**vars(self), "seconds": round(self.seconds, 3), "latency": round(self.latency, 6)}
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Which way to take.
+
+    Attributes:
+        way: It.
+        text: It and why, in a line.
+    """
+
+    way: Way
+    text: str
+
+
+def advise(ways: Sequence[Way]) -> Advice:
+    """Advice on these ways, at least one.
+
+    A way whose interval reaches that of the most accurate one is not surely worse. Of these the one is taken that
+    costs least, by latency times training time: twice the one is as bad as twice the other. What costs alike is taken
+    by its accuracy.
+    """
+    best = max(ways, key=lambda way: way.accuracy)
+    near = [way for way in ways if way.high >= best.low]
+    taken = min(near, key=lambda way: (_cost(way), -way.accuracy))
+    text = (
+        f"Take {taken.name}: {taken.share}, {duration(taken.seconds)} to train, {size(taken.bytes)}, "
+        f"{duration(taken.latency)} an image"
+    )
+    others = [way for way in near if way is not taken]
+    if taken.accuracy < best.accuracy:
+        text += f"; {best.name} has {best.share}, which is not surely more."
+    elif len(near) == len(ways) > 1:
+        text += f"; but none of the {len(ways)} is surely better or worse than it on so few images."
+    elif others:
+        no_less = "costs no less" if len(others) == 1 else "cost no less"
+        text += f"; {_listed([way.name for way in others])} may be as good, but {no_less}."
+    elif len(ways) > 1:
+        second = max((way for way in ways if way is not taken), key=lambda way: way.accuracy)
+        text += f"; it is surely better than all others, of which {second.name} comes next with {second.share}."
+    else:
+        text += "; there is nothing to hold it against."
+    return Advice(taken, text)
+
+
+def _cost(way: Way) -> float:
+    return max(way.latency, _LATENCY) * max(way.seconds, _SECONDS)
+
+
+def row(way: Way) -> list[str]:
+    """A way's line of the table, by `COLUMNS`."""
+    return [
+        way.name,
+        way.share,
+        f"{way.macro_f1:.3f}",
+        duration(way.seconds),
+        size(way.bytes),
+        duration(way.latency),
+    ]
+
+
+def duration(seconds: float) -> str:
+    """Seconds in two or three digits and a unit that suits them."""
+    if seconds < 1:
+        return f"{1000 * seconds:.1f} ms" if seconds < 0.01 else f"{1000 * seconds:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+
+
+def size(count: int) -> str:
+    """Bytes in a unit that suits them."""
+    unit, name = next(((unit, name) for unit, name in ((1e9, "GB"), (1e6, "MB")) if count >= unit), (1e3, "kB"))
+    return f"{count / unit:.1f} {name}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

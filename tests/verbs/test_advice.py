@@ -1,0 +1,80 @@
+"""Advice on planted tables."""
+
+from __future__ import annotations
+
+import pytest
+
+from svertka.tasks.intervals import wilson
+from svertka.verbs._advice import Way, advise, duration, size
+
+
+def way(name: str, hits: int, *, of: int = 1000, seconds: float = 20, latency: float = 0.03) -> Way:
+    low, high = wilson(hits, of)
+    accuracy = hits / of
+    return Way(
+        name=name,
+        accuracy=accuracy,
+        low=low,
+        high=high,
+        macro_f1=accuracy,
+        seconds=seconds,
+        bytes=18_600_000,
+        latency=latency,
+    )
+
+
+def test_the_best_is_taken_where_it_is_surely_better() -> None:
+    advice = advise([way("svm", 850, seconds=1, latency=0.001), way("frozen", 940), way("scratch", 700)])
+    assert advice.way.name == "frozen"
+    assert advice.text == (
+        "Take frozen: 94.0% (92.4–95.3), 20 s to train, 18.6 MB, 30 ms an image; it is surely better than all others, "
+        "of which svm comes next with 85.0% (82.7–87.1)."
+    )
+
+
+def test_the_cheaper_is_taken_where_the_best_is_not_surely_better() -> None:
+    advice = advise([way("scratch", 600), way("frozen", 940), way("tuned", 950, seconds=70)])
+    assert advice.way.name == "frozen"
+    assert advice.text.endswith("; tuned has 95.0% (93.5–96.2), which is not surely more.")
+
+
+def test_the_best_is_taken_where_it_is_the_cheapest_too() -> None:
+    advice = advise(
+        [way("scratch", 600), way("frozen", 950), way("tuned", 945, seconds=70), way("other", 944, latency=1)]
+    )
+    assert advice.way.name == "frozen"
+    assert advice.text.endswith("; tuned and other may be as good, but cost no less.")
+
+
+def test_cheap_but_surely_worse_is_not_taken() -> None:
+    assert (
+        advise([way("knn", 900, seconds=0.1, latency=0.001), way("tuned", 950, seconds=900, latency=2)]).way.name
+        == "tuned"
+    )
+
+
+def test_latency_and_training_count_alike() -> None:
+    ways = [way("quick to train", 950, seconds=10, latency=0.4), way("quick to run", 950, seconds=90, latency=0.04)]
+    assert advise(ways).way.name == "quick to run"
+    assert advise(ways[::-1]).way.name == "quick to run"
+
+
+def test_what_is_quick_enough_is_taken_by_its_accuracy() -> None:
+    ways = [way("knn", 37, of=40, seconds=0.1, latency=0.001), way("svm", 39, of=40, seconds=4, latency=0.009)]
+    advice = advise(ways)
+    assert advice.way.name == "svm"
+    assert advice.text.endswith("; but none of the 2 is surely better or worse than it on so few images.")
+
+
+def test_one_way_alone() -> None:
+    assert advise([way("svm", 1)]).text.endswith("; there is nothing to hold it against.")
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0.00123, "1.2 ms"), (0.031, "31 ms"), (2.34, "2.3 s"), (61.4, "61 s")])
+def test_durations(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(("count", "words"), [(512, "0.5 kB"), (18_600_000, "18.6 MB"), (2_000_000_000, "2.0 GB")])
+def test_sizes(count: int, words: str) -> None:
+    assert size(count) == words
