@@ -192,13 +192,34 @@ def test_examples_are_the_surest_mistakes_and_the_closest_calls() -> None:
 
 
 def test_exhibits_show_the_same_numbers(by_hand: Evaluation) -> None:
-    matrix, table = Classification(PETS).exhibits(by_hand)
+    matrix, table, reliability = Classification(PETS).exhibits(by_hand)
     assert isinstance(matrix, Matrix)
     assert isinstance(table, Table)
     assert matrix.counts.tolist() == by_hand.details["confusion"]
     assert tuple(matrix.names) == PETS
     assert all(len(row) == len(table.columns) for row in table.rows)
     assert table.rows[1] == ["dog", 2, 0.5, 0.5, 0.5, 1, 1]
+    assert isinstance(reliability, Table)
+    score = float(np.exp(5) / (np.exp(5) + 2))
+    assert reliability.rows == [["93% to 100%", 10, pytest.approx(score), 0.8]]
+    assert f"{score - 0.8:.1%}" in reliability.note
+
+
+def test_the_expected_calibration_error_by_hand() -> None:
+    # Sure of nine tenths and right each time; sure of six tenths and right half of the time.
+    probabilities = torch.tensor([[0.9, 0.1]] * 2 + [[0.6, 0.4]] * 2)
+    found = evaluated(probabilities.log(), [0, 0, 0, 1], PETS[:2]).details["calibration"]
+    assert found["ece"] == pytest.approx((2 * 0.1 + 2 * 0.1) / 4)
+    assert [(row["images"], row["accuracy"]) for row in found["bins"]] == [(2, 0.5), (2, 1.0)]
+
+
+def test_scores_that_are_right_as_often_as_they_say_have_hardly_an_error() -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(20_000, 5) * 2
+    targets = torch.distributions.Categorical(logits=logits).sample().tolist()
+    names = [str(number) for number in range(5)]
+    assert evaluated(logits, targets, names, batch=5000).details["calibration"]["ece"] < 0.02
+    assert evaluated(3 * logits, targets, names, batch=5000).details["calibration"]["ece"] > 0.1
 
 
 def test_two_classes_and_one_image_suffice() -> None:

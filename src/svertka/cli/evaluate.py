@@ -38,5 +38,7 @@ def evaluate(
     columns = (*first, *(name for name in evaluated.per_class[0] if name not in first))
     rows = [[row[column] for column in columns] for row in evaluated.per_class]
     print_table([column.replace("_", " ").replace("support", "images") for column in columns], rows)
+    if evaluated.calibration:
+        print(f"\nexpected calibration error: {evaluated.calibration['ece']:.4f}")
     if evaluated.skipped:
         print(f"\nleft out: {len(evaluated.skipped)} files")

@@ -16,6 +16,8 @@ from svertka.errors import UserError
 from svertka.exhibits import Exhibit, Matrix, Table
 from svertka.tasks.task import Evaluation, Score, Task
 
+_BINS = 15  # of scores, as in Guo et al.
+
 
 class Classification(Task):
     """Cross-entropy over the logits; accuracy chooses the best epoch, the loss decides between equals.
@@ -74,7 +76,7 @@ class Classification(Task):
         return f"It names {right:,} of {count:,} {part} images correctly."
 
     def exhibits(self, evaluation: Evaluation) -> list[Exhibit]:
-        """The confusion matrix, and both error types by class."""
+        """The confusion matrix, both error types by class, and how far scores are right."""
         rows = [
             [
                 row["class"],
@@ -103,7 +105,21 @@ class Classification(Task):
                 note="Missed (false negatives, errors of the second kind) lower recall = TP / (TP + FN); "
                 "false alarms (false positives, errors of the first kind) lower precision = TP / (TP + FP).",
             ),
+            self._reliability(evaluation),
         ]
+
+    def _reliability(self, evaluation: Evaluation) -> Table:
+        calibration = evaluation.details["calibration"]
+        return Table(
+            title="Whether scores can be believed",
+            columns=("score of the first class", "images", "mean score", "share that is right"),
+            rows=[
+                [f"{row['from']:.0%} to {row['to']:.0%}", row["images"], row["confidence"], row["accuracy"]]
+                for row in calibration["bins"]
+            ],
+            note=f"The expected calibration error, the mean distance of the last two columns by images, is "
+            f"{calibration['ece']:.1%} (Guo et al., 2017).",
+        )
 
     def examples(self, evaluation: Evaluation, most: int) -> dict[str, list[tuple[int, str, str]]]:
         """The surest mistakes, and the images where the first two classes are nearly even."""
@@ -182,4 +198,24 @@ class _ClassificationScore(Score):
             }
             for number, name in enumerate(self.classes)
         ]
-        return Evaluation(metrics, {"per_class": per_class, "confusion": confusion.tolist()}, arrays)
+        calibration = _calibration(arrays["confidence"].astype(np.float64), target == predicted)
+        details = {"per_class": per_class, "confusion": confusion.tolist(), "calibration": calibration}
+        return Evaluation(metrics, details, arrays)
+
+
+def _calibration(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> dict[str, Any]:
+    # C. Guo et al., "On Calibration of Modern Neural Networks", 2017: bins of equal width; empty ones are left out.
+    place = np.clip(np.ceil(confidence * _BINS) - 1, 0, _BINS - 1)
+    bins = [
+        {
+            "from": number / _BINS,
+            "to": (number + 1) / _BINS,
+            "images": int(inside.sum()),
+            "confidence": float(confidence[inside].mean()),
+            "accuracy": float(right[inside].mean()),
+        }
+        for number in range(_BINS)
+        if (inside := place == number).any()
+    ]
+    ece = sum(row["images"] * abs(row["accuracy"] - row["confidence"]) for row in bins) / len(right)
+    return {"ece": ece, "bins": bins}

@@ -28,6 +28,8 @@ class Evaluated:
         per_class: Recall, precision, F1 and both errors of each class.
         confusion: Counts by true class (row) and predicted class (column), in the order of ``classes``; None where
             an image may have several labels.
+        calibration: ``ece``, the expected calibration error, and by bin of scores how many were right; None where an
+            image may have several labels.
         classes: Class names.
         judged_on: The part of the data that was used.
         images: Number of images in it.
@@ -37,6 +39,7 @@ class Evaluated:
     metrics: Mapping[str, float]
     per_class: list[dict[str, Any]]
     confusion: list[list[int]] | None
+    calibration: dict[str, Any] | None
     classes: tuple[str, ...]
     judged_on: str
     images: int
@@ -98,6 +101,7 @@ def evaluate(
         dict(evaluation.metrics),
         evaluation.details["per_class"],
         evaluation.details.get("confusion"),
+        evaluation.details.get("calibration"),
         card.classes,
         chosen,
         len(division.positions),
