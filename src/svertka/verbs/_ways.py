@@ -83,14 +83,14 @@ class Entrant:
         return cls(name, run, preprocess_of(run.recipe))
 
 
-def middle(weights: str) -> str:
-    """The stage at half the depth of the network with these weights.
+def boundary(weights: str) -> str:
+    """The stage at two thirds of the depth of the network with these weights: what follows is quick to train.
 
     Raises:
         UserError: The weights cannot be had.
     """
     names = load_model(model_file(Path(weights)))[0].trunk.names
-    return names[max(0, len(names) // 2 - 1)]
+    return names[max(0, 2 * len(names) // 3 - 1)]
 
 
 def classical(course: Course) -> Iterator[Way]:
@@ -137,7 +137,7 @@ def network(course: Course, entrant: Entrant, budget: float | None) -> tuple[Way
         budget: Seconds of training: as many epochs are trained as fit in; None where there are none.
 
     Raises:
-        UserError: Not even an epoch fits in, or the network cannot learn this.
+        UserError: Not even an epoch fits in, fine-tuning made it worse, or the network cannot learn this.
         KeyboardInterrupt: A stop was asked for.
     """
     prepared = course.images(entrant.preprocess)
@@ -161,6 +161,12 @@ def network(course: Course, entrant: Entrant, budget: float | None) -> tuple[Way
         epochs = _epochs(probe, len(few.positions), parts, budget)
         recipe = recipe.changed({"epochs": min(epochs, recipe.epochs)})
     learnt, seconds = _learn(course, entrant, prepared, preprocess, parts, recipe, "run")
+    if learnt.tried and not learnt.tried[-1].kept:  # a line for it would be the head's
+        alone, tuned = (f"{step.metrics['accuracy']:.1%}" for step in (learnt.tried[0], learnt.tried[-1]))
+        raise UserError(
+            f"{learnt.tried[-1].name}: {tuned} on validation, no better than the head alone with {alone}",
+            mend="try a larger --budget",
+        )
     engine = TorchEngine(learnt.net)
     evaluation = _judge(course, learnt.net, prepared, preprocess)
     metrics = {course.judged_on: dict(evaluation.metrics)}

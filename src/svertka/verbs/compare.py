@@ -92,8 +92,8 @@ def compare(
 
     Args:
         data: Folder of class folders, folder of IDX files, or CSV of file and label.
-        weights: Trained weights, each to be used frozen with a new head, and fine-tuned from half its depth on: a
-            network with published weights, a model file, or a run's folder. By default `WEIGHTS`, where installed.
+        weights: Trained weights, each to be used frozen with a new head, and fine-tuned from two thirds of its depth
+            on: a network with published weights, a model file, or a run's folder. By default `WEIGHTS`, where installed.
         nets: Networks to train from scratch.
         budget: Seconds of training for each network: as many epochs are trained as fit in. Running frozen stages and
             fitting a head come on top.
@@ -182,13 +182,13 @@ def _compare(
 
 
 def _tuned(course: Course, weights: str, folder: Path) -> Iterator[Entrant]:
-    from svertka.verbs._ways import Entrant, middle
+    from svertka.verbs._ways import Entrant, boundary
 
     common = {"weights": weights, "seed": course.seed}
     frozen = Recipe.of(common)
     label = Path(weights).name
     yield Entrant.of(f"{label}, frozen, linear head", course.source, frozen, folder / "frozen")
-    tuned = Recipe.of({**common, "freeze": middle(weights), "epochs": _TUNING_EPOCHS})
+    tuned = Recipe.of({**common, "freeze": boundary(weights), "epochs": _TUNING_EPOCHS})
     yield Entrant.of(f"{label}, fine-tuned", course.source, tuned, folder / "tuned")
 
 
