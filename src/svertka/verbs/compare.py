@@ -93,7 +93,8 @@ def compare(
     Args:
         data: Folder of class folders, folder of IDX files, or CSV of file and label.
         weights: Trained weights, each to be used frozen with a new head, and fine-tuned from two thirds of its depth
-            on: a network with published weights, a model file, or a run's folder. By default `WEIGHTS`, where installed.
+            on: a network with published weights, a model file, or a run's folder. By default `WEIGHTS`, where
+            installed.
         nets: Networks to train from scratch.
         budget: Seconds of training for each network: as many epochs are trained as fit in. Running frozen stages and
             fitting a head come on top.
