@@ -94,9 +94,10 @@ class FrozenMemory:
                     advance=job.display.remembering,
                 )
             how = f" by {job.recipe.engine}" if count else ""
+            kept = "" if job.memory else f"; {memory_bytes() / 1e6:,.0f} MB are kept in all"
             job.display.say(
                 f"frozen stages up to {boundary or self.trunk.names[-1]} ({view}): {count:,} of {len(positions):,} "
-                f"images run{how}, the others remembered; {memory_bytes() / 1e6:,.0f} MB are kept in all"
+                f"images run{how}, the others remembered{kept}"
             )
 
     def inputs(self, kinds: Sequence[Kind]) -> dict[str, Inputs]:
