@@ -163,6 +163,42 @@ def test_what_is_not_frozen_learns(
     assert svertka_call("verify", run, "--json").json["ok"]
 
 
+def test_a_budget_decides_once_what_learns(
+    digits: Path,
+    weights: Path,
+    plain: tuple[str, ...],
+    svertka_call: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from svertka.verbs._transfer import Transfer
+
+    run = tmp_path / "run"
+    command = ("train", digits, "--weights", weights, "--budget", "1m", "--out", run, *QUICK[:4], *plain, "--json")
+    answer = svertka_call(*command)
+    assert answer.status == 0, answer.err
+    assert answer.json["seconds"] < 60
+    ((depth, epochs),) = json.loads((run / "plan.json").read_text())
+    assert depth == 0  # so small a network is trained whole
+    assert len(answer.json["tried"]) == 2
+    assert f"the whole network, {epochs} epochs" == answer.json["tried"][1]["name"]
+    # Resumed, it does what it has decided, though it would decide otherwise now.
+    model = (run / "model.safetensors").read_bytes()
+    (run / "run.json").unlink()
+    monkeypatch.setattr(Transfer, "_plan", lambda _: [])
+    assert svertka_call(*command, "--resume").status == 0
+    assert (run / "model.safetensors").read_bytes() == model
+
+
+def test_a_budget_too_short_for_more_than_a_head(
+    digits: Path, weights: Path, plain: tuple[str, ...], svertka_call: Callable[..., Any], tmp_path: Path
+) -> None:
+    flags = ("--weights", weights, "--budget", "0.1s", "--out", tmp_path / "run")
+    answer = svertka_call("train", digits, *flags, *QUICK[:4], *plain, "--json")
+    assert answer.status == 0, answer.err
+    assert [step["kept"] for step in answer.json["tried"]] == [True]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 @pytest.mark.parametrize("flags", [("--freeze", "conv3"), ("--freeze", "none"), ("--head", "mlp")], ids=" ".join)
 def test_killed_and_resumed_it_ends_with_the_same_bytes(

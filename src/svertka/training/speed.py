@@ -74,8 +74,10 @@ def choose(net: nn.Module, task: Task, recipe: Recipe, *, image_shape: tuple[int
 def seconds_a_step(
     net: nn.Module, task: Task, recipe: Recipe, *, image_shape: tuple[int, ...], fabric: Fabric
 ) -> float:
-    """How long one training step of this network takes here, with nothing left open in the recipe."""
-    choice = Choice(recipe.precision, recipe.layout, recipe.threads)
+    """How long one training step of this network takes here; what the recipe leaves open is taken as it comes."""
+    precision: Precision = "fp32" if recipe.precision == "auto" else recipe.precision
+    layout: Layout = "channels_first" if recipe.layout == "auto" else recipe.layout
+    choice = Choice(precision, layout, recipe.threads or torch.get_num_threads())
     return _measure(net, task, recipe, [choice], image_shape, fabric.device)[choice]
 
 
