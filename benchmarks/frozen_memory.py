@@ -1,13 +1,14 @@
 """Does memory stay flat, and does time grow in proportion, as the images become more?
 
-    python benchmarks/frozen_memory.py --weights efficientnet_lite0
+    python benchmarks/frozen_memory.py --weights efficientnet_lite0 --image-size 64
 
 trains a head on frozen stages, in a process and with a cache of its own each time, on 1,000, 5,000 and 20,000 synthetic
 JPEGs in ten classes, and prints the process's largest resident memory and the seconds by stage.
 
-Last measured: see the end of this text; two cores of a shared server.
+Last measured, two cores of a shared server with something else running:
 
-{table}
+    images 1,000   peak_mb 1,094  reading  1.2  running frozen stages  1.2  fitting the head  2.0
+    images 20,000  peak_mb 1,197  reading 17.8  running frozen stages 30.9  fitting the head 46.5
 """
 
 from __future__ import annotations

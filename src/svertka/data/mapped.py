@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-_HELD = 32 << 20  # bytes read before the system is told that they need not stay
+_HELD = 2 << 20  # bytes read before the system is told that they need not stay
 
 
 class MappedRows:

@@ -74,7 +74,7 @@ class Store:
         self.shape = shape
         self.folder = (beside or cache_folder() / "memory") / key
         self._segments: list[MappedRows | HeldRows] = []
-        self._places: dict[str, list[_Place]] = {}  # more than one where a damaged row was computed again
+        self._places: dict[str, tuple[_Place, ...]] = {}  # several where a damaged row was computed again
         for index in sorted(self.folder.glob("*.json")):
             with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # damaged: as if it were not there
                 self._open(index)
@@ -89,15 +89,16 @@ class Store:
             return
         self._segments.append(rows)
         for row, (digest, check) in enumerate(zip(values["digests"], values["checks"], strict=True)):
-            self._places.setdefault(str(digest), []).append(_Place(len(self._segments) - 1, row, int(check)))
+            place = _Place(len(self._segments) - 1, row, int(check))
+            self._places[str(digest)] = (*self._places.get(str(digest), ()), place)
 
     def check(self, digests: Iterable[str]) -> None:
         """Forget what is kept of these images where it is damaged."""
         for digest in digests:
-            places = self._places.pop(digest, [])
+            places = self._places.pop(digest, ())
             whole = next((place for place in places if self._is_whole(place)), None)
             if whole:
-                self._places[digest] = [whole]
+                self._places[digest] = (whole,)
 
     def _is_whole(self, place: _Place) -> bool:
         return _checksum(self._segments[place.segment].take(np.array([place.row]))) == place.check
@@ -111,7 +112,7 @@ class Store:
                 segment = self._write(digests, checks, rows)
         self._segments.append(segment)
         for row, (digest, check) in enumerate(zip(digests, checks, strict=True)):
-            self._places[digest] = [_Place(len(self._segments) - 1, row, check)]
+            self._places[digest] = (_Place(len(self._segments) - 1, row, check),)
 
     def _write(self, digests: Sequence[str], checks: list[int], rows: NDArray[np.float16]) -> MappedRows:
         make_folder(self.folder)
