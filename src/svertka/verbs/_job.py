@@ -6,13 +6,17 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
     from lightning_fabric import Fabric
+    from numpy.typing import NDArray
 
+    from svertka.data.batches import Inputs, Loader
     from svertka.data.preparing import Prepared
     from svertka.layers.trunk import Classifier
     from svertka.runtime.preprocess import Preprocess
@@ -72,6 +76,34 @@ class Job:
     display: Display
     clock: Clock
     memory: Path | None = None
+
+    @cached_property
+    def targets(self) -> dict[str, NDArray[np.generic]]:
+        """What is to be learnt of every sample, by part."""
+        return {part: self.task.targets(division.labels) for part, division in self.prepared.parts.items()}
+
+    def pixels(self) -> dict[str, Inputs]:
+        """The images themselves as inputs, by part; those of training are augmented."""
+        from svertka.data.batches import Pixels
+
+        images, recipe = self.prepared.images, self.recipe
+        return {
+            part: Pixels(
+                images,
+                division.positions,
+                self.preprocess,
+                recipe.augment if part == "train" else (),
+                recipe.seed,
+            )
+            for part, division in self.prepared.parts.items()
+        }
+
+    def loader(self, inputs: Mapping[str, Inputs], part: str, recipe: Recipe) -> Loader:
+        """Batches of a part for this process."""
+        from svertka.data.batches import Loader, Part
+
+        samples = Part(inputs[part], self.targets[part], recipe.seed)
+        return Loader(samples, recipe.batch, recipe.workers, self.fabric.global_rank, self.fabric.world_size)
 
     def begin(self, weights: str = "") -> None:
         """Write down the recipe, and the digest of the weights that it begins from: now the run can be resumed."""

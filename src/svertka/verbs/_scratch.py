@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from svertka.data.batches import Loader, Part, Pixels
 from svertka.errors import UserError
 from svertka.training import speed
 from svertka.training.checkpoint import Checkpoints
@@ -30,7 +29,7 @@ def from_scratch(job: Job) -> Learnt:
         UserError: The network cannot be built like this, training diverged, or something cannot be written.
         InterruptedTrainingError: A stop was asked for; all is saved.
     """
-    prepared, task, preprocess = job.prepared, job.task, job.preprocess
+    task, preprocess = job.task, job.preprocess
     with job.clock.stage("setting up"):
         arguments = _arguments(job.recipe, task.classes, preprocess.height, preprocess.channels)
         net = _build(job.recipe, arguments)
@@ -40,14 +39,8 @@ def from_scratch(job: Job) -> Learnt:
         job.fabric = fabric = start_fabric(recipe)
     job.begin()
 
-    def loader(part: str) -> Loader:
-        division = prepared.parts[part]
-        augment = recipe.augment if part == "train" else ()
-        pixels = Pixels(prepared.images, division.positions, preprocess, augment, recipe.seed)
-        samples = Part(pixels, task.targets(division.labels), recipe.seed)
-        return Loader(samples, recipe.batch, recipe.workers, fabric.global_rank, fabric.world_size)
-
-    loaders = {part: loader(part) for part in prepared.parts}
+    inputs = job.pixels()
+    loaders = {part: job.loader(inputs, part, recipe) for part in inputs}
     training = Training(
         net,
         task,

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from svertka.data.batches import Inputs, Loader, Part, Pixels
+from svertka.data.batches import Inputs, Loader, Part
 from svertka.data.memory import Remembered
 from svertka.errors import UserError
 from svertka.layers.frozen import Behind, frozen_stages
@@ -122,7 +122,6 @@ class Transfer:
         self.display, self.clock = job.display, job.clock
         trunk = self.net.trunk
         self.depth = frozen_stages(trunk, job.recipe.freeze)
-        self.targets = {part: self.task.targets(held.labels) for part, held in self.prepared.parts.items()}
         self.taps = self.net.head.taps if isinstance(self.net.head, TransferHead) else ()
         self.memory = FrozenMemory(start, job)
         with self.clock.stage("choosing an engine"):
@@ -214,9 +213,9 @@ class Transfer:
             if recipe.head == "mlp":
                 outcome = self._train(head.rule, inputs, recipe.changed(_MLP), "head")
             else:
-                weights = self.task.sample_weights(self.targets["train"])
-                train = examples(_remembered(inputs["train"]), self.targets["train"], weights)
-                val = examples(_remembered(inputs["val"]), self.targets["val"]) if "val" in inputs else None
+                weights = self.task.sample_weights(self.job.targets["train"])
+                train = examples(_remembered(inputs["train"]), self.job.targets["train"], weights)
+                val = examples(_remembered(inputs["val"]), self.job.targets["val"]) if "val" in inputs else None
                 fitted = _FITS[recipe.head](train, val, classes, recipe.seed)
                 tensors = {name: torch.from_numpy(np.asarray(value)) for name, value in fitted.tensors.items()}
                 if recipe.head == "kernel_svm":
@@ -238,7 +237,7 @@ class Transfer:
         if boundary is not None:
             self.memory.remember([tap for tap in self.taps if self.net.trunk.depth(tap) <= depth], boundary)
         module, size = self._learner(depth)
-        inputs = self._pixels()
+        inputs = self.job.pixels()
         if isinstance(module, Behind):
             assert boundary is not None
             inputs = self.memory.inputs([*map(Kind, module.frozen_taps), Kind(boundary, maps=True)])
@@ -286,8 +285,8 @@ class Transfer:
         training = Training(
             module,
             self.task,
-            self._loader(inputs, "train", recipe),
-            self._loader(inputs, "val", recipe) if "val" in inputs else None,
+            self.job.loader(inputs, "train", recipe),
+            self.job.loader(inputs, "val", recipe) if "val" in inputs else None,
             recipe,
             fabric=self.job.fabric,
             checkpoints=Checkpoints(self.job.run.folder, f"checkpoint-{name}"),
@@ -299,23 +298,6 @@ class Transfer:
         for stage, seconds in outcome.seconds.items():
             self.clock.add(stage, seconds)
         return outcome
-
-    def _pixels(self) -> dict[str, Inputs]:
-        recipe = self.recipe
-        return {
-            part: Pixels(
-                self.prepared.images,
-                division.positions,
-                self.preprocess,
-                recipe.augment if part == "train" else (),
-                recipe.seed,
-            )
-            for part, division in self.prepared.parts.items()
-        }
-
-    def _loader(self, inputs: Mapping[str, Inputs], part: str, recipe: Recipe) -> Loader:
-        samples = Part(inputs[part], self.targets[part], recipe.seed)
-        return Loader(samples, recipe.batch, recipe.workers, self.job.fabric.global_rank, self.job.fabric.world_size)
 
     # Judging
 
@@ -345,16 +327,16 @@ class Transfer:
 
     def _judge(self, candidate: _Candidate, part: str) -> Evaluation:
         module = candidate.module.cpu().float().to(memory_format=torch.contiguous_format).eval()
-        batches = self._loader(candidate.inputs, part, self.recipe).in_order()
+        batches = self.job.loader(candidate.inputs, part, self.recipe).in_order()
         return evaluate(module, self.task, batches, processes=self.job.fabric.world_size)
 
     def _calibrate(self, candidate: _Candidate) -> float:
         """Scale the logits so that the scores of validation images are right as often as they say."""
         module = candidate.module.eval()
-        part = Part(candidate.inputs["val"], self.targets["val"])
+        part = Part(candidate.inputs["val"], self.job.targets["val"])
         with torch.inference_mode():
             logits = torch.cat([module(batch.images) for batch in Loader(part, self.recipe.batch).in_order()])
-        found = temperature(logits.double().numpy(), self.targets["val"])
+        found = temperature(logits.double().numpy(), self.job.targets["val"])
         scale_logits(self.net, 1 / found)
         return found
 
