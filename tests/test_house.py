@@ -79,7 +79,7 @@ def plant(line: str, path: str) -> Callable[[Path], None]:
         (plant("def f():\n    import torch", "runtime/card.py"), "the runtime stands on results, and knows no torch"),
         (plant("import svertka.training.loop", "tasks/task.py"), "tasks stand on results"),
         (plant("import svertka.cli", "verbs/train.py"), "verbs do not know the command line"),
-        (plant("import svertka.results", "errors.py"), "errors and exhibits stand on nothing"),
+        (plant("import svertka.results", "errors.py"), "errors, annotations and exhibits stand on nothing"),
     ],
     ids=["as it is", "net on zoo", "net on net", "torch", "task on training", "verb on cli", "ground"],
 )

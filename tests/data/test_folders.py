@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from svertka.annotations import class_names, natural
 from svertka.data.folders import read_folders
-from svertka.data.samples import Dataset, class_names, natural
+from svertka.data.samples import Dataset
 from svertka.errors import UserError
 
 WriteImages = Callable[..., None]
 
 
 def told(dataset: Dataset) -> dict[str, list[tuple[str, str]]]:
-    return {part: [(sample.name, sample.label) for sample in samples] for part, samples in dataset.parts.items()}
+    return {part: [(sample.name, sample.annotation) for sample in samples] for part, samples in dataset.parts.items()}
 
 
 def test_the_name_of_the_folder_is_the_class(tmp_path: Path, write_images: WriteImages) -> None:

@@ -44,7 +44,7 @@ def test_images_and_labels(tmp_path: Path, gz: bool) -> None:
     write(tmp_path, gz=gz, t10k_images=idx(IMAGES[:2]), t10k_labels=idx(LABELS[:2]))
     dataset = open_dataset(tmp_path)
     assert dataset.format == "IDX"
-    assert {part: [sample.label for sample in samples] for part, samples in dataset.parts.items()} == {
+    assert {part: [sample.annotation for sample in samples] for part, samples in dataset.parts.items()} == {
         "train": ["0", "2", "1", "0", "2"],
         "test": ["0", "2"],
     }
@@ -60,7 +60,8 @@ def test_images_and_labels(tmp_path: Path, gz: bool) -> None:
 def test_names_of_the_classes(tmp_path: Path, text: str) -> None:
     write(tmp_path)
     (tmp_path / "classes.txt").write_bytes(text.encode())
-    assert [sample.label for sample in read_idx(tmp_path).parts["train"]] == ["cat", "бегемот", "dog", "cat", "бегемот"]
+    samples = read_idx(tmp_path).parts["train"]
+    assert [sample.annotation for sample in samples] == ["cat", "бегемот", "dog", "cat", "бегемот"]
 
 
 @pytest.mark.parametrize("text", [b"cat\ndog\n", b"cat\ndog", b"cat\ndog\n\n\n", b""])
@@ -139,7 +140,7 @@ def test_what_is_taken_for_idx(tmp_path: Path) -> None:
 def test_fashion_mnist(shared_data: Path) -> None:
     dataset = open_dataset(shared_data / "fashion-mnist")
     assert {part: len(samples) for part, samples in dataset.parts.items()} == {"train": 60_000, "test": 10_000}
-    labels = [sample.label for sample in dataset.parts["test"]]
+    labels = [sample.annotation for sample in dataset.parts["test"]]
     assert {label: labels.count(label) for label in set(labels)} == {str(number): 1000 for number in range(10)}
     assert labels[:5] == ["9", "2", "1", "1", "6"]
     assert dataset.parts["train"][59_999].source.load()[0].shape == (28, 28, 3)

@@ -40,7 +40,7 @@ def test_an_undivided_folder_is_divided_class_by_class(pets: Path) -> None:
     assert any(note.startswith("20% of the training images are held out") for note in found.notes)
     for part in ("train", "val"):
         division = found.parts[part]
-        assert [found.samples[position].label for position in division.positions] == list(division.labels)
+        assert [found.samples[position].annotation for position in division.positions] == list(division.labels)
 
 
 def test_nothing_is_held_out_where_nothing_is_asked_for(pets: Path) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from svertka.annotations import Annotation
 from svertka.data.reading import open_dataset
-from svertka.data.samples import Annotation, Dataset
+from svertka.data.samples import Dataset
 from svertka.data.table import read_table
 from svertka.errors import UserError
 
@@ -29,7 +30,7 @@ def table(folder: Path, text: str | bytes) -> Dataset:
 
 
 def told(dataset: Dataset) -> dict[str, list[tuple[str, Annotation]]]:
-    return {part: [(sample.name, sample.label) for sample in samples] for part, samples in dataset.parts.items()}
+    return {part: [(sample.name, sample.annotation) for sample in samples] for part, samples in dataset.parts.items()}
 
 
 def skipped(dataset: Dataset) -> dict[str, str]:

@@ -161,4 +161,4 @@ def test_what_has_several_labels_is_no_data_for_a_network_that_gives_one_class(
 ) -> None:
     answer = svertka_call("evaluate", trained[0], squares)
     assert answer.status == 2
-    assert "several labels each" in answer.err
+    assert "do not have one label each" in answer.err

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from svertka.data.samples import Dataset, ImageFile, Sample, Skipped, natural
+from svertka.annotations import natural
+from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
 from svertka.errors import UserError
 from svertka.runtime.image import IMAGE_SUFFIXES
 
@@ -112,3 +113,6 @@ def _images(folder: Path, *, recurse: bool) -> list[Path]:
             if not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES:  # noqa: PTH122 (speed)
                 found.append(Path(place, name))
     return found
+
+
+FOLDERS = Format("folders", "class folders", Path.is_dir, read_folders)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from svertka.data.samples import Dataset, Sample
+from svertka.data.samples import Dataset, Format, Sample
 from svertka.errors import UserError
 
 _PARTS = {"train": "train", "test": "t10k"}
@@ -100,3 +100,6 @@ def _read(path: Path, axes: int) -> NDArray[np.uint8]:
     if len(data) != size:
         raise UserError(f"its header tells of {size:,} bytes and it has another number", where=path)
     return np.frombuffer(data, np.uint8).reshape(shape)
+
+
+IDX = Format("idx", "IDX files, as MNIST has them", is_idx, read_idx)

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from svertka.annotations import ImageSource
 from svertka.data.mapped import HeldRows, MappedRows
-from svertka.data.samples import ImageSource
 from svertka.errors import UserError
 from svertka.runtime.engines import available_cores
 from svertka.runtime.files import cache_folder, make_folder, replacing, write_text

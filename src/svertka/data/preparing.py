@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from svertka.annotations import Annotation, class_names, names_in
 from svertka.data.images import Advance, Images, load_images
 from svertka.data.reading import open_dataset
-from svertka.data.samples import Annotation, Dataset, Sample, Skipped, class_names, names_in
+from svertka.data.samples import Dataset, Sample, Skipped
 from svertka.data.split import split_by_class, split_by_labels
 from svertka.errors import UserError
 from svertka.runtime.preprocess import Preprocess
@@ -100,7 +101,7 @@ def prepare(
     for position, part in enumerate(parts_of):
         if position not in images.errors:
             positions.setdefault(part, []).append(position)
-    labels = [sample.label for sample in samples]
+    labels = [sample.annotation for sample in samples]
     notes = list(dataset.notes)
     fingerprint = _fingerprint(positions, labels, images.digests)
     if divide_if in (None, fingerprint):

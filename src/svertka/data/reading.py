@@ -4,29 +4,38 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from svertka.data.folders import read_folders
-from svertka.data.idx import is_idx, read_idx
-from svertka.data.samples import Dataset
-from svertka.data.table import read_table
-from svertka.errors import UserError
+from svertka.data.folders import FOLDERS
+from svertka.data.idx import IDX
+from svertka.data.samples import Dataset, Format
+from svertka.data.table import TABLE
+from svertka.errors import UserError, nearest
+
+FORMATS: tuple[Format, ...] = (TABLE, IDX, FOLDERS)
+"""Those with the plainest marks come first; what has none is taken for class folders."""
 
 
-def open_dataset(path: Path) -> Dataset:
-    """Read the data set at ``path``: class folders, IDX files in a folder, or a CSV file.
+def open_dataset(path: Path, format: str | None = None) -> Dataset:  # noqa: A002 (the user's word)
+    """Read the data set at ``path``.
+
+    Args:
+        path: A folder or a file.
+        format: Name of one of `FORMATS`; by default, the first that it looks like.
 
     Raises:
-        UserError: There is nothing, or nothing that is read here.
+        UserError: There is nothing, nothing that is read here, or no format of that name.
     """
     if not path.exists():
         raise UserError("no such folder", where=path, mend="give a folder with a folder of images for each class")
-    if path.is_file():
-        if path.suffix.lower() == ".csv":
-            return read_table(path)
-        raise UserError(
-            "a file, not a data set",
-            where=path,
-            mend="give a folder with class folders, or a .csv of file,label",
-        )
-    if is_idx(path):
-        return read_idx(path)
-    return read_folders(path)
+    if format is not None:
+        named = {entry.name: entry for entry in FORMATS}
+        if format not in named:
+            raise UserError(f"unknown format {format!r}", mend=nearest(format, named))
+        return named[format].read(path)
+    for entry in FORMATS:
+        if entry.fits(path):
+            return entry.read(path)
+    raise UserError(
+        "a file, not a data set",
+        where=path,
+        mend="give a folder with class folders, or a .csv of file,label",
+    )

@@ -4,30 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from svertka.annotations import Annotation, ImageSource
 from svertka.runtime.image import decode, read_file
-
-Annotation = str | tuple[str, ...]
-"""What is said of an image: its class; or, where an image may have several labels, their names in natural order."""
-
-
-class ImageSource(Protocol):
-    """Where the pixels of a sample come from."""
-
-    def stamp(self) -> str:
-        """Something that changes when the image is replaced, found without reading it."""
-        ...
-
-    def load(self) -> tuple[NDArray[np.uint8], str]:
-        """The decoded image ``(H, W, 3)`` uint8 RGB, and a digest of what it was decoded from."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +45,12 @@ class Sample:
     Attributes:
         name: Its name within the data set, unique; for a file, the path below the data set's folder.
         source: Its pixels.
-        label: Its class, or its labels.
+        annotation: What is said of it.
     """
 
     name: str
     source: ImageSource
-    label: Annotation
+    annotation: Annotation
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,26 +84,18 @@ class Dataset:
     skipped: list[Skipped] = field(default_factory=list)
 
 
-def names_in(label: Annotation) -> tuple[str, ...]:
-    """The names in an annotation: one, or any number."""
-    return (label,) if isinstance(label, str) else label
+@dataclass(frozen=True)
+class Format:
+    """One way to lay out a data set.
 
+    Attributes:
+        name: What `open_dataset` is told to insist on it.
+        title: What it is, in a few words.
+        fits: Whether a folder or file looks like it; quick, and never wrong about another format.
+        read: Reads it; raises a `svertka.errors.UserError` if nothing in it can be used.
+    """
 
-def class_names(labels: Iterable[Annotation]) -> tuple[str, ...]:
-    """The distinct names in natural order: 2 before 10."""
-    return tuple(sorted({name for label in labels for name in names_in(label)}, key=natural))
-
-
-def natural(name: str) -> tuple[tuple[int, int, str], ...]:
-    """A sort key under which numbers within names are compared as numbers."""
-    pieces: list[tuple[int, int, str]] = []
-    digits = ""
-    for character in [*name, ""]:
-        if character.isascii() and character.isdigit():
-            digits += character
-            continue
-        if digits:
-            pieces.append((0, len(digits.lstrip("0")), f"{digits.lstrip('0')} {digits}"))
-            digits = ""
-        pieces.append((1, 0, character))
-    return tuple(pieces)
+    name: str
+    title: str
+    fits: Callable[[Path], bool]
+    read: Callable[[Path], Dataset]

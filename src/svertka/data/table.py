@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from svertka.annotations import Annotation, class_names
 from svertka.data.folders import PART_SPELLINGS
-from svertka.data.samples import Annotation, Dataset, ImageFile, Sample, Skipped, class_names
+from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
 from svertka.errors import UserError
 
 _FILE = ("file", "filename", "file_name", "path", "image")
@@ -56,7 +57,7 @@ def read_table(path: Path) -> Dataset:
         raise UserError(f"no usable record{reason}", where=path, mend="give lines of file,label")
     notes = []
     if several:
-        without = sum(sample.label == () for samples in parts.values() for sample in samples)
+        without = sum(sample.annotation == () for samples in parts.values() for sample in samples)
         notes.append(f"an image may have several labels; {without:,} have none")
     return Dataset(path, "CSV", parts, notes, skipped)
 
@@ -95,3 +96,6 @@ def _problem(folder: Path, name: str, label: Annotation | None, part: str) -> st
     if not inside:
         return f"{name} lies outside the data set's folder"
     return None if exists else f"{name} does not exist"
+
+
+TABLE = Format("csv", "a CSV of files and labels", lambda path: path.suffix.lower() == ".csv", read_table)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from torch import Tensor
 
+from svertka.annotations import Annotation
 from svertka.errors import UserError
 from svertka.exhibits import Exhibit, Matrix, Table
 from svertka.tasks.task import Evaluation, Score, Task
@@ -39,7 +40,7 @@ class Classification(Task):
         self.label_smoothing = label_smoothing
         self.weights = None if weights is None else torch.tensor(weights, dtype=torch.float32)
 
-    def targets(self, labels: Sequence[str | tuple[str, ...]]) -> NDArray[np.int64]:
+    def targets(self, labels: Sequence[Annotation]) -> NDArray[np.int64]:
         """Class numbers ``(N,)`` by name.
 
         Raises:
@@ -47,7 +48,7 @@ class Classification(Task):
         """
         names = [label for label in labels if isinstance(label, str)]
         if len(names) < len(labels):
-            raise UserError("the images have several labels each, and the network gives one class")
+            raise UserError("the images do not have one label each, and the network gives one class")
         numbers = self._numbers_of(names)
         return np.fromiter((numbers[name] for name in names), np.int64, len(names))
 

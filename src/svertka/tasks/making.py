@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from svertka.annotations import Annotation, names_in
 from svertka.errors import UserError, nearest
 from svertka.runtime.card import Card
 from svertka.tasks.classification import Classification
@@ -13,7 +14,7 @@ from svertka.tasks.task import Task
 
 
 def task_for(
-    labels: Sequence[str | tuple[str, ...]],
+    labels: Sequence[Annotation],
     classes: Sequence[str],
     *,
     label_smoothing: float = 0.0,
@@ -26,12 +27,20 @@ def task_for(
         classes: All names in them, in the order of the logits.
         label_smoothing: See the task.
         balanced: Let every class count alike; of several labels, let each count alike where it is there and where not.
+
+    Raises:
+        UserError: No task here learns what is said of the images.
     """
     if all(isinstance(label, str) for label in labels):
         counts = Counter(labels)
         shares = [len(labels) / len(classes) / counts[name] for name in classes] if balanced else None
         return Classification(classes, label_smoothing=label_smoothing, weights=shares)
-    held = Counter(name for label in labels for name in ((label,) if isinstance(label, str) else label))
+    if not all(isinstance(label, str | tuple) for label in labels):
+        raise UserError(
+            "the images have boxes, masks or pictures, and networks here learn classes and labels",
+            mend="svertka check and svertka convert read them; to train, give class folders or a CSV of labels",
+        )
+    held = Counter(name for label in labels for name in names_in(label))
     odds = [max(len(labels) - held[name], 1) / held[name] for name in classes] if balanced else None
     return MultiLabel(classes, label_smoothing=label_smoothing, weights=odds)
 

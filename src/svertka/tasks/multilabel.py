@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 from torch import Tensor
 
+from svertka.annotations import Annotation, names_in
+from svertka.errors import UserError
 from svertka.exhibits import Exhibit, Table
 from svertka.runtime.decoders import DEFAULT_THRESHOLD, sigmoid
 from svertka.tasks.task import Evaluation, Score, Task
@@ -47,13 +49,15 @@ class MultiLabel(Task):
         self.weights = None if weights is None else torch.tensor(weights, dtype=torch.float32)
         self.thresholds = tuple(thresholds)
 
-    def targets(self, labels: Sequence[str | tuple[str, ...]]) -> NDArray[np.float32]:
+    def targets(self, labels: Sequence[Annotation]) -> NDArray[np.float32]:
         """``(N, classes)``, 1 where the label is there. One name stands for itself alone.
 
         Raises:
-            UserError: A label is no class of this network.
+            UserError: A label is no class of this network, or something else than labels is said of an image.
         """
-        named = [(label,) if isinstance(label, str) else label for label in labels]
+        if not all(isinstance(label, str | tuple) for label in labels):
+            raise UserError("the images have boxes, masks or pictures, and the network gives labels")
+        named = [names_in(label) for label in labels]
         numbers = self._numbers_of(name for names in named for name in names)
         targets = np.zeros((len(named), len(self.classes)), np.float32)
         for row, names in zip(targets, named, strict=True):

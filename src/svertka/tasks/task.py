@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from svertka.annotations import Annotation
 from svertka.errors import UserError
 from svertka.exhibits import Exhibit
 
@@ -64,7 +65,7 @@ class Task(ABC):
     """From which score on a class is said to be there, for tasks that decide by class."""
 
     @abstractmethod
-    def targets(self, labels: Sequence[str | tuple[str, ...]]) -> NDArray[Any]:
+    def targets(self, labels: Sequence[Annotation]) -> NDArray[Any]:
         """Targets from annotations, first axis a sample.
 
         Raises:

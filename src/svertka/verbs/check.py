@@ -53,8 +53,8 @@ def check(data: str | PathLike[str], *, progress: bool = True) -> Checked:
     Raises:
         UserError: There is nothing that can be read as a data set.
     """
+    from svertka.annotations import names_in
     from svertka.data.preparing import prepare
-    from svertka.data.samples import names_in
 
     display = Display(show=progress)
     preprocess = Preprocess(height=_SIDE, width=_SIDE)
@@ -63,7 +63,7 @@ def check(data: str | PathLike[str], *, progress: bool = True) -> Checked:
     for part, division in prepared.parts.items():
         for position in division.positions:
             sample = prepared.samples[position]
-            entry = {"file": sample.name, "class": "; ".join(names_in(sample.label)), "part": part}
+            entry = {"file": sample.name, "class": "; ".join(names_in(sample.annotation)), "part": part}
             same.setdefault(prepared.images.digests[position], []).append(entry)
     return Checked(
         prepared.dataset.format,

@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from svertka.data.samples import natural
+from svertka.annotations import natural
 from svertka.errors import UserError
 from svertka.results import Result
 from svertka.runtime.image import IMAGE_SUFFIXES, ImageError, read_image
