@@ -45,7 +45,7 @@ def test_targets_go_by_name_and_may_be_empty() -> None:
 
 
 def test_a_network_that_gives_one_class_is_not_judged_by_several() -> None:
-    with pytest.raises(UserError, match="several labels"):
+    with pytest.raises(UserError, match="one label each"):
         Classification(PETS).targets([("cat",), "dog"])
 
 
