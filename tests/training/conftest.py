@@ -18,7 +18,7 @@ from svertka.tasks.classification import Classification
 from svertka.tasks.task import Task
 from svertka.training.checkpoint import Checkpoints
 from svertka.training.loop import Training
-from svertka.training.machine import start_fabric
+from svertka.training.machine import Machine
 from svertka.training.recipe import Recipe
 from svertka.zoo import registry
 
@@ -103,7 +103,7 @@ def training() -> Callable[..., Training]:
             loader(samples, 1, recipe.augment),
             loader(val, 2) if val else None,
             recipe,
-            fabric=start_fabric(recipe),
+            machine=Machine(recipe),
             checkpoints=Checkpoints(folder) if folder else None,
             watcher=watch or Watch(),
         )

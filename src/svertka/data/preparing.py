@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from svertka.annotations import Annotation, class_names, names_in
+from svertka.annotations import Annotation, ImageSource, class_names, names_in
 from svertka.data.images import Advance, Images, load_images
 from svertka.data.reading import open_dataset
 from svertka.data.samples import Dataset, Sample, Skipped
@@ -65,7 +66,7 @@ class Prepared:
 
 def prepare(
     path: Path,
-    preprocess: Preprocess,
+    preprocess: Preprocess | Callable[[Sequence[ImageSource]], Preprocess],
     *,
     val_fraction: float,
     seed: int,
@@ -76,7 +77,7 @@ def prepare(
 
     Args:
         path: A folder or a CSV.
-        preprocess: Its geometry.
+        preprocess: Its geometry; or what gives one for these images.
         val_fraction: Share of the training images to hold out where the data set names no validation part.
         seed: Of that division.
         divide_if: Divide an undivided data set only if it has this fingerprint.
@@ -87,7 +88,10 @@ def prepare(
     """
     dataset = open_dataset(path)
     parts_of, samples = _flat(dataset)
-    images = load_images([sample.source for sample in samples], preprocess, advance=advance)
+    sources = [sample.source for sample in samples]
+    if not isinstance(preprocess, Preprocess):
+        preprocess = preprocess(sources)
+    images = load_images(sources, preprocess, advance=advance)
     skipped = dataset.skipped + [
         Skipped(samples[position].name, _without_place(error)) for position, error in sorted(images.errors.items())
     ]

@@ -40,6 +40,7 @@ class Trunk(nn.Sequential):
         self.in_channels = in_channels
         self.frozen = 0
         self.keeps_statistics = False
+        self._shapes: dict[tuple[int, int], dict[str, tuple[int, ...]]] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -107,7 +108,10 @@ class Trunk(nn.Sequential):
         Raises:
             RuntimeError: The trunk cannot take images of this size.
         """
-        return {name: tuple(x.shape[1:]) for name, x in self._probe(height, width).items()}
+        size = height, width
+        if size not in self._shapes:
+            self._shapes[size] = {name: tuple(x.shape[1:]) for name, x in self._probe(height, width).items()}
+        return self._shapes[size]
 
     def channels(self, side: int) -> dict[str, int]:
         """Number of channels of every stage's output, found at images of ``side`` × ``side``."""

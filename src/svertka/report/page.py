@@ -17,7 +17,7 @@ import jinja2
 from markupsafe import Markup
 
 from svertka.exhibits import Bars, Curves, Exhibit, Facts, Gallery, Intervals, Listing, Matrix, Table
-from svertka.report import _words, charts
+from svertka.report import _words
 from svertka.report.matrix import heat_map
 from svertka.report.pictures import LONGEST, embed
 from svertka.runtime.files import write_text
@@ -149,6 +149,8 @@ def _prepared(exhibit: Exhibit, identifier: str) -> tuple[str, object]:
         case Facts():
             return "facts", None
         case Curves():
+            from svertka.report import charts  # matplotlib takes a second to import
+
             return "curves", {"chart": charts.draw(exhibit, identifier), "numbers": _numbers(exhibit)}
         case Bars():
             return "bars", _lengths(exhibit)

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from torch import Tensor
 
 from svertka.annotations import Annotation
@@ -172,14 +171,14 @@ class _ClassificationScore(Score):
 
     def evaluate(self, arrays: Mapping[str, NDArray[Any]]) -> Evaluation:
         target, predicted = arrays["target"], arrays["predicted"]
-        numbers = np.arange(len(self.classes))
-        precision, recall, f1, support = precision_recall_fscore_support(
-            target, predicted, labels=numbers, zero_division=0
-        )
-        confusion = confusion_matrix(target, predicted, labels=numbers)
+        # Counted here: scikit-learn, which counts the same, takes longer to import than a head to be fitted.
+        count = len(self.classes)
+        confusion = np.bincount(target * count + predicted, minlength=count * count).reshape(count, count)
         # A class that neither occurs nor is predicted here has no F1; it must not pull the mean down.
-        present = (support > 0) | (confusion.sum(axis=0) > 0)
-        hits = np.diag(confusion)
+        hits, support, calls = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+        precision, recall = hits / np.maximum(calls, 1), hits / np.maximum(support, 1)
+        f1 = 2 * hits / np.maximum(calls + support, 1)
+        present = support + calls > 0
         metrics = {
             "accuracy": float(np.mean(target == predicted)),
             "macro_f1": float(f1[present].mean()),
@@ -195,7 +194,7 @@ class _ClassificationScore(Score):
                 "recall": float(recall[number]),
                 "f1": float(f1[number]),
                 "missed": int(support[number] - hits[number]),
-                "false_alarms": int(confusion[:, number].sum() - hits[number]),
+                "false_alarms": int(calls[number] - hits[number]),
             }
             for number, name in enumerate(self.classes)
         ]

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score
 from torch import Tensor
 
 from svertka.annotations import Annotation, names_in
@@ -188,6 +187,8 @@ class _MultiLabelScore(Score):
         return {name: np.concatenate(values) for name, values in self._gathered.items()}
 
     def evaluate(self, arrays: Mapping[str, NDArray[Any]]) -> Evaluation:
+        from sklearn.metrics import average_precision_score  # takes seconds to import
+
         there = arrays["target"]
         # What is no number is neither there nor in a place of its own.
         scores = np.nan_to_num(sigmoid(arrays["logits"]), nan=0.0)

@@ -1,4 +1,4 @@
-"""Machines that learn from given features instead of learning the features too."""
+"""Learners that take given features instead of learning the features too."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NEIGHBOURS = (1, 5, 15)
 _TREES = 300
 
 
-class Machine(Protocol):
+class Learner(Protocol):
     """What scikit-learn makes."""
 
     def fit(self, features: NDArray[np.float32], targets: NDArray[np.int64]) -> Any: ...
@@ -33,7 +33,7 @@ class Chosen:
         options: What validation chose, by name.
     """
 
-    machine: Machine
+    machine: Learner
     options: Mapping[str, float]
 
 

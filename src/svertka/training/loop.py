@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from svertka.errors import UserError
@@ -19,6 +18,7 @@ from svertka.training import penalties
 from svertka.training.checkpoint import Checkpoint, Checkpoints
 from svertka.training.ema import WeightAverage
 from svertka.training.evaluation import evaluate
+from svertka.training.machine import Machine
 from svertka.training.optimisation import lr_factor, make_optimizer
 from svertka.training.recipe import Recipe
 
@@ -110,7 +110,7 @@ class Training:
         train: Batches to learn from.
         val: Batches to choose the best epoch by, or None.
         recipe: The recipe, with nothing left at ``auto``.
-        fabric: Devices, processes and precision.
+        machine: Devices, processes and precision.
         checkpoints: Where to save; None saves nothing.
         watcher: Is told how it goes.
     """
@@ -123,12 +123,13 @@ class Training:
         val: Batches | None,
         recipe: Recipe,
         *,
-        fabric: Fabric,
+        machine: Machine,
         checkpoints: Checkpoints | None,
         watcher: Watcher,
     ) -> None:
         self.task, self.train, self.val, self.recipe = task, train, val, recipe
-        self.fabric, self.checkpoints, self.watcher = fabric, checkpoints, watcher
+        fabric = self.fabric = machine.fabric
+        self.checkpoints, self.watcher = checkpoints, watcher
         self.layout = torch.channels_last if recipe.layout == "channels_last" else torch.contiguous_format
         self.module = net.to(memory_format=self.layout)
         self.raw_optimizer = make_optimizer(net, recipe, fabric.device)

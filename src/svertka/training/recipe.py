@@ -66,7 +66,8 @@ class Recipe:
         ema: Decay of the running mean of the weights that is evaluated and saved; 0 for the weights themselves.
         early_stop: Epochs without a better score after which training ends; 0 for never.
         augment: ``flip``, ``crop``, ``affine``, in the order given, or ``none``.
-        image_size: Side of the images in pixels; the network's own if not given.
+        image_size: Side of the images in pixels; the network's own if not given, or with weights, at least half of it,
+            what the images have.
         channels: 1 for grey, 3 for colour; the network's own if not given.
         val_fraction: Share of the training images held out where there is no validation folder; 0 for none.
         seed: Of everything random.

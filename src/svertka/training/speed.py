@@ -12,13 +12,12 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from svertka.runtime.choices import remembered_choice
 from svertka.tasks.task import Task
 from svertka.training.loop import laid_out
-from svertka.training.machine import start_fabric
+from svertka.training.machine import Machine
 from svertka.training.optimisation import make_optimizer
 from svertka.training.recipe import Layout, Precision, Recipe
 
@@ -38,7 +37,7 @@ class Choice(NamedTuple):
     threads: int
 
 
-def choose(net: nn.Module, task: Task, recipe: Recipe, *, image_shape: tuple[int, ...], fabric: Fabric) -> Choice:
+def choose(net: nn.Module, task: Task, recipe: Recipe, *, image_shape: tuple[int, ...], machine: Machine) -> Choice:
     """What suits training steps of this network best, of what the recipe leaves open.
 
     What was measured once on a machine is remembered in the cache folder, so that a command given twice computes
@@ -49,9 +48,9 @@ def choose(net: nn.Module, task: Task, recipe: Recipe, *, image_shape: tuple[int
         task: For its loss.
         recipe: ``precision`` and ``layout`` may be ``auto``, and ``threads`` 0.
         image_shape: (C, H, W) of the images, or (D,) of features.
-        fabric: Where training will run.
+        machine: Where training will run.
     """
-    device = fabric.device
+    device = machine.fabric.device
     precisions: list[Precision] = [recipe.precision] if recipe.precision != "auto" else ["fp32"]
     if recipe.precision == "auto" and _has_bf16(device):
         precisions.append("bf16")
@@ -60,7 +59,7 @@ def choose(net: nn.Module, task: Task, recipe: Recipe, *, image_shape: tuple[int
     if recipe.threads == 0 and device.type == "cpu" and threads[0] > 1:
         threads.append(1)
     choices = [Choice(*choice) for choice in itertools.product(precisions, layouts, threads)]
-    if len(choices) == 1 or fabric.world_size > 1:
+    if len(choices) == 1 or machine.world > 1:
         return choices[0]
     circumstances = [
         [platform.node(), torch.__version__, str(device)],
@@ -72,13 +71,13 @@ def choose(net: nn.Module, task: Task, recipe: Recipe, *, image_shape: tuple[int
 
 
 def seconds_a_step(
-    net: nn.Module, task: Task, recipe: Recipe, *, image_shape: tuple[int, ...], fabric: Fabric
+    net: nn.Module, task: Task, recipe: Recipe, *, image_shape: tuple[int, ...], machine: Machine
 ) -> float:
     """How long one training step of this network takes here; what the recipe leaves open is taken as it comes."""
     precision: Precision = "fp32" if recipe.precision == "auto" else recipe.precision
     layout: Layout = "channels_first" if recipe.layout == "auto" else recipe.layout
     choice = Choice(precision, layout, recipe.threads or torch.get_num_threads())
-    return _measure(net, task, recipe, [choice], image_shape, fabric.device)[choice]
+    return _measure(net, task, recipe, [choice], image_shape, machine.fabric.device)[choice]
 
 
 def _best(seconds: Mapping[Choice, float]) -> Choice:
@@ -130,7 +129,7 @@ def _step(
     net: nn.Module, task: Task, recipe: Recipe, choice: Choice, images: Tensor, targets: Tensor
 ) -> Callable[[], None]:
     memory_format = torch.channels_last if choice.layout == "channels_last" else torch.contiguous_format
-    fabric = start_fabric(recipe.changed({"precision": choice.precision}))
+    fabric = Machine(recipe.changed({"precision": choice.precision})).fabric
     copied = copy.deepcopy(net).to(memory_format=memory_format)
     module, optimizer = fabric.setup(copied, make_optimizer(copied, recipe, fabric.device))
     module.train()

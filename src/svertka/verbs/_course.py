@@ -7,7 +7,7 @@ import math
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ from svertka.verbs._advice import Way
 from svertka.verbs._images import say_data
 
 if TYPE_CHECKING:
+    from svertka.annotations import ImageSource
     from svertka.runtime.preprocess import Preprocess
     from svertka.tasks.task import Evaluation
     from svertka.verbs._progress import Display
@@ -60,7 +61,7 @@ class Course:
         """What is learnt."""
         return Classification(self.classes)
 
-    def images(self, preprocess: Preprocess) -> Prepared:
+    def images(self, preprocess: Preprocess | Callable[[Sequence[ImageSource]], Preprocess]) -> Prepared:
         """The images as ``preprocess`` places them: ``train``, ``val`` to choose by, and ``test`` to judge by.
 
         Where the data has no test part, its validation part is what is judged by, and another one is taken from

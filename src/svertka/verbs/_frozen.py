@@ -69,7 +69,7 @@ class FrozenMemory:
         """The engine of the recipe, or the fastest here to compute the means of these stages."""
         if self.job.recipe.engine != "auto":
             return self.job.recipe.engine
-        if self.job.fabric.world_size > 1:  # processes might choose differently
+        if self.job.machine.world > 1:  # processes might choose differently
             return "pytorch"
         circumstances = [platform.node(), torch.__version__, self.job.recipe.net, self.preprocess.to_json()]
         return remembered_choice(circumstances, engines(), lambda: self._start_engine(taps, None, None).name)
@@ -84,7 +84,7 @@ class FrozenMemory:
             # What is judged is judged by the first view alone.
             parts = ["train"] if number else list(job.prepared.parts)
             positions = np.concatenate([job.prepared.parts[part].positions for part in parts])
-            with job.clock.stage("running frozen stages"), job.fabric.rank_zero_first():
+            with job.clock.stage("running frozen stages"), job.machine.first_goes_first():
                 count = remember(
                     job.prepared.images,
                     positions,

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import dataclasses
+import statistics
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from svertka.errors import UserError
+from svertka.runtime.image import ImageError
 from svertka.runtime.preprocess import Preprocess
 from svertka.verbs._models import model_file
 from svertka.zoo import registry
 
 if TYPE_CHECKING:
+    from svertka.annotations import ImageSource
     from svertka.data.preparing import Prepared
     from svertka.training.recipe import Recipe
     from svertka.verbs._progress import Display
 
 
-def preprocess_of(recipe: Recipe) -> Preprocess:
+_LOOKED_AT = 15  # images, to know how large they are
+_STEP = 32  # pixels; what most trunks divide the side by
+
+
+def preprocess_of(recipe: Recipe, images: Sequence[ImageSource] = ()) -> Preprocess:
     """The preprocessing of a recipe's network; without weights, mean and deviation are still to be measured.
+
+    Trained weights take images smaller than those they were trained on, where the data has no larger ones.
+
+    Args:
+        recipe: Of a run.
+        images: That it is for; without any, the size is the weights' or the network's own.
 
     Raises:
         UserError: The network is unknown or takes no images so small, or the weights cannot be had.
@@ -26,6 +41,8 @@ def preprocess_of(recipe: Recipe) -> Preprocess:
     record = registry.record(recipe.net)
     known = None if recipe.weights is None else _known_preprocess(Path(recipe.weights))
     size = recipe.image_size or (known.height if known else record.image_size)
+    if known and images and not recipe.image_size and not record.one_size:
+        size = max(record.smallest, _sufficient(known.height, images))
     channels = recipe.channels or (known.channels if known else record.channels)
     if size < record.smallest:
         raise UserError(
@@ -46,6 +63,18 @@ def say_data(display: Display, prepared: Prepared, classes: tuple[str, ...]) -> 
         display.warn(f"skipped {item.file}: {item.error}")
     if len(prepared.skipped) > 5:
         display.warn(f"skipped {len(prepared.skipped) - 5} more; all are in the report")
+
+
+def _sufficient(side: int, images: Sequence[ImageSource]) -> int:
+    """The side, at most ``side`` and at least half of it, at which these images lose nothing: median of a few."""
+    found: list[int] = []
+    for position in range(0, len(images), max(1, len(images) // _LOOKED_AT)):
+        with suppress(ImageError):  # it is named when all are decoded
+            found.append(max(images[position].load()[0].shape[:2]))
+        if sum(longer >= side for longer in found) > _LOOKED_AT // 2:
+            return side
+    wanted = -(-statistics.median(found or [side]) // _STEP) * _STEP
+    return min(side, max(int(wanted), -(-side // (2 * _STEP)) * _STEP))
 
 
 def _known_preprocess(weights: Path) -> Preprocess:

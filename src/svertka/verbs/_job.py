@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
-    from lightning_fabric import Fabric
     from numpy.typing import NDArray
 
     from svertka.data.batches import Inputs, Loader
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from svertka.runtime.preprocess import Preprocess
     from svertka.tasks.task import Evaluation, Task
     from svertka.training.loop import Outcome
+    from svertka.training.machine import Machine
     from svertka.training.recipe import Recipe
     from svertka.verbs._progress import Display
     from svertka.verbs._run import Run
@@ -61,7 +61,7 @@ class Job:
         prepared: The images, decoded and divided.
         task: What to learn.
         preprocess: Of the images.
-        fabric: Devices and processes.
+        machine: Devices and processes.
         display: Is told how it goes.
         clock: Time by stage.
         memory: Folder to remember frozen stages in, where not in the cache.
@@ -72,7 +72,7 @@ class Job:
     prepared: Prepared
     task: Task
     preprocess: Preprocess
-    fabric: Fabric
+    machine: Machine
     display: Display
     clock: Clock
     memory: Path | None = None
@@ -103,11 +103,11 @@ class Job:
         from svertka.data.batches import Loader, Part
 
         samples = Part(inputs[part], self.targets[part], recipe.seed)
-        return Loader(samples, recipe.batch, recipe.workers, self.fabric.global_rank, self.fabric.world_size)
+        return Loader(samples, recipe.batch, recipe.workers, self.machine.rank, self.machine.world)
 
     def begin(self, weights: str = "") -> None:
         """Write down the recipe, and the digest of the weights that it begins from: now the run can be resumed."""
-        if self.fabric.is_global_zero:
+        if self.machine.first:
             self.run.begin(self.recipe, images=self.prepared.fingerprint, weights=weights)
 
 

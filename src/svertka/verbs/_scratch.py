@@ -12,7 +12,7 @@ from svertka.training import speed
 from svertka.training.checkpoint import Checkpoints
 from svertka.training.evaluation import evaluate
 from svertka.training.loop import Training
-from svertka.training.machine import start_fabric
+from svertka.training.machine import Machine
 from svertka.verbs._job import Job, Learnt
 from svertka.zoo import registry
 from svertka.zoo.engine import TorchEngine
@@ -34,9 +34,9 @@ def from_scratch(job: Job) -> Learnt:
         arguments = _arguments(job.recipe, task.classes, preprocess.height, preprocess.channels)
         net = _build(job.recipe, arguments)
         shape = (preprocess.channels, preprocess.height, preprocess.width)
-        chosen = speed.choose(net, task, job.recipe, image_shape=shape, fabric=job.fabric)
+        chosen = speed.choose(net, task, job.recipe, image_shape=shape, machine=job.machine)
         job.recipe = recipe = job.recipe.changed(chosen._asdict())
-        job.fabric = fabric = start_fabric(recipe)
+        job.machine = Machine(recipe)
     job.begin()
 
     inputs = job.pixels()
@@ -47,7 +47,7 @@ def from_scratch(job: Job) -> Learnt:
         loaders["train"],
         loaders.get("val"),
         recipe,
-        fabric=fabric,
+        machine=job.machine,
         checkpoints=Checkpoints(job.run.folder),
         watcher=job.display,
     )
@@ -59,7 +59,7 @@ def from_scratch(job: Job) -> Learnt:
         net.load_state_dict(outcome.weights)
         engine = TorchEngine(net)
         evaluations = {
-            part: evaluate(engine.forward, task, found.in_order(), processes=fabric.world_size)
+            part: evaluate(engine.forward, task, found.in_order(), processes=job.machine.world)
             for part, found in loaders.items()
             if part != "train"
         }

@@ -26,7 +26,7 @@ from svertka.training.checkpoint import Checkpoints
 from svertka.training.evaluation import evaluate
 from svertka.training.heads import Examples, Fitted, examples, fit_logistic, fit_means, fit_svm, temperature
 from svertka.training.loop import Outcome, Training
-from svertka.training.machine import start_fabric
+from svertka.training.machine import Machine
 from svertka.verbs._frozen import FrozenMemory, Kind
 from svertka.verbs._job import Job, Learnt, Tried
 from svertka.verbs._models import model_file
@@ -197,7 +197,7 @@ class Transfer:
             return [(int(depth), int(epochs)) for depth, epochs in json.loads(decided.read_text())]
         with self.clock.stage("planning"):
             found = self._plan()
-        if self.job.fabric.is_global_zero:
+        if self.job.machine.first:
             write_text(decided, json.dumps(found))
         return found
 
@@ -243,9 +243,9 @@ class Transfer:
             inputs = self.memory.inputs([*map(Kind, module.frozen_taps), Kind(boundary, maps=True)])
         recipe = self.recipe.changed({"epochs": epochs})
         with self.clock.stage("setting up"):
-            chosen = speed.choose(module, self.task, recipe, image_shape=size, fabric=self.job.fabric)
+            chosen = speed.choose(module, self.task, recipe, image_shape=size, machine=self.job.machine)
             recipe = recipe.changed(chosen._asdict())
-            self.job.fabric = start_fabric(recipe)
+            self.job.machine = Machine(recipe)
         outcome = self._train(module, inputs, recipe, boundary or "all")
         what = f"all that follows {boundary}" if boundary else "the whole network"
         return self._candidate(f"{what}, {epochs} epochs", depth, module, inputs, started, outcome, {})
@@ -270,7 +270,7 @@ class Transfer:
             if not any(True for _ in getattr(trunk, trunk.names[depth]).parameters()):
                 continue
             module, size = self._learner(depth)
-            step = speed.seconds_a_step(module, self.task, recipe, image_shape=size, fabric=self.job.fabric)
+            step = speed.seconds_a_step(module, self.task, recipe, image_shape=size, machine=self.job.machine)
             epoch = step / recipe.batch * (counts["train"] + counts.get("val", 0) / _FORWARD_SHARE)
             prepare = an_image * sum(counts.values()) if depth else 0.0
             found.append(Option(depth, prepare, epoch))
@@ -288,7 +288,7 @@ class Transfer:
             self.job.loader(inputs, "train", recipe),
             self.job.loader(inputs, "val", recipe) if "val" in inputs else None,
             recipe,
-            fabric=self.job.fabric,
+            machine=self.job.machine,
             checkpoints=Checkpoints(self.job.run.folder, f"checkpoint-{name}"),
             watcher=self.display,
         )
@@ -328,7 +328,7 @@ class Transfer:
     def _judge(self, candidate: _Candidate, part: str) -> Evaluation:
         module = candidate.module.cpu().float().to(memory_format=torch.contiguous_format).eval()
         batches = self.job.loader(candidate.inputs, part, self.recipe).in_order()
-        return evaluate(module, self.task, batches, processes=self.job.fabric.world_size)
+        return evaluate(module, self.task, batches, processes=self.job.machine.world)
 
     def _calibrate(self, candidate: _Candidate) -> float:
         """Scale the logits so that the scores of validation images are right as often as they say."""

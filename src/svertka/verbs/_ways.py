@@ -25,10 +25,10 @@ from svertka.errors import UserError
 from svertka.runtime.engines import available_cores
 from svertka.runtime.predictor import Predictor
 from svertka.runtime.preprocess import Preprocess
-from svertka.training.classical import KINDS, Kind, Machine, fit_classical
+from svertka.training.classical import KINDS, Kind, Learner, fit_classical
 from svertka.training.evaluation import evaluate
 from svertka.training.loop import InterruptedTrainingError
-from svertka.training.machine import start_fabric
+from svertka.training.machine import Machine
 from svertka.verbs._card import card_of
 from svertka.verbs._images import preprocess_of
 from svertka.verbs._job import Clock, Job
@@ -65,12 +65,10 @@ class Entrant:
     Attributes:
         name: What the way is called.
         run: Its folder and recipe; its epochs are the most that it may have.
-        preprocess: Of its images.
     """
 
     name: str
     run: Run
-    preprocess: Preprocess
 
     @classmethod
     def of(cls, name: str, source: Path, recipe: Recipe, folder: Path) -> Entrant:
@@ -80,7 +78,8 @@ class Entrant:
             UserError: The network or its weights cannot be had.
         """
         run = Run.open(source, recipe, {}, folder, resume=False)
-        return cls(name, run, preprocess_of(run.recipe))
+        preprocess_of(run.recipe)
+        return cls(name, run)
 
 
 def boundary(weights: str) -> str:
@@ -124,7 +123,7 @@ def classical(course: Course) -> Iterator[Way]:
         )
 
 
-def _predict(machine: Machine, preprocess: Preprocess) -> Callable[[Image], object]:
+def _predict(machine: Learner, preprocess: Preprocess) -> Callable[[Image], object]:
     return lambda image: machine.predict(describe(preprocess.place(image)[None]))
 
 
@@ -140,8 +139,8 @@ def network(course: Course, entrant: Entrant, budget: float | None) -> tuple[Way
         UserError: Not even an epoch fits in, fine-tuning made it worse, or the network cannot learn this.
         KeyboardInterrupt: A stop was asked for.
     """
-    prepared = course.images(entrant.preprocess)
-    preprocess = entrant.preprocess
+    prepared = course.images(lambda images: preprocess_of(entrant.run.recipe, images))
+    preprocess = prepared.images.preprocess
     recipe = entrant.run.recipe
     if recipe.weights is None:
         mean, std = measure(prepared)
@@ -232,7 +231,7 @@ def _learn(
         dataclasses.replace(prepared, parts=dict(parts)),
         course.task,
         preprocess,
-        start_fabric(recipe),
+        Machine(recipe),
         display,
         clock,
         memory=folder / "memory",

@@ -22,7 +22,6 @@ from svertka.verbs._run import Run, Trained
 
 if TYPE_CHECKING:
     from svertka.data.preparing import Prepared
-    from svertka.runtime.preprocess import Preprocess
 
 
 def train(
@@ -65,7 +64,7 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
     from svertka.data.preparing import learnable_classes, measure
     from svertka.tasks.making import task_for
     from svertka.training.loop import InterruptedTrainingError
-    from svertka.training.machine import start_fabric
+    from svertka.training.machine import Machine
     from svertka.verbs._report import write_run_report
     from svertka.verbs._scratch import from_scratch
     from svertka.verbs._transfer import from_weights
@@ -73,21 +72,23 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
     from svertka.zoo.modelfile import save_model
 
     recipe = run.recipe
-    preprocess = preprocess_of(recipe)
     for name in recipe.augment:
         if name not in AUGMENTATIONS:
             raise UserError(f"unknown augmentation {name!r}", mend=nearest(name, [*AUGMENTATIONS, "none"]))
-    fabric = start_fabric(recipe)
-    first = fabric.is_global_zero
+    machine = Machine(recipe)
+    first = machine.first
     display = Display(show=progress and first, epochs=recipe.epochs, batch=recipe.batch)
 
     clock = Clock()
     with clock.stage("reading"):
-        with fabric.rank_zero_first():  # the others find the images decoded
-            prepared = _prepare(source, preprocess, recipe, display)
+        with machine.first_goes_first():  # the others find the images decoded
+            prepared = _prepare(source, recipe, display)
         classes = learnable_classes(prepared)
         _check_judged(recipe, prepared)
-        if recipe.weights is None:
+        preprocess = prepared.images.preprocess
+        if recipe.weights is not None:
+            recipe = recipe.changed({"image_size": preprocess.height})
+        else:
             mean, std = measure(prepared)
             preprocess = dataclasses.replace(preprocess, mean=mean, std=std)
     say_data(display, prepared, classes)
@@ -97,7 +98,7 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
         label_smoothing=recipe.label_smoothing,
         balanced=recipe.balance == "weights",
     )
-    job = Job(run, recipe, prepared, task, preprocess, fabric, display, clock)
+    job = Job(run, recipe, prepared, task, preprocess, machine, display, clock)
     try:
         learnt = from_scratch(job) if recipe.weights is None else from_weights(job)
     except InterruptedTrainingError as stopped:
@@ -135,10 +136,17 @@ def _interrupted(run: Run, source: Path, how: str) -> UserError:
     return UserError(f"interrupted {how}", mend=f"go on with: {command}")
 
 
-def _prepare(source: Path, preprocess: Preprocess, recipe: Recipe, display: Display) -> Prepared:
+def _prepare(source: Path, recipe: Recipe, display: Display) -> Prepared:
     from svertka.data.preparing import prepare
 
-    return prepare(source, preprocess, val_fraction=recipe.val_fraction, seed=recipe.seed, advance=display.advance)
+    preprocess_of(recipe)  # what is wrong with the recipe is said before a large folder is read
+    return prepare(
+        source,
+        lambda images: preprocess_of(recipe, images),
+        val_fraction=recipe.val_fraction,
+        seed=recipe.seed,
+        advance=display.advance,
+    )
 
 
 def _check_judged(recipe: Recipe, prepared: Prepared) -> None:
