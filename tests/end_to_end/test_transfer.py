@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -307,3 +308,17 @@ def test_weights_that_cannot_be_used(
     assert path.name in answer.err
     assert answer.err.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_a_head_is_fitted_without_waiting_for_what_gradient_descent_needs(
+    digits: Path, weights: Path, tmp_path: Path
+) -> None:
+    slow = ("lightning_fabric", "sklearn", "matplotlib", "torch._dynamo")
+    code = (
+        "import sys, svertka; "
+        f"svertka.train({str(digits)!r}, weights={str(weights)!r}, out={str(tmp_path / 'run')!r}, "
+        "engine='pytorch', progress=False); "
+        f"print([name for name in {slow} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout == "[]\n", done.stderr

@@ -103,15 +103,27 @@ class Trunk(nn.Sequential):
     def shapes(self, height: int, width: int) -> dict[str, tuple[int, ...]]:
         """Shape of every stage's output for one image, without the batch axis.
 
-        Computed on the meta device: nothing is calculated and no memory is taken.
+        On the meta device nothing is calculated; else one image is run, which is quicker than to import what the
+        meta device needs.
 
         Raises:
             RuntimeError: The trunk cannot take images of this size.
         """
         size = height, width
         if size not in self._shapes:
-            self._shapes[size] = {name: tuple(x.shape[1:]) for name, x in self._probe(height, width).items()}
+            on_meta = any(value.is_meta for value in self.parameters())
+            found = self._probe(height, width) if on_meta else self._tried(height, width)
+            self._shapes[size] = {name: tuple(x.shape[1:]) for name, x in found.items()}
         return self._shapes[size]
+
+    def _tried(self, height: int, width: int) -> dict[str, Tensor]:
+        training = self.training
+        device = next((value.device for value in self.parameters()), None)
+        try:
+            with torch.inference_mode():
+                return self.eval().pyramid(torch.zeros(1, self.in_channels, height, width, device=device))
+        finally:
+            self.train(training)
 
     def channels(self, side: int) -> dict[str, int]:
         """Number of channels of every stage's output, found at images of ``side`` × ``side``."""
