@@ -60,11 +60,17 @@ class Behind(nn.Module):
         self.maps = shapes[boundary]
 
     def forward(self, rows: Tensor) -> Tensor:
+        logits: Tensor = self.head(self._read(rows))
+        return logits
+
+    def features(self, rows: Tensor) -> Tensor:
+        """What the rule of a `TransferHead` reads, ``(N, features)``."""
+        return TransferHead.features(self._read(rows))
+
+    def _read(self, rows: Tensor) -> Tensor | list[Tensor]:
         outputs = {"": rows[:, self.means :].reshape(-1, *self.maps)}
         for name, stage in self.trunk.named_children():
             outputs[name] = stage(next(reversed(outputs.values())))
         if not isinstance(self.head, TransferHead):
-            logits: Tensor = self.head(next(reversed(outputs.values())))
-        else:
-            logits = self.head([rows[:, : self.means], *(outputs[tap] for tap in self.later_taps)])
-        return logits
+            return next(reversed(outputs.values()))
+        return [rows[:, : self.means], *(outputs[tap] for tap in self.later_taps)]

@@ -162,13 +162,37 @@ class Classifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits ``(N, classes)`` of images ``(N, in_channels, H, W)``, in training and in evaluation alike."""
+        logits: Tensor = self.head(self._read(x))
+        return logits
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """What `outputs` gives."""
+        return ("logits",) if getattr(self.head, "distance", None) is None else ("logits", "distance")
+
+    def outputs(self, x: Tensor) -> dict[str, Tensor]:
+        """All that is said of images ``(N, in_channels, H, W)``, by name, as an exported graph gives it.
+
+        Beside ``logits`` there is ``distance``, ``(N,)``, from the nearest class mean, if the head measures it.
+        """
+        maps = self._read(x)
+        found: dict[str, Tensor] = {"logits": self.head(maps)}
+        if "distance" in self.output_names:
+            found["distance"] = self.head.distance(self.head.features(maps))
+        return found
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the rule of a `svertka.layers.transfer.TransferHead` reads, ``(N, features)``."""
+        found: Tensor = self.head.features(self._read(x))
+        return found
+
+    def _read(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         taps = getattr(self.head, "taps", None)
         if taps is None:
-            logits: Tensor = self.head(self.trunk(x))
-        else:
-            outputs = self.trunk.pyramid(x)
-            logits = self.head(tuple(outputs[name] for name in taps))
-        return logits
+            last: Tensor = self.trunk(x)
+            return last
+        outputs = self.trunk.pyramid(x)
+        return tuple(outputs[name] for name in taps)
 
 
 class _Pyramid(nn.Module):
