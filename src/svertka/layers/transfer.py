@@ -47,8 +47,8 @@ class KernelRule(nn.Module):
 class ClassDistance(nn.Module):
     """How far features ``(N, features)`` are from the nearest class mean, ``(N,)``, in deviations a feature.
 
-    It is ‖(x − mean) · scale − cᵢ‖ / √features for the nearest cᵢ. All are buffers: they are measured on training images
-    once learning is over, and no gradient moves them.
+    It is ‖(x − mean) · scale − cᵢ‖ / √features for the nearest cᵢ. All are buffers: they are measured on training
+    images once learning is over, and no gradient moves them.
 
     K. Lee et al., "A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial Attacks", 2018,
     have the covariance of all features where this has the deviation of each.
@@ -80,7 +80,7 @@ class TransferHead(nn.Module):
     Args:
         taps: Names of the stages that are read, in the order in which their channels are put together.
         rule: Maps ``(N, features)`` to logits ``(N, classes)``.
-        distance: Maps ``(N, features)`` to how far each is from the known classes, ``(N,)``; None if it is not measured.
+        distance: Maps ``(N, features)`` to how far each is from the known classes, ``(N,)``; None if that is left open.
     """
 
     def __init__(self, taps: Sequence[str], rule: nn.Module, distance: ClassDistance | None = None) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from svertka.errors import UserError, nearest
+from svertka.layers.transfer import TransferHead
 
 
 class StageGeometry(NamedTuple):
@@ -162,37 +163,36 @@ class Classifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits ``(N, classes)`` of images ``(N, in_channels, H, W)``, in training and in evaluation alike."""
-        logits: Tensor = self.head(self._read(x))
+        taps = getattr(self.head, "taps", None)
+        if taps is None:
+            logits: Tensor = self.head(self.trunk(x))
+        else:
+            outputs = self.trunk.pyramid(x)
+            logits = self.head(tuple(outputs[name] for name in taps))
         return logits
 
     @property
     def output_names(self) -> tuple[str, ...]:
         """What `outputs` gives."""
-        return ("logits",) if getattr(self.head, "distance", None) is None else ("logits", "distance")
+        measured = isinstance(self.head, TransferHead) and self.head.distance is not None
+        return ("logits", "distance") if measured else ("logits",)
 
     def outputs(self, x: Tensor) -> dict[str, Tensor]:
         """All that is said of images ``(N, in_channels, H, W)``, by name, as an exported graph gives it.
 
         Beside ``logits`` there is ``distance``, ``(N,)``, from the nearest class mean, if the head measures it.
         """
-        maps = self._read(x)
-        found: dict[str, Tensor] = {"logits": self.head(maps)}
-        if "distance" in self.output_names:
-            found["distance"] = self.head.distance(self.head.features(maps))
-        return found
+        head = self.head
+        if not isinstance(head, TransferHead) or head.distance is None:
+            return {"logits": self(x)}
+        features = self.features(x)
+        return {"logits": head.rule(features), "distance": head.distance(features)}
 
     def features(self, x: Tensor) -> Tensor:
-        """What the rule of a `svertka.layers.transfer.TransferHead` reads, ``(N, features)``."""
-        found: Tensor = self.head.features(self._read(x))
-        return found
-
-    def _read(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
-        taps = getattr(self.head, "taps", None)
-        if taps is None:
-            last: Tensor = self.trunk(x)
-            return last
+        """What the rule of a `TransferHead` reads, ``(N, features)``; the network must have such a head."""
+        assert isinstance(self.head, TransferHead)
         outputs = self.trunk.pyramid(x)
-        return tuple(outputs[name] for name in taps)
+        return self.head.features([outputs[name] for name in self.head.taps])
 
 
 class _Pyramid(nn.Module):

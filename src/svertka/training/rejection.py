@@ -8,8 +8,9 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-_HALF = 2.0**-10
-"""What two neighbouring numbers of half precision differ by, as a share of the larger: features are remembered in it."""
+_FLOOR = 0.1
+"""Deviation that is added to that of every feature, as a share of the median one: a channel that is nearly silent on
+training images would make an outlier of every image where it is not."""
 
 
 def class_means(
@@ -22,8 +23,8 @@ def class_means(
         classes: Number of classes.
 
     Returns:
-        ``mean`` and ``scale`` (D,), which bring every feature to mean 0 and deviation 1, and ``centres`` (classes, D),
-        the mean of each class in those units.
+        ``mean`` and ``scale`` (D,), which bring every feature to mean 0 and a deviation of nearly 1, and ``centres``
+        (classes, D), the mean of each class in those units.
     """
     counts = np.zeros(classes)
     sums, squares = np.zeros((classes, 1)), np.zeros(1)
@@ -34,11 +35,9 @@ def class_means(
         squares = squares + (wide**2).sum(axis=0)
         counts += member.sum(axis=0)
     mean = sums.sum(axis=0) / counts.sum()
-    power = squares / counts.sum()
-    # A deviation that half precision cannot tell from none would make an outlier of its rounding.
-    deviation = np.sqrt(np.maximum(power - mean**2, _HALF**2 * power))
-    # A feature that never is anything but 0 says nothing, and is left where it is.
-    scale = 1 / np.where(deviation > _HALF**2, deviation, 1.0)
+    deviation = np.sqrt(np.maximum(squares / counts.sum() - mean**2, 0))
+    alive = deviation[deviation > 0]
+    scale = 1 / np.hypot(deviation, _FLOOR * np.median(alive) if len(alive) else 1.0)
     centres = (sums / counts[:, None] - mean) * scale
     found = {"mean": mean, "scale": scale, "centres": centres}
     return {name: value.astype(np.float32) for name, value in found.items()}

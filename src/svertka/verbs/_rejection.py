@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +13,21 @@ from torch import Tensor
 
 from svertka.data.batches import Inputs, Loader, Part
 from svertka.errors import UserError
+from svertka.runtime.decoders import distances
 from svertka.tasks.intervals import wilson
 from svertka.training.rejection import class_means, reject_limit
+from svertka.verbs._image_files import read_batches
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from svertka.data.preparing import Prepared
     from svertka.layers.transfer import ClassDistance
+    from svertka.runtime.predictor import Predictor
     from svertka.tasks.task import Task
     from svertka.training.recipe import Recipe
     from svertka.verbs._job import Job
+    from svertka.verbs._progress import Display
 
 FALSE_REJECTS = "false_reject_rate"
 """The metric: the share of images of known classes that are refused."""
@@ -49,15 +55,10 @@ class Rate:
         """Wilson's at 95 %."""
         return wilson(self.hits, self.images)
 
-    def to_json(self, name: str) -> dict[str, Any]:
-        """As a JSON object; ``name`` says what happened."""
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
         low, high = self.interval
-        return {"images": self.images, name: self.hits, "rate": self.share, "low": low, "high": high}
-
-    def line(self) -> str:
-        """In words."""
-        low, high = self.interval
-        return f"{self.hits:,} of {self.images:,} images, {self.share:.1%} ({100 * low:.1f}–{100 * high:.1f})"
+        return {"images": self.images, "hits": self.hits, "rate": self.share, "low": low, "high": high}
 
 
 @dataclass(frozen=True)
@@ -111,22 +112,67 @@ def learn_to_reject(
             yield features(batch.images), batch.targets
 
     with torch.inference_mode():
-        batches = ((found.numpy(), targets.numpy()) for found, targets in read("train"))
+        batches = ((seen.numpy(), targets.numpy()) for seen, targets in read("train"))
         means = class_means(batches, len(job.task.classes))
     layer.load_state_dict({name: torch.from_numpy(value) for name, value in means.items()})
-    distances: dict[str, NDArray[np.float32]] = {}
+    found: dict[str, NDArray[np.float32]] = {}
     with torch.inference_mode():
         for part in inputs:
             if part != "train":
-                distances[part] = torch.cat([layer(found) for found, _ in read(part)]).numpy()
-    limit = reject_limit(distances["val"], job.recipe.reject)
-    count = len(distances["val"])
+                found[part] = torch.cat([layer(seen) for seen, _ in read(part)]).numpy()
+    limit = reject_limit(found["val"], job.recipe.reject)
+    count = len(found["val"])
     if (count + 1) * job.recipe.reject < 1:
         job.display.warn(
             f"{count} validation images are too few to promise that {job.recipe.reject:.1%} of known images are refused"
             f" at most; the limit is the largest distance among them"
         )
-    refused = {part: Rate(int((found > limit).sum()), len(found)) for part, found in distances.items()}
+    refused = {part: Rate(int((away > limit).sum()), len(away)) for part, away in found.items()}
     for part, rate in refused.items():
-        job.display.say(f"none of these beyond a distance of {limit:.2f}: refuses {rate.line()} of {part}")
+        job.display.say(
+            f"none of these beyond a distance of {limit:.2f}: refuses {rate.hits:,} of {rate.images:,} images of {part}"
+        )
     return Rejection(limit, refused)
+
+
+def judge_rejection(
+    limit: float,
+    known: NDArray[np.float32],
+    predictor: Predictor,
+    others: Sequence[Path] | None,
+    display: Display,
+) -> dict[str, Any]:
+    """How often a model refuses images of its classes, and accepts others; see `svertka.verbs.evaluate.Evaluated`.
+
+    Args:
+        limit: Of the model.
+        known: Distances of images of its classes.
+        predictor: Runs the model.
+        others: Files of images that show none of them, if there are any.
+        display: Told how it goes.
+
+    Raises:
+        UserError: None of the other images can be read.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    found: dict[str, Any] = {"limit": limit, "known": Rate(int((known > limit).sum()), len(known)).to_json()}
+    if others is None:
+        return found
+    unknown, skipped = np.empty(0, np.float32), []
+    for batch in read_batches(others):
+        skipped += [{"file": str(batch.files[place]), "error": error} for place, error in batch.errors.items()]
+        if batch.images:
+            outputs = predictor.raw(list(batch.images.values()))
+            unknown = np.concatenate([unknown, distances(outputs, len(batch.images))])
+    for item in skipped[:5]:
+        display.warn(f"skipped {item['file']}: {item['error']}")
+    if not len(unknown):
+        raise UserError(f"none of the {len(others)} unknown images can be read", where=others[0])
+    truth = np.repeat([0, 1], [len(known), len(unknown)])
+    found["unknown"] = {
+        **Rate(int((unknown <= limit).sum()), len(unknown)).to_json(),
+        "auroc": float(roc_auc_score(truth, np.concatenate([known, unknown]))),
+        "skipped": skipped,
+    }
+    return found

@@ -136,7 +136,7 @@ def _refused(rejection: Rejection, recipe: Recipe) -> Table:
             for part, rate in rejection.refused.items()
         ],
         note=f"An image is none of the classes if what the head reads is farther than {rejection.limit:.3f} from the "
-        f"mean of every class (in deviations a feature). That limit was chosen on validation so that it refuses at most "
+        f"mean of every class (in deviations a feature). That limit was chosen on validation to refuse at most "
         f"{recipe.reject:.1%} there. The interval is Wilson's at 95 %. How many images of something else get by, only "
         f"such images can tell: svertka evaluate … --unknown FOLDER.",
     )

@@ -346,7 +346,6 @@ class Transfer:
         scale_logits(self.net, 1 / found)
         return found
 
-
     def _reject(self, candidate: _Candidate) -> Rejection | None:
         """Learn what known images look like to the head, as it is in the end."""
         head, module = self.net.head, candidate.module.eval()
