@@ -36,7 +36,7 @@ def class_means(
         counts += member.sum(axis=0)
     mean = sums.sum(axis=0) / counts.sum()
     deviation = np.sqrt(np.maximum(squares / counts.sum() - mean**2, 0))
-    alive = deviation[deviation > 0]
+    alive = deviation[deviation > 1e-6]
     scale = 1 / np.hypot(deviation, _FLOOR * np.median(alive) if len(alive) else 1.0)
     centres = (sums / counts[:, None] - mean) * scale
     found = {"mean": mean, "scale": scale, "centres": centres}
