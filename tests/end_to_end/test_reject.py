@@ -276,8 +276,10 @@ def test_where_it_cannot_hold(
 def test_several_labels_cannot_be_refused(
     digits: Path, weights: Path, plain: tuple[str, ...], svertka_call: Callable[..., Any], tmp_path: Path
 ) -> None:
-    pictures = sorted(digits.rglob("*.png"))[::10]
-    rows = [f"{path},{'a;b' if number % 2 else 'b'}" for number, path in enumerate(pictures)]
+    rows = []
+    for number, picture in enumerate(sorted(digits.rglob("*.png"))[::10]):
+        (tmp_path / f"{number}.png").write_bytes(picture.read_bytes())
+        rows.append(f"{number}.png,{'a;b' if number % 2 else 'b'}")
     (tmp_path / "labels.csv").write_text("\n".join(["file,label", *rows]))
     flags = ("--weights", weights, "--reject", 0.05, "--out", tmp_path / "run")
     answer = svertka_call("train", tmp_path / "labels.csv", *flags, *plain)
