@@ -14,39 +14,9 @@ import pytest
 import torch
 from PIL import Image
 
-from svertka.runtime.card import Card
-from svertka.runtime.preprocess import Preprocess
-from svertka.zoo import registry
 from svertka.zoo.modelfile import load_model, read_card, save_model
 
-SIDE = 16
-NET = "resnet20_cifar"
 QUICK = ("--engine", "pytorch", "--batch", 16, "--epochs", 2)
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model file of a network that was never trained; random features will do here."""
-    torch.manual_seed(0)
-    arguments = {"classes": 5, "in_channels": 3}
-    net = registry.build(NET, arguments)
-    with torch.no_grad():
-        net.train()(torch.randn(64, 3, SIDE, SIDE))  # statistics of their own
-    card = Card(
-        net=NET,
-        arguments=arguments,
-        task="classification",
-        classes=("a", "b", "c", "d", "e"),
-        preprocess=Preprocess(height=SIDE, width=SIDE),
-        licence="CC0-1.0",
-        provenance={},
-        metrics={},
-        golden=(),
-        weights="",
-    )
-    path = tmp_path_factory.mktemp("weights") / "trained.safetensors"
-    save_model(path, net.state_dict(), card)
-    return path
 
 
 @pytest.fixture(scope="module")

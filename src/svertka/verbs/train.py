@@ -79,6 +79,11 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
         if name not in AUGMENTATIONS:
             raise UserError(f"unknown augmentation {name!r}", mend=nearest(name, [*AUGMENTATIONS, "none"]))
     fabric = start_fabric(recipe)
+    if recipe.budget and fabric.world_size > 1:
+        raise UserError(
+            f"--budget goes by timing, and {fabric.world_size} processes would not all time the same",
+            mend="start one process, or give --freeze and --epochs",
+        )
     first = fabric.is_global_zero
     display = Display(show=progress and first, epochs=recipe.epochs, batch=recipe.batch)
 
