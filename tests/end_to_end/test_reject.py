@@ -203,6 +203,26 @@ def test_another_head_forgets_the_old_classes(
     assert card.reject_limit is None
 
 
+@pytest.mark.parametrize("freeze", ["all", "conv3"])
+def test_the_head_of_a_run_can_go_on_learning(
+    freeze: str,
+    refusing: tuple[Path, Any],
+    digits: Path,
+    plain: tuple[str, ...],
+    svertka_call: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    run = tmp_path / "run"
+    flags = ("--weights", refusing[0], "--head", "own", "--freeze", freeze, "--out", run)
+    answer = svertka_call("train", digits, *flags, *QUICK, *plain, "--json")
+    assert answer.status == 0, answer.err
+    assert answer.json["metrics"]["accuracy"] > 0.3
+    net, card = load_model(run / "model.safetensors")
+    assert net.output_names == ("logits",)
+    assert "reject" not in card.arguments["head"]
+    assert card.reject_limit is None
+
+
 def test_too_few_images_to_promise_anything_are_said(
     few_digits: Path, weights: Path, plain: tuple[str, ...], svertka_call: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -146,7 +146,7 @@ class Transfer:
         trunk.keeps_statistics = True
         tried: list[_Candidate] = []
         started = time.perf_counter()
-        if self.taps:
+        if self._fits_head:
             # Where it is known from the beginning what learns, one pass gives all that is needed.
             known = self._boundary(self.depth) if self.depth < whole and not self.recipe.budget else None
             self.memory.remember(self.taps, known)
@@ -186,6 +186,11 @@ class Transfer:
             rejection,
         )
 
+    @property
+    def _fits_head(self) -> bool:
+        # The weights' own head may be one that reads several stages, from a run like this.
+        return bool(self.taps) and self.recipe.head != "own"
+
     def _boundary(self, depth: int) -> str | None:
         return self.net.trunk.names[depth - 1] if depth else None
 
@@ -197,7 +202,7 @@ class Transfer:
         """What learns after the head: how many stages stay frozen, and for how many epochs."""
         whole = len(self.net.trunk.names)
         if not self.recipe.budget:
-            return [(self.depth, self.recipe.epochs)] if self.depth < whole or not self.taps else []
+            return [(self.depth, self.recipe.epochs)] if self.depth < whole or not self._fits_head else []
         decided = self.job.run.folder / _PLAN
         if decided.is_file():  # a resumed run does what it has decided, however long it was away
             return [(int(depth), int(epochs)) for depth, epochs in json.loads(decided.read_text())]
