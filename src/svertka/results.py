@@ -71,6 +71,48 @@ class Classes(Result):
 
 
 @dataclass(frozen=True)
+class NoneOfThese(Result):
+    """The image is none of the classes: it is farther from all of them than nearly all images that are.
+
+    Attributes:
+        distance: From the nearest class mean.
+        limit: The largest distance at which an image is given a class.
+        nearest: What it would have been called, the likeliest first.
+
+    Raises:
+        ValueError: The distance is no number above the limit, or what is nearest is no classification.
+    """
+
+    distance: float
+    limit: float
+    nearest: Classes
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.distance) and 0 <= self.limit < self.distance):
+            raise ValueError(f"a distance above its limit, not {self.distance} and {self.limit}")
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "classes": [],
+            "none_of_these": {
+                "distance": self.distance,
+                "limit": self.limit,
+                "nearest": self.nearest.to_json()["classes"],
+            },
+        }
+
+    def line(self) -> str:
+        best = self.nearest.best
+        return (
+            f"none of these (distance {self.distance:.2f}, known up to {self.limit:.2f}; "
+            f"nearest: {best.name}, {best.score:.1%})"
+        )
+
+    def draw(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return _titled(image, "none of these")
+
+
+@dataclass(frozen=True)
 class LabelScore:
     """A label, its probability, and the probability from which on it is said to be there."""
 

@@ -32,12 +32,12 @@ def torchrun(*arguments: object) -> Any:
 def pair(start: Callable[..., Any]) -> Callable[..., list[Any]]:
     """Starts two processes as ``torchrun`` does, but quicker."""
 
-    def run(*arguments: object) -> list[Any]:
+    def run(*arguments: object, environment: dict[str, str] | None = None) -> list[Any]:
         with socket.socket() as found:
             found.bind(("127.0.0.1", 0))
             port = found.getsockname()[1]
         common = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-        common |= {"TORCHELASTIC_RUN_ID": "test", "GROUP_RANK": "0"}
+        common |= {"TORCHELASTIC_RUN_ID": "test", "GROUP_RANK": "0", **(environment or {})}
         return [
             start(*arguments, environment={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)}) for rank in range(2)
         ]
@@ -156,3 +156,41 @@ def test_a_run_goes_on_with_another_number_of_processes(
     assert distance(Path(one["model"]), tmp_path / "cut" / "model.safetensors") < 1e-4
     for ours, theirs in zip(*(history(tmp_path / name) for name in ("one", "cut")), strict=True):
         assert theirs == pytest.approx(ours, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [("--reject", 0.1), ("--freeze", "conv3", "--epochs", 2, "--views", "identity", "flip")],
+    ids=["head", "stages"],
+)
+def test_two_processes_start_from_weights_as_one_does(
+    recipe: tuple[Any, ...],
+    digits: Path,
+    weights: Path,
+    plain: tuple[str, ...],
+    pair: Callable[..., Any],
+    svertka_call: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    command = ("train", digits, "--weights", weights, "--engine", "pytorch", "--batch", 13, *recipe, *plain, "--json")
+    environment = {"SVERTKA_CACHE": str(tmp_path / "cache")}  # nothing is remembered yet
+    answers = [running.wait() for running in pair(*command, "--out", tmp_path / "two", environment=environment)]
+    assert [answer.status for answer in answers] == [0, 0], answers
+    one = svertka_call(*command, "--out", tmp_path / "one").json
+    two = answers[0].json
+    assert answers[1].out == ""
+    assert distance(Path(one["model"]), Path(two["model"])) < 1e-3
+    assert two["metrics"] == pytest.approx(one["metrics"], abs=1e-3)
+    for ours, theirs in zip(one["tried"], two["tried"], strict=True):
+        assert theirs["metrics"] == pytest.approx(ours["metrics"], abs=1e-3)
+
+
+def test_a_budget_is_for_one_process(
+    digits: Path, weights: Path, plain: tuple[str, ...], pair: Callable[..., Any], tmp_path: Path
+) -> None:
+    command = ("train", digits, "--weights", weights, "--budget", "9s", "--out", tmp_path / "run", *plain)
+    for answer in [running.wait() for running in pair(*command)]:
+        assert answer.status == 2
+        assert answer.err.count("\n") == 1
+        assert "2 processes would not all time the same; start one process" in answer.err
+    assert not (tmp_path / "run").exists()

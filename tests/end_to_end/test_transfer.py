@@ -11,47 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from svertka.runtime.card import Card, Golden
-from svertka.runtime.preprocess import Preprocess
-from svertka.zoo import registry
-from svertka.zoo.engine import TorchEngine
-from svertka.zoo.modelfile import load_model, save_model
+from svertka.zoo.modelfile import load_model
 
-SIDE = 16
-NET = "resnet20_cifar"
 QUICK = ("--engine", "pytorch", "--batch", 16, "--epochs", 2)
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model file of a network with BatchNorm that was never trained; random features will do here."""
-    import numpy as np
-
-    torch.manual_seed(0)
-    arguments = {"classes": 5, "in_channels": 3}
-    net = registry.build(NET, arguments)
-    with torch.no_grad():
-        net.train()(torch.randn(64, 3, SIDE, SIDE))  # statistics of their own
-    preprocess = Preprocess(height=SIDE, width=SIDE, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25))
-    image = np.random.default_rng(0).integers(0, 256, (20, 18, 3), np.uint8)
-    logits = TorchEngine(net).run(preprocess([image]))["logits"][0]
-    card = Card(
-        net=NET,
-        arguments=arguments,
-        task="classification",
-        classes=("a", "b", "c", "d", "e"),
-        preprocess=preprocess,
-        licence="CC0-1.0",
-        provenance={},
-        metrics={},
-        golden=(Golden(image, {"logits": logits}),),
-        weights="",
-    )
-    path = tmp_path_factory.mktemp("weights") / "trained.safetensors"
-    save_model(path, net.state_dict(), card)
-    return path
 
 
 def card_of(run: Path) -> Any:

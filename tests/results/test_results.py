@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from svertka.results import Classes, ClassScore, Labels, LabelScore
+from svertka.results import Classes, ClassScore, Labels, LabelScore, NoneOfThese
 
 
 def classes(*scores: float, names: str = "abcdefgh") -> Classes:
@@ -104,3 +104,28 @@ def test_an_image_without_labels_says_what_was_nearest() -> None:
 def test_what_are_no_labels_cannot_be_built(entries: tuple[tuple[float, float], ...], problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         labels(*entries)
+
+
+def test_none_of_these_says_how_far_and_what_was_nearest() -> None:
+    found = NoneOfThese(1.5, 1.25, classes(0.75, 0.25))
+    assert found.line() == "none of these (distance 1.50, known up to 1.25; nearest: a, 75.0%)"
+    assert json.loads(json.dumps(found.to_json())) == {
+        "classes": [],
+        "none_of_these": {
+            "distance": 1.5,
+            "limit": 1.25,
+            "nearest": [{"name": "a", "score": 0.75}, {"name": "b", "score": 0.25}],
+        },
+    }
+    image = np.full((40, 200, 3), 128, np.uint8)
+    drawn = found.draw(image)
+    assert (drawn != 128).any()
+    assert (image == 128).all()
+
+
+@pytest.mark.parametrize(
+    ("distance", "limit"), [(1.0, 1.0), (0.5, 1.0), (float("nan"), 1.0), (float("inf"), 1.0), (1.0, -1.0)], ids=str
+)
+def test_what_is_not_beyond_the_limit_is_not_refused(distance: float, limit: float) -> None:
+    with pytest.raises(ValueError, match="a distance above its limit"):
+        NoneOfThese(distance, limit, classes(1.0))

@@ -104,6 +104,11 @@ ALIEN: list[dict[str, Any]] = [
     {"thresholds": [0.5, 0.5, float("nan")]},
     {"thresholds": 0.5},
     {"thresholds": None},
+    {"reject_limit": -1.0},
+    {"reject_limit": "1"},
+    {"reject_limit": True},
+    {"reject_limit": None},
+    {"reject_limit": [1.0]},
     {"alien": 1},
 ]
 
@@ -151,4 +156,12 @@ def test_thresholds_travel_and_a_card_without_them_is_read(text: str) -> None:
     with_them = json.dumps(json.loads(text) | {"thresholds": [0.1, 1 / 3, 1]})
     card = Card.from_json(with_them, where="here")
     assert card.thresholds == (0.1, 1 / 3, 1.0)
+    assert Card.from_json(card.to_json(), where="here").to_json() == card.to_json()
+
+
+def test_the_limit_travels_and_a_card_without_it_is_read(text: str) -> None:
+    assert "reject_limit" not in json.loads(text)
+    assert Card.from_json(text, where="here").reject_limit is None
+    card = Card.from_json(json.dumps(json.loads(text) | {"reject_limit": 1 / 3}), where="here")
+    assert card.reject_limit == 1 / 3
     assert Card.from_json(card.to_json(), where="here").to_json() == card.to_json()

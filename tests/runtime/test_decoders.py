@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from svertka.errors import UserError
-from svertka.results import Classes, Labels
+from svertka.results import Classes, Labels, NoneOfThese
 from svertka.runtime.card import Card
 from svertka.runtime.decoders import decode, sigmoid, softmax
 from svertka.zoo.modelfile import read_card
@@ -96,3 +96,27 @@ def test_labels_have_thresholds_of_their_own(card: Card) -> None:
 def test_labels_of_logits_that_do_not_fit_are_refused(card: Card) -> None:
     with pytest.raises(UserError, match="svertka verify"):
         decode({"logits": np.zeros((1, 2), np.float32)}, dataclasses.replace(card, task="multilabel"))
+
+
+def test_what_is_farther_than_the_limit_is_none_of_the_classes(card: Card) -> None:
+    outputs = {"logits": np.array([[0, 2, 1]] * 3, np.float32), "distance": np.array([0.5, 1.5, 1.25], np.float32)}
+    near, far, at_the_limit = decode(outputs, dataclasses.replace(card, reject_limit=1.25))
+    assert isinstance(near, Classes)
+    assert isinstance(at_the_limit, Classes)
+    assert isinstance(far, NoneOfThese)
+    assert (far.distance, far.limit) == (1.5, 1.25)
+    assert far.nearest == near
+    assert all(isinstance(result, Classes) for result in decode(outputs, card))  # nobody asked
+
+
+@pytest.mark.parametrize(
+    "distance",
+    [None, [1.0, 2.0], [[1.0]], [float("nan")], [float("inf")], [-1.0]],
+    ids=str,
+)
+def test_distances_that_do_not_fit_are_refused(card: Card, distance: list[float] | None) -> None:
+    outputs = {"logits": np.zeros((1, 3), np.float32)}
+    if distance is not None:
+        outputs["distance"] = np.array(distance, np.float32)
+    with pytest.raises(UserError, match="svertka verify"):
+        decode(outputs, dataclasses.replace(card, reject_limit=1.25))

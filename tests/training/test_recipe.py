@@ -52,6 +52,7 @@ OTHER: dict[str, Any] = {
     "views": ("identity", "flip"),
     "engine": "onnxruntime",
     "balance": "weights",
+    "reject": 0.02,
     "budget": 90.0,
     "lr_decay": 0.7,
 }

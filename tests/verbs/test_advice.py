@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+
+import numpy as np
 import pytest
 
 from svertka.tasks.intervals import wilson
@@ -9,6 +13,8 @@ from svertka.verbs._advice import Way, advise, duration, size
 
 
 def way(name: str, hits: int, *, of: int = 1000, seconds: float = 20, latency: float = 0.03) -> Way:
+    """Which images are right is a matter of chance, by the name."""
+    right = np.random.default_rng(len(name)).permutation(of) < hits
     low, high = wilson(hits, of)
     accuracy = hits / of
     return Way(
@@ -20,6 +26,7 @@ def way(name: str, hits: int, *, of: int = 1000, seconds: float = 20, latency: f
         seconds=seconds,
         bytes=18_600_000,
         latency=latency,
+        right=right,
     )
 
 
@@ -78,3 +85,18 @@ def test_durations(seconds: float, words: str) -> None:
 @pytest.mark.parametrize(("count", "words"), [(512, "0.5 kB"), (18_600_000, "18.6 MB"), (2_000_000_000, "2.0 GB")])
 def test_sizes(count: int, words: str) -> None:
     assert size(count) == words
+
+
+def test_what_is_better_on_the_same_hard_images_is_surely_better() -> None:
+    better, worse = way("better", 950), way("worse", 930, seconds=1, latency=0.001)
+    assert worse.high > better.low  # by their intervals nobody could say
+    hard = np.arange(1000)
+    subset = [dataclasses.replace(better, right=hard < 950), dataclasses.replace(worse, right=hard < 930)]
+    assert advise(subset).way.name == "better"
+    apart = [subset[0], dataclasses.replace(worse, right=hard >= 70)]  # wrong where the other is right
+    assert advise(apart).way.name == "worse"
+
+
+def test_which_images_are_right_stays_out_of_the_json() -> None:
+    assert "right" not in way("svm", 10).to_json()
+    json.dumps(way("svm", 10).to_json())

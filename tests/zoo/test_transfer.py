@@ -111,3 +111,17 @@ def test_scaled_logits(model: Path) -> None:
             before = start.net.eval()(x)
             scale_logits(start.net, 3.0)
             torch.testing.assert_close(start.net(x), 3 * before)
+
+
+def test_the_own_head_forgets_how_far_the_old_classes_were(model: Path, tmp_path: Path) -> None:
+    start = start_from(model, classes=4, in_channels=3, side=16, own_head=False, seed=1)
+    put_head(start, {"taps": ["conv4"], "rule": "linear", "reject": True}, side=16)
+    names = tuple("abcd")
+    path = tmp_path / "refusing.safetensors"
+    save_model(path, start.net.state_dict(), dataclasses.replace(start.card, arguments=start.arguments, classes=names))
+    again = start_from(path, classes=4, in_channels=3, side=16, own_head=True, seed=1)
+    assert again.net.output_names == ("logits",)
+    assert "reject" not in again.arguments["head"]
+    x = torch.randn(2, 3, 16, 16)
+    with torch.no_grad():
+        torch.testing.assert_close(again.net.eval()(x), start.net.eval()(x))

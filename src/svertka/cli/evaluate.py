@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from svertka.cli._output import Json, metrics_line, print_json, print_table
 from svertka.verbs.evaluate import evaluate as run_evaluate
@@ -15,6 +15,7 @@ def evaluate(
     /,
     *,
     part: Literal["auto", "train", "val", "test", "all"] = "auto",
+    unknown: Path | None = None,
     json: Json = False,
 ) -> None:
     """Measure how good a model is on a data set.
@@ -28,8 +29,11 @@ def evaluate(
     part
         Part of the data set. auto takes test, else val, else all; of the very data that the model was trained on,
         only what was held out is val.
+    unknown
+        Folder of images that show none of the classes, for a model that was trained with --reject: how many of them
+        does it accept?
     """
-    evaluated = run_evaluate(model, data, part=part, progress=not json)
+    evaluated = run_evaluate(model, data, part=part, unknown=unknown, progress=not json)
     if json:
         print_json(evaluated.to_json())
         return
@@ -40,5 +44,18 @@ def evaluate(
     print_table([column.replace("_", " ").replace("support", "images") for column in columns], rows)
     if evaluated.calibration:
         print(f"\nexpected calibration error: {evaluated.calibration['ece']:.4f}")
+    if evaluated.rejection:
+        _print_rejection(evaluated.rejection)
     if evaluated.skipped:
         print(f"\nleft out: {len(evaluated.skipped)} files")
+
+
+def _print_rejection(rejection: dict[str, Any]) -> None:
+    print(f"\nnone of these beyond a distance of {rejection['limit']:.2f}:")
+    for name, what in (("known", "wrongly refused"), ("unknown", "wrongly accepted")):
+        if name in rejection:
+            found = rejection[name]
+            interval = f"{100 * found['low']:.1f}–{100 * found['high']:.1f}"
+            print(f"  {name} images {what}: {found['hits']:,} of {found['images']:,}, {found['rate']:.1%} ({interval})")
+    if "unknown" in rejection:
+        print(f"  AUROC of the distance: {rejection['unknown']['auroc']:.4f}")

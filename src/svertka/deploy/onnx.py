@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from svertka.errors import UserError
+from svertka.layers.trunk import Classifier
 from svertka.runtime.card import CARD_KEY, Card
 from svertka.runtime.engines import OnnxRuntimeEngine
 from svertka.runtime.files import replacing
@@ -24,7 +25,7 @@ TOLERANCE = 1e-4
 """Largest difference between the outputs of two engines that counts as agreement, in fp32."""
 
 
-def export_onnx(net: nn.Module, card: Card, path: Path) -> float:
+def export_onnx(net: Classifier, card: Card, path: Path) -> float:
     """Write ``net`` to ``path`` as ONNX with the card in its metadata; the batch axis is free.
 
     The file gets its name only when ONNX Runtime gives the golden outputs, and the same answer for an image
@@ -46,7 +47,7 @@ def export_onnx(net: nn.Module, card: Card, path: Path) -> float:
     return difference
 
 
-def onnx_bytes(net: nn.Module, card: Card) -> bytes:
+def onnx_bytes(net: Classifier, card: Card) -> bytes:
     """``net`` as an ONNX file with the card in its metadata, not yet proven.
 
     Raises:
@@ -65,10 +66,10 @@ def onnx_bytes(net: nn.Module, card: Card) -> bytes:
     with warnings.catch_warnings(), contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
         warnings.simplefilter("ignore")  # of the exporter's own use of older interfaces
         program = torch.onnx.export(
-            net.eval(),
+            _Named(net).eval(),
             (example,),
             input_names=["images"],
-            output_names=["logits"],
+            output_names=list(net.output_names),
             dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
             opset_version=_OPSET,
             dynamo=True,
@@ -80,6 +81,17 @@ def onnx_bytes(net: nn.Module, card: Card) -> bytes:
     onnx.helper.set_model_props(model, {CARD_KEY: card.to_json()})
     data: bytes = model.SerializeToString()
     return data
+
+
+class _Named(nn.Module):
+    """A network that gives all its outputs, in the order of their names."""
+
+    def __init__(self, net: Classifier) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.net.outputs(images).values())
 
 
 def _prove(path: Path) -> float:

@@ -60,11 +60,19 @@ class Behind(nn.Module):
         self.maps = shapes[boundary]
 
     def forward(self, rows: Tensor) -> Tensor:
+        if isinstance(self.head, TransferHead):
+            logits: Tensor = self.head.rule(self.features(rows))
+        else:
+            logits = self.head(next(reversed(self._pyramid(rows).values())))
+        return logits
+
+    def features(self, rows: Tensor) -> Tensor:
+        """What the rule of a `TransferHead` reads, ``(N, features)``; the network must have such a head."""
+        outputs = self._pyramid(rows)
+        return TransferHead.features([rows[:, : self.means], *(outputs[tap] for tap in self.later_taps)])
+
+    def _pyramid(self, rows: Tensor) -> dict[str, Tensor]:
         outputs = {"": rows[:, self.means :].reshape(-1, *self.maps)}
         for name, stage in self.trunk.named_children():
             outputs[name] = stage(next(reversed(outputs.values())))
-        if not isinstance(self.head, TransferHead):
-            logits: Tensor = self.head(next(reversed(outputs.values())))
-        else:
-            logits = self.head([rows[:, : self.means], *(outputs[tap] for tap in self.later_taps)])
-        return logits
+        return outputs

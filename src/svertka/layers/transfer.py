@@ -5,6 +5,7 @@ J. Donahue et al., "DeCAF: A Deep Convolutional Activation Feature for Generic V
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -39,9 +40,38 @@ class KernelRule(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = (x - self.mean) * self.scale
-        # ‖x − s‖² by its three terms: no tensor of (N, supports, features) is made.
-        squares = x.square().sum(1, keepdim=True) + self.supports.square().sum(1) - 2 * x @ self.supports.T
+        squares = _squares(x, self.supports)
         return torch.exp(-self.gamma * squares.clamp(min=0)) @ self.weight.T + self.bias
+
+
+class ClassDistance(nn.Module):
+    """How far features ``(N, features)`` are from the nearest class mean, ``(N,)``, in deviations a feature.
+
+    It is ‖(x − mean) · scale − cᵢ‖ / √features for the nearest cᵢ. All are buffers: they are measured on training
+    images once learning is over, and no gradient moves them.
+
+    K. Lee et al., "A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial Attacks", 2018,
+    have the covariance of all features where this has the deviation of each.
+
+    Args:
+        features: Length of x.
+        classes: Number of classes.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    centres: Tensor
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("scale", torch.ones(features))
+        self.register_buffer("centres", torch.zeros(classes, features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = (x - self.mean) * self.scale
+        squares = _squares(x, self.centres).amin(dim=1)
+        return squares.clamp(min=0).sqrt() / math.sqrt(x.shape[1])
 
 
 class TransferHead(nn.Module):
@@ -50,12 +80,14 @@ class TransferHead(nn.Module):
     Args:
         taps: Names of the stages that are read, in the order in which their channels are put together.
         rule: Maps ``(N, features)`` to logits ``(N, classes)``.
+        distance: Maps ``(N, features)`` to how far each is from the known classes, ``(N,)``; None if that is left open.
     """
 
-    def __init__(self, taps: Sequence[str], rule: nn.Module) -> None:
+    def __init__(self, taps: Sequence[str], rule: nn.Module, distance: ClassDistance | None = None) -> None:
         super().__init__()
         self.taps = tuple(taps)
         self.rule = rule
+        self.distance = distance
 
     @staticmethod
     def features(maps: Sequence[Tensor]) -> Tensor:
@@ -75,6 +107,7 @@ def transfer_head(channels: Mapping[str, int], classes: int, options: Mapping[st
         classes: Number of classes.
         options: ``taps``, names of stages; ``rule``: ``linear``, ``mlp`` (with ``hidden`` units and ``dropout``) or
             ``kernel`` (with its number of ``supports``). ``dropout`` of the features goes with ``linear`` as well.
+            With ``reject``, the distance to the nearest class mean is measured beside the logits.
 
     Raises:
         UserError: A stage or a rule is unknown.
@@ -102,7 +135,12 @@ def transfer_head(channels: Mapping[str, int], classes: int, options: Mapping[st
         )
     else:
         rule = KernelRule(inputs, classes, int(options["supports"]))
-    return TransferHead(options["taps"], rule)
+    return TransferHead(options["taps"], rule, ClassDistance(inputs, classes) if options.get("reject") else None)
+
+
+def _squares(x: Tensor, points: Tensor) -> Tensor:
+    # ‖x − p‖² (N, points) by its three terms: no tensor of (N, points, features) is made.
+    return x.square().sum(1, keepdim=True) + points.square().sum(1) - 2 * x @ points.T
 
 
 _RULES = ("linear", "mlp", "kernel")

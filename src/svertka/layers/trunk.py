@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from svertka.errors import UserError, nearest
+from svertka.layers.transfer import TransferHead
 
 
 class StageGeometry(NamedTuple):
@@ -185,6 +186,29 @@ class Classifier(nn.Module):
             outputs = self.trunk.pyramid(x)
             logits = self.head(tuple(outputs[name] for name in taps))
         return logits
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """What `outputs` gives."""
+        measured = isinstance(self.head, TransferHead) and self.head.distance is not None
+        return ("logits", "distance") if measured else ("logits",)
+
+    def outputs(self, x: Tensor) -> dict[str, Tensor]:
+        """All that is said of images ``(N, in_channels, H, W)``, by name, as an exported graph gives it.
+
+        Beside ``logits`` there is ``distance``, ``(N,)``, from the nearest class mean, if the head measures it.
+        """
+        head = self.head
+        if not isinstance(head, TransferHead) or head.distance is None:
+            return {"logits": self(x)}
+        features = self.features(x)
+        return {"logits": head.rule(features), "distance": head.distance(features)}
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the rule of a `TransferHead` reads, ``(N, features)``; the network must have such a head."""
+        assert isinstance(self.head, TransferHead)
+        outputs = self.trunk.pyramid(x)
+        return self.head.features([outputs[name] for name in self.head.taps])
 
 
 class _Pyramid(nn.Module):

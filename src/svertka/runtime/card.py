@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -68,6 +69,8 @@ class Card:
         weights: Digest over names, types, shapes and bytes of all tensors.
         thresholds: From which probability on an image has a label, in the order of ``classes``; empty for tasks that
             choose one class, and where none were chosen.
+        reject_limit: The largest ``distance`` at which an image is of one of the classes; None where every image is
+            given one.
     """
 
     net: str
@@ -81,6 +84,7 @@ class Card:
     golden: tuple[Golden, ...] = field(repr=False)
     weights: str
     thresholds: tuple[float, ...] = ()
+    reject_limit: float | None = None
 
     def to_json(self) -> str:
         """As one JSON text; the same card always gives the same text."""
@@ -90,6 +94,8 @@ class Card:
         values["golden"] = [golden.to_json() for golden in self.golden]
         if not self.thresholds:
             del values["thresholds"]
+        if self.reject_limit is None:
+            del values["reject_limit"]
         return json.dumps(values, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
     @classmethod
@@ -119,6 +125,8 @@ class Card:
             values["thresholds"] = tuple(_fraction(number) for number in values.get("thresholds", ()))
             if len(values["thresholds"]) not in (0, len(values["classes"])):
                 raise ValueError(f"{len(values['thresholds'])} thresholds for {len(values['classes'])} classes")
+            if "reject_limit" in values:
+                values["reject_limit"] = _distance(values["reject_limit"])
             card = cls(**values)
             for name in ("net", "task", "licence", "weights"):
                 _text(getattr(card, name))
@@ -148,6 +156,12 @@ def _text(value: object) -> str:
 def _fraction(value: object) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
         raise ValueError(f"{value!r} is no number between 0 and 1")
+    return float(value)
+
+
+def _distance(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
+        raise ValueError(f"{value!r} is no distance")
     return float(value)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svertka.errors import UserError, nearest
-from svertka.results import Classes, ClassScore, Labels, LabelScore, Result
+from svertka.results import Classes, ClassScore, Labels, LabelScore, NoneOfThese, Result
 from svertka.runtime.card import Card
 
 Outputs = Mapping[str, NDArray[np.float32]]
@@ -34,12 +34,21 @@ def sigmoid(logits: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def classification(outputs: Outputs, card: Card) -> list[Result]:
-    """``logits`` ``(N, classes)`` to the classes of each image, the likeliest first."""
-    results: list[Result] = []
+    """``logits`` ``(N, classes)`` to the classes of each image, the likeliest first.
+
+    With a ``reject_limit`` on the card, an image whose ``distance`` ``(N,)`` is larger is none of them.
+    """
+    found = []
     for row in softmax(_logits(outputs, card)):
         order = np.argsort(-row, kind="stable")
-        results.append(Classes(tuple(ClassScore(card.classes[i], float(row[i])) for i in order)))
-    return results
+        found.append(Classes(tuple(ClassScore(card.classes[i], float(row[i])) for i in order)))
+    limit = card.reject_limit
+    if limit is None:
+        return list(found)
+    return [
+        NoneOfThese(distance, limit, classes) if distance > limit else classes
+        for classes, distance in zip(found, distances(outputs, len(found)).tolist(), strict=True)
+    ]
 
 
 def multilabel(outputs: Outputs, card: Card) -> list[Result]:
@@ -50,6 +59,21 @@ def multilabel(outputs: Outputs, card: Card) -> list[Result]:
         order = np.argsort(-row, kind="stable")
         results.append(Labels(tuple(LabelScore(card.classes[i], float(row[i]), thresholds[i]) for i in order)))
     return results
+
+
+def distances(outputs: Outputs, count: int) -> NDArray[np.float32]:
+    """The ``distance`` of each of ``count`` images from the nearest class mean, ``(count,)``.
+
+    Raises:
+        UserError: The outputs have none, or they are no distances.
+    """
+    found = outputs.get("distance", np.empty(0, np.float32))
+    if found.shape != (count,) or not (np.isfinite(found) & (found >= 0)).all():
+        raise UserError(
+            f"the network gave distances of shape {found.shape} that are not finite ones of {count} images",
+            mend="run `svertka verify` on the model",
+        )
+    return found
 
 
 def _logits(outputs: Outputs, card: Card) -> NDArray[np.float32]:

@@ -41,6 +41,9 @@ class Recipe:
         engine: What runs the frozen stages: ``openvino``, ``openvino_bf16``, ``onnxruntime``, ``pytorch``, or
             ``auto``: the fastest here that computes the same.
         balance: ``weights`` lets every class count alike, however few images it has; ``none``, every image.
+        reject: Share of known images that may be refused as none of the classes, such as 0.01, so that images of
+            something else are refused: those that are farther from every class, by what the head reads, than
+            validation images are. 0 for no such answer.
         budget: Seconds within which the best model is sought, from the head alone to the whole network, by what a short
             timing says can be done; it takes the place of ``freeze`` and ``epochs``. 0 for no such search.
         lr_decay: What the learning rate is multiplied with from each stage to the one before it, when trained
@@ -87,6 +90,7 @@ class Recipe:
     views: tuple[str, ...] = ("identity",)
     engine: Engine = "auto"
     balance: Balance = "none"
+    reject: float = 0.0
     budget: float = 0.0
     lr_decay: float = 0.8
     net_options: Mapping[str, Option] = field(default_factory=dict)
@@ -225,6 +229,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("weight_elimination", 0, _INF),
     ("weight_elimination_scale", 1e-12, _INF),
     ("dropout", 0, 0.999),
+    ("reject", 0, 0.5),
     ("budget", 0, _INF),
     ("lr_decay", 0.01, 1),
     ("label_smoothing", 0, 0.999),

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from svertka.tasks.mcnemar import mcnemar
 
 COLUMNS = ("way", "accuracy, 95 % interval", "macro F1", "training", "model", "one image")
 """What `row` has."""
 
 _LATENCY, _SECONDS = 0.01, 10.0
 """Below these nobody gains by less: of an image, and of training."""
+_SURE = 0.05
+"""A p-value below which a difference is not taken for chance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +31,7 @@ class Way:
         seconds: From decoded images to the model.
         bytes: Size of the model.
         latency: Median seconds from one decoded image to its class, on one thread.
+        right: Which images it has right, ``(N,)``; all ways are judged by the same, in the same order.
     """
 
     name: str
@@ -34,6 +42,7 @@ class Way:
     seconds: float
     bytes: int
     latency: float
+    right: NDArray[np.bool_] = field(repr=False, compare=False)
 
     @property
     def share(self) -> str:
@@ -42,7 +51,8 @@ class Way:
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
-        return {**vars(self), "seconds": round(self.seconds, 3), "latency": round(self.latency, 6)}
+        values = {name: value for name, value in vars(self).items() if name != "right"}
+        return {**values, "seconds": round(self.seconds, 3), "latency": round(self.latency, 6)}
 
 
 @dataclass(frozen=True)
@@ -61,12 +71,12 @@ class Advice:
 def advise(ways: Sequence[Way]) -> Advice:
     """Advice on these ways, at least one.
 
-    A way whose interval reaches that of the most accurate one is not surely worse. Of these the one is taken that
+    A way that McNemar's test cannot tell from the most accurate one is not surely worse. Of these the one is taken that
     costs least, by latency times training time: twice the one is as bad as twice the other. What costs alike is taken
     by its accuracy.
     """
     best = max(ways, key=lambda way: way.accuracy)
-    near = [way for way in ways if way.high >= best.low]
+    near = [way for way in ways if mcnemar(best.right, way.right) >= _SURE]
     taken = min(near, key=lambda way: (_cost(way), -way.accuracy))
     text = (
         f"Take {taken.name}: {taken.share}, {duration(taken.seconds)} to train, {size(taken.bytes)}, "

@@ -73,6 +73,7 @@ def card_of(
         golden=_golden(prepared, part, preprocess, engine),
         weights="",
         thresholds=task.thresholds,
+        reject_limit=learnt.rejection.limit if learnt.rejection else None,
     )
 
 

@@ -24,8 +24,9 @@ def write_comparison(compared: Compared, prepared: Prepared) -> None:
     picture = Intervals(
         title="Accuracy",
         items=[Interval(name=way.name, share=way.accuracy, low=way.low, high=way.high) for way in ranked],
-        note=f"On the same {compared.images['test']:,} images. The range is Wilson's 95 % interval: where ranges "
-        "overlap, other images might well have given the other order.",
+        note=f"On the same {compared.images['test']:,} images. The range is Wilson's 95 % interval of each "
+        "by itself. The advice goes by McNemar's test at 5 %, which sees which images each has right: of two ways that "
+        "find the same images hard, one can be surely better though their ranges overlap.",
     )
     sections = [
         Section(name="How right", exhibits=[picture]),

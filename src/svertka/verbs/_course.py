@@ -135,6 +135,7 @@ class Course:
             seconds=seconds,
             bytes=size,
             latency=self._latency(predict),
+            right=evaluation.arrays["predicted"] == evaluation.arrays["target"],
         )
         self.display.say(f"{name}: {found.share} of {count:,} images, {seconds:.1f} s to train")
         return found

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from svertka.training.machine import Machine
     from svertka.training.recipe import Recipe
     from svertka.verbs._progress import Display
+    from svertka.verbs._rejection import Rejection
     from svertka.verbs._run import Run
 
 
@@ -145,6 +146,7 @@ class Learnt:
         tried: The steps, where there were several ways.
         record: More for the card's provenance.
         licence: Of the weights.
+        rejection: From where on an image is none of the classes, if that was learnt.
     """
 
     net: Classifier
@@ -155,3 +157,4 @@ class Learnt:
     tried: tuple[Tried, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict)
     licence: str = "unspecified"
+    rejection: Rejection | None = None

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from svertka.training.loop import Outcome
     from svertka.training.recipe import Recipe
     from svertka.verbs._job import Learnt
+    from svertka.verbs._rejection import Rejection
     from svertka.verbs._run import Trained
 
 _EXAMPLES = 24
@@ -52,6 +53,8 @@ def write_run_report(
         ]
         sections.append(Section(name="What goes wrong", exhibits=task.exhibits(judged)))
         sections.append(Section(name="Look at them", exhibits=_galleries(task, judged, prepared, trained.judged_on)))
+    if learnt.rejection:
+        sections.append(Section(name="None of these", exhibits=[_refused(learnt.rejection, recipe)]))
     how: list[Exhibit] = [*_steps(learnt, task.headline[0]), *(_curves(outcome, recipe) if outcome.history else [])]
     sections.insert(1 if sections else 0, Section(name="How it learnt", exhibits=how))
     sections.append(Section(name="The data", exhibits=_data(prepared)))
@@ -122,6 +125,21 @@ def _curves(outcome: Outcome, recipe: Recipe) -> list[Curves]:
         plots.append(Curves(title="On validation", x_label="epoch", y_label="share of one", curves=scores, mark=best))
     plots.append(Curves(title="Learning rate", x_label="epoch", y_label="learning rate", curves=curve("", "lr")))
     return plots
+
+
+def _refused(rejection: Rejection, recipe: Recipe) -> Table:
+    return Table(
+        title="Images of these classes that are refused",
+        columns=("part", "images", "refused", "false-reject rate", "from", "to"),
+        rows=[
+            [_PART_NAMES[part], rate.images, rate.hits, rate.share, *rate.interval]
+            for part, rate in rejection.refused.items()
+        ],
+        note=f"An image is none of the classes if what the head reads is farther than {rejection.limit:.3f} from the "
+        f"mean of every class (in deviations a feature). That limit was chosen on validation to refuse at most "
+        f"{recipe.reject:.1%} there. The interval is Wilson's at 95 %. How many images of something else get by, only "
+        f"such images can tell: svertka evaluate … --unknown FOLDER.",
+    )
 
 
 def _galleries(task: Task, judged: Evaluation, prepared: Prepared, part: str) -> list[Gallery]:

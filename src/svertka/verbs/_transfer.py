@@ -19,6 +19,7 @@ from svertka.data.memory import Remembered
 from svertka.errors import UserError
 from svertka.layers.frozen import Behind, frozen_stages
 from svertka.layers.transfer import TransferHead
+from svertka.layers.trunk import Classifier
 from svertka.runtime.files import write_text
 from svertka.training import speed
 from svertka.training.budget import Option, choose_phases
@@ -30,6 +31,7 @@ from svertka.training.machine import Machine
 from svertka.verbs._frozen import FrozenMemory, Kind
 from svertka.verbs._job import Job, Learnt, Tried
 from svertka.verbs._models import model_file
+from svertka.verbs._rejection import Rejection, learn_to_reject
 from svertka.zoo.transfer import Start, put_head, scale_logits, start_from, taps_of
 
 if TYPE_CHECKING:
@@ -75,6 +77,8 @@ def from_weights(job: Job) -> Learnt:
                 options |= {"rule": "mlp", "hidden": _HIDDEN}
             elif recipe.head == "kernel_svm":
                 options |= {"rule": "kernel", "supports": 0}  # fitting says how many
+            if recipe.reject:
+                options["reject"] = True
             put_head(start, options, side=preprocess.height)
         for note in start.notes:
             job.display.say(f"  {note}")
@@ -142,7 +146,7 @@ class Transfer:
         trunk.keeps_statistics = True
         tried: list[_Candidate] = []
         started = time.perf_counter()
-        if self.taps:
+        if self._fits_head:
             # Where it is known from the beginning what learns, one pass gives all that is needed.
             known = self._boundary(self.depth) if self.depth < whole and not self.recipe.budget else None
             self.memory.remember(self.taps, known)
@@ -164,6 +168,7 @@ class Transfer:
             if "val" in best.inputs:
                 record["temperature"] = self._calibrate(best)
             evaluations = {part: self._judge(best, part) for part in best.inputs if part != "train"}
+        rejection = self._reject(best)
         if boundary is not None:
             record["frozen"] = {"up to": boundary, "sha256": after[boundary]}
         record["from"] = self.start.card.provenance.get("weights", self.start.card.weights)
@@ -178,7 +183,13 @@ class Transfer:
             tuple(Tried(one.name, one.metrics, one.seconds, one is best) for one in tried),
             {"transfer": record},
             self.start.card.licence,
+            rejection,
         )
+
+    @property
+    def _fits_head(self) -> bool:
+        # The weights' own head may be one that reads several stages, from a run like this.
+        return bool(self.taps) and self.recipe.head != "own"
 
     def _boundary(self, depth: int) -> str | None:
         return self.net.trunk.names[depth - 1] if depth else None
@@ -191,7 +202,7 @@ class Transfer:
         """What learns after the head: how many stages stay frozen, and for how many epochs."""
         whole = len(self.net.trunk.names)
         if not self.recipe.budget:
-            return [(self.depth, self.recipe.epochs)] if self.depth < whole or not self.taps else []
+            return [(self.depth, self.recipe.epochs)] if self.depth < whole or not self._fits_head else []
         decided = self.job.run.folder / _PLAN
         if decided.is_file():  # a resumed run does what it has decided, however long it was away
             return [(int(depth), int(epochs)) for depth, epochs in json.loads(decided.read_text())]
@@ -339,6 +350,16 @@ class Transfer:
         found = temperature(logits.double().numpy(), self.job.targets["val"])
         scale_logits(self.net, 1 / found)
         return found
+
+    def _reject(self, candidate: _Candidate) -> Rejection | None:
+        """Learn what known images look like to the head, as it is in the end."""
+        head, module = self.net.head, candidate.module.eval()
+        if not isinstance(head, TransferHead) or head.distance is None:
+            return None
+        # What a rule alone was given are the features themselves.
+        features = module.features if isinstance(module, Behind | Classifier) else nn.Identity()
+        with self.clock.stage("learning to refuse"):
+            return learn_to_reject(head.distance, features, candidate.inputs, self.job)
 
 
 def _remembered(inputs: Inputs) -> Remembered:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from svertka.errors import UserError
 from svertka.runtime.files import make_folder, replacing
+from svertka.tasks.mcnemar import mcnemar
 from svertka.training.recipe import Recipe
 from svertka.verbs._advice import Advice, Way, advise
 from svertka.verbs._models import MODEL_NAME
@@ -59,9 +60,10 @@ class Compared:
     model: Path | None
 
     def to_json(self) -> dict[str, Any]:
-        """As a JSON object."""
+        """As a JSON object; a way's ``p_value`` is that of McNemar's test beside the most accurate."""
+        best = max(self.ways, key=lambda way: way.accuracy)
         return {
-            "ways": [way.to_json() for way in self.ways],
+            "ways": [{**way.to_json(), "p_value": mcnemar(best.right, way.right)} for way in self.ways],
             "take": self.advice.way.name,
             "advice": self.advice.text,
             "left_out": list(self.left_out),

@@ -8,11 +8,16 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from svertka.errors import UserError
+from svertka.verbs._image_files import image_files
 from svertka.verbs._models import open_predictor
 from svertka.verbs._progress import Display
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from svertka.data.preparing import Prepared
     from svertka.runtime.card import Card
 
@@ -34,6 +39,9 @@ class Evaluated:
         judged_on: The part of the data that was used.
         images: Number of images in it.
         skipped: Files that were left out.
+        rejection: For a model that refuses images: the ``limit`` of the distance, of these images (``known``) the
+            false-reject rate, and of others (``unknown``), if there are any, the false-accept rate and the ``auroc``
+            of the distance; rates with Wilson's interval at 95 %. Else None.
     """
 
     metrics: Mapping[str, float]
@@ -44,6 +52,7 @@ class Evaluated:
     judged_on: str
     images: int
     skipped: tuple[dict[str, str], ...]
+    rejection: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -52,7 +61,12 @@ class Evaluated:
 
 
 def evaluate(
-    model: str | PathLike[str], data: str | PathLike[str], *, part: str = "auto", progress: bool = True
+    model: str | PathLike[str],
+    data: str | PathLike[str],
+    *,
+    part: str = "auto",
+    unknown: str | PathLike[str] | None = None,
+    progress: bool = True,
 ) -> Evaluated:
     """Evaluate a model on a data set. Classes are matched by name, never by the order of folders.
 
@@ -61,16 +75,22 @@ def evaluate(
         data: Folder of class folders, folder of IDX files, or CSV of file and label or labels.
         part: ``train``, ``val``, ``test`` or ``all``; ``auto`` takes test, else val, else all. Of the very data
             that the model was trained on, only what was held out then counts as val.
+        unknown: Image file, or folder of images, that show none of the classes: how many of them does the model refuse?
         progress: Show progress on standard error.
 
     Raises:
-        UserError: The model or the data cannot be used, or the data has a class that the model does not know.
+        UserError: The model or the data cannot be used, or the data has a class that the model does not know; or
+            there are unknown images, and the model refuses none.
     """
     predictor = open_predictor(Path(model))
+    limit = predictor.card.reject_limit
+    others = None if unknown is None else _unknown_files(Path(unknown), limit)
     from svertka.data.batches import Loader, Part, Pixels
     from svertka.data.preparing import prepare
+    from svertka.runtime.decoders import distances
     from svertka.tasks.making import task_of
     from svertka.training.evaluation import evaluate as judge
+    from svertka.verbs._rejection import FALSE_REJECTS, judge_rejection
 
     card = predictor.card
     display = Display(show=progress)
@@ -91,14 +111,23 @@ def evaluate(
     task = task_of(card)
     samples = Part(Pixels(prepared.images, division.positions, card.preprocess), task.targets(division.labels))
 
+    known: list[NDArray[np.float32]] = []
+
     def forward(images: Any) -> Any:
         import torch
 
-        return torch.from_numpy(predictor.engine.run(images.numpy())["logits"])
+        outputs = predictor.engine.run(images.numpy())
+        if limit is not None:
+            known.append(distances(outputs, len(images)))
+        return torch.from_numpy(outputs["logits"])
 
     evaluation = judge(forward, task, Loader(samples, _BATCH).in_order())
+    metrics, rejection = dict(evaluation.metrics), None
+    if limit is not None:
+        rejection = judge_rejection(limit, np.concatenate(known), predictor, others, display)
+        metrics[FALSE_REJECTS] = rejection["known"]["rate"]
     return Evaluated(
-        dict(evaluation.metrics),
+        metrics,
         evaluation.details["per_class"],
         evaluation.details.get("confusion"),
         evaluation.details.get("calibration"),
@@ -106,7 +135,20 @@ def evaluate(
         chosen,
         len(division.positions),
         tuple(item.to_json() for item in prepared.skipped),
+        rejection,
     )
+
+
+def _unknown_files(place: Path, limit: float | None) -> list[Path]:
+    if limit is None:
+        raise UserError(
+            "the model gives every image a class, so there is nothing to try unknown images for",
+            mend="train it with --reject",
+        )
+    files = image_files(place)
+    if not files or not place.exists():
+        raise UserError("no image is there", where=place, mend="name an image file, or a folder of them")
+    return files
 
 
 def _choose(prepared: Prepared, part: str) -> str:

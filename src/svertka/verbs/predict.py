@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from svertka.annotations import natural
 from svertka.errors import UserError
 from svertka.results import Result
-from svertka.runtime.image import IMAGE_SUFFIXES, ImageError, read_image
-from svertka.runtime.predictor import Predictor
+from svertka.verbs._image_files import image_files, read_batches
 from svertka.verbs._models import open_predictor
-
-_BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -52,29 +48,15 @@ def predict(model: str | PathLike[str], images: Iterable[str | PathLike[str]]) -
     Raises:
         UserError: The model is missing or damaged, or no image was given.
     """
-    files = [file for given in images for file in _files(Path(given))]
+    files = [file for given in images for file in image_files(Path(given))]
     if not files:
         raise UserError("no image was given", mend="name image files, or a folder of them")
     predictor = open_predictor(Path(model))
     predictions: list[Prediction] = []
-    for start in range(0, len(files), _BATCH):
-        predictions += _predict_batch(predictor, files[start : start + _BATCH])
+    for batch in read_batches(files):
+        results = dict(zip(batch.images, predictor.predict(list(batch.images.values())), strict=True))
+        predictions += [
+            Prediction(str(file), results.get(position), batch.errors.get(position))
+            for position, file in enumerate(batch.files)
+        ]
     return predictions
-
-
-def _predict_batch(predictor: Predictor, files: Sequence[Path]) -> list[Prediction]:
-    images, errors = {}, {}
-    for position, file in enumerate(files):
-        try:
-            images[position] = read_image(file)
-        except ImageError as error:
-            errors[position] = error.what
-    results = dict(zip(images, predictor.predict(list(images.values())), strict=True))
-    return [Prediction(str(file), results.get(position), errors.get(position)) for position, file in enumerate(files)]
-
-
-def _files(given: Path) -> list[Path]:
-    if not given.is_dir():
-        return [given]
-    found = [path for path in given.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
-    return sorted(found, key=lambda path: natural(path.as_posix()))

@@ -65,6 +65,7 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
     from svertka.tasks.making import task_for
     from svertka.training.loop import InterruptedTrainingError
     from svertka.training.machine import Machine
+    from svertka.verbs._rejection import FALSE_REJECTS, check_reject
     from svertka.verbs._report import write_run_report
     from svertka.verbs._scratch import from_scratch
     from svertka.verbs._transfer import from_weights
@@ -76,6 +77,11 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
         if name not in AUGMENTATIONS:
             raise UserError(f"unknown augmentation {name!r}", mend=nearest(name, [*AUGMENTATIONS, "none"]))
     machine = Machine(recipe)
+    if recipe.budget and machine.world > 1:
+        raise UserError(
+            f"--budget goes by timing, and {machine.world} processes would not all time the same",
+            mend="start one process, or give --freeze and --epochs",
+        )
     first = machine.first
     display = Display(show=progress and first, epochs=recipe.epochs, batch=recipe.batch)
 
@@ -98,6 +104,7 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
         label_smoothing=recipe.label_smoothing,
         balanced=recipe.balance == "weights",
     )
+    check_reject(recipe, prepared, task)
     job = Job(run, recipe, prepared, task, preprocess, machine, display, clock)
     try:
         learnt = from_scratch(job) if recipe.weights is None else from_weights(job)
@@ -109,6 +116,9 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
     outcome = learnt.outcome
     judged_on = next((part for part in ("test", "val") if part in prepared.parts), None)
     metrics = {part: dict(evaluation.metrics) for part, evaluation in evaluations.items()}
+    if learnt.rejection:
+        for part, rate in learnt.rejection.refused.items():
+            metrics[part][FALSE_REJECTS] = rate.share
     for part, values in metrics.items():
         for name, value in values.items():
             if not math.isfinite(value):

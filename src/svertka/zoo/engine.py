@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
+from svertka.layers.trunk import Classifier
 from svertka.runtime.decoders import Outputs
 
 
@@ -15,15 +16,17 @@ class TorchEngine:
 
     name = "pytorch"
 
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, net: Classifier) -> None:
         self._net = net.eval()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Raw output for images ``(N, C, H, W)``."""
+        """Logits for images ``(N, C, H, W)``."""
         with torch.inference_mode():
             output: Tensor = self._net(images)
         return output
 
     def run(self, batch: NDArray[np.float32]) -> Outputs:
         """See `svertka.runtime.engines.Engine.run`."""
-        return {"logits": self.forward(torch.from_numpy(batch)).float().numpy()}
+        with torch.inference_mode():
+            outputs = self._net.outputs(torch.from_numpy(batch))
+        return {name: value.float().numpy() for name, value in outputs.items()}

@@ -62,6 +62,8 @@ def start_from(path: Path, *, classes: int, in_channels: int, side: int, own_hea
             mend=f"give --image-size {arguments['image_size']}",
         )
     start = Start(net, arguments, card, [])
+    if own_head and "head" in arguments:  # its distances are those of the old classes
+        arguments["head"] = {name: value for name, value in arguments["head"].items() if name != "reject"}
     torch.manual_seed(seed)
     if net.in_channels != in_channels:
         start.notes.append(f"the first convolution, trained on {net.in_channels} channels, now takes {in_channels}")
