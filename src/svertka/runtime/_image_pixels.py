@@ -39,9 +39,9 @@ def upright_rgb(image: ImageFile.ImageFile) -> NDArray[np.uint8]:
     image.load()
     if image.format in ("BMP", "TGA") and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0):
         image.putalpha(255)  # in these formats a fourth byte is often there and never set
-    orientation = _orientation(image)
-    sideways, from_end = orientation in (5, 6, 7, 8), orientation in (3, 4, 6, 7)
-    turn = _UPRIGHT.get(orientation)
+    turned = orientation(image)
+    sideways, from_end = turned in (5, 6, 7, 8), turned in (3, 4, 6, 7)
+    turn = _UPRIGHT.get(turned)
     limits = _limits(image)
     width, height = image.size
     pixels = np.empty((width, height, 3) if sideways else (height, width, 3), np.uint8)
@@ -82,15 +82,16 @@ def _covered(image: ImageFile.ImageFile) -> int:
     return sum((right - left) * (lower - upper) for left, upper, right, lower in extents)
 
 
-def _orientation(image: ImageFile.ImageFile) -> int:
+def orientation(image: ImageFile.ImageFile) -> int:
+    """The EXIF (or XMP) orientation that is still to be undone; 1 is upright."""
     # Pillow has turned TIFF pages itself. Most other files have nothing that could hold the tag: no search, then.
     if image.format == "TIFF" or not _HOLD_ORIENTATION & image.info.keys():
         return 1
     try:
-        orientation = image.getexif().get(Tag.Orientation)
+        tag = image.getexif().get(Tag.Orientation)
     except Exception:  # damaged EXIF is no reason to refuse the picture
         return 1
-    return orientation if isinstance(orientation, int) else 1
+    return tag if isinstance(tag, int) else 1
 
 
 def _rows(image: Image.Image) -> int:
