@@ -33,6 +33,7 @@ from PIL import (  # noqa: F401 - each plugin adds its format to Image.OPEN
     BmpImagePlugin,
     GifImagePlugin,
     Image,
+    ImageFile,
     JpegImagePlugin,
     PngImagePlugin,
     PpmImagePlugin,
@@ -44,7 +45,7 @@ from PIL import (  # noqa: F401 - each plugin adds its format to Image.OPEN
 from svertka.errors import UserError
 from svertka.runtime import _image_limits
 from svertka.runtime._image_limits import BoundedReader, TooCostlyError, check_bytes, check_parts, check_pixels
-from svertka.runtime._image_pixels import odd_ppm, upright_rgb
+from svertka.runtime._image_pixels import odd_ppm, upright_rgb, upright_samples, upright_size
 
 MAX_PIXELS: Final = _image_limits.MAX_PIXELS
 MAX_BYTES: Final = _image_limits.MAX_BYTES
@@ -123,6 +124,43 @@ def decode(data: bytes, *, where: object = None, max_pixels: int = MAX_PIXELS) -
     Raises:
         ImageError: The image is damaged, cut short, empty, too large, or of a format that is not read.
     """
+    with _opened(data, where, max_pixels) as image:
+        if image.format == "PPM" and image.tile[0].codec_name == "ppm":
+            return odd_ppm(image, data)
+        return upright_rgb(image)
+
+
+def decode_samples(data: bytes, *, where: object = None, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint16]:
+    """The numbers in an image file rather than its colours, for masks: a palette's indices, grey levels as they are.
+
+    Args:
+        data: The whole file, at most ``MAX_BYTES``.
+        where: What an error names as the place.
+        max_pixels: See `decode`.
+
+    Returns:
+        ``(H, W)`` uint16 of a grey, black-and-white (0 and 255) or palette image, ``(H, W, 3)`` of one in colour; upright.
+
+    Raises:
+        ImageError: See `decode`.
+    """
+    with _opened(data, where, max_pixels) as image:
+        return upright_samples(image)
+
+
+def image_size(data: bytes, *, where: object = None, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Height and width that `decode` would give the image, without decoding it.
+
+    Raises:
+        ImageError: The header is damaged, or the image too large or of a format that is not read.
+    """
+    with _opened(data, where, max_pixels) as image:
+        return upright_size(image)
+
+
+@contextmanager
+def _opened(data: bytes, where: object, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
+    """An image whose header was read and that is not too dear; what is raised within becomes an `ImageError`."""
     if not data:
         raise ImageError("an empty file", where=where)
     name = _format(data, where)
@@ -133,9 +171,7 @@ def decode(data: bytes, *, where: object = None, max_pixels: int = MAX_PIXELS) -
             # Not Image.open: its pixel limit is a global, and may be lower than the one asked for.
             image = Image.OPEN[name][0](BoundedReader(data), "")
             check_pixels(image, data, max_pixels)
-            if name == "PPM" and image.tile[0].codec_name == "ppm":
-                return odd_ppm(image, data)
-            return upright_rgb(image)
+            yield image
     except TooCostlyError as error:
         raise ImageError(str(error), where=where, mend=_SMALLER) from error
     except MemoryError as error:
