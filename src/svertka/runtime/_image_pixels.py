@@ -59,6 +59,34 @@ def upright_rgb(image: ImageFile.ImageFile) -> NDArray[np.uint8]:
     return pixels
 
 
+def upright_samples(image: ImageFile.ImageFile) -> NDArray[np.uint16]:
+    """The numbers of an opened image, ``(H, W)`` or, in colour, ``(H, W, 3)``; a palette's indices.
+
+    Raises:
+        Exception: Whatever pillow raises on damaged files; ValueError where samples do not fit into 16 bits.
+    """
+    image.load()
+    turn = _UPRIGHT.get(orientation(image))
+    whole = image if turn is None else image.transpose(turn)
+    if whole.mode in ("LA", "PA", "La"):
+        whole = whole.getchannel(0)
+    elif whole.mode == "1":
+        whole = whole.convert("L")
+    elif whole.mode not in ("L", "P", "RGB") and not whole.mode.startswith("I"):
+        whole = whole.convert("RGB")
+    samples = np.asarray(whole)
+    if samples.size and not 0 <= int(samples.min()) <= int(samples.max()) <= 65535:
+        raise ValueError("numbers that 16 bits cannot hold")
+    return samples.astype(np.uint16)
+
+
+def upright_size(image: ImageFile.ImageFile) -> tuple[int, int]:
+    """Height and width that ``upright_rgb`` would give an opened image."""
+    width, height = image.size
+    # Of TIFF, pillow tells the size of the page as it turns it.
+    return (width, height) if orientation(image) in (5, 6, 7, 8) else (height, width)
+
+
 def odd_ppm(image: ImageFile.ImageFile, data: bytes) -> NDArray[np.uint8]:
     """Decode a binary PPM or PGM of unusual depth, on which pillow spends 2 to 5 µs a pixel; as ``upright_rgb``.
 

@@ -46,7 +46,7 @@ from PIL import (  # noqa: F401 - each plugin adds its format to Image.OPEN
 from svertka.errors import UserError
 from svertka.runtime import _image_limits
 from svertka.runtime._image_limits import BoundedReader, TooCostlyError, check_bytes, check_parts, check_pixels
-from svertka.runtime._image_pixels import odd_ppm, orientation, upright_rgb
+from svertka.runtime._image_pixels import odd_ppm, orientation, upright_rgb, upright_samples, upright_size
 
 MAX_PIXELS: Final = _image_limits.MAX_PIXELS
 MAX_BYTES: Final = _image_limits.MAX_BYTES
@@ -170,9 +170,37 @@ def glance(data: bytes, *, side: int, where: object = None) -> Glance:
         return Glance(name, mode, turned, height, width, _pixels(image, data))
 
 
+def decode_samples(data: bytes, *, where: object = None, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint16]:
+    """The numbers in an image file rather than its colours, for masks: a palette's indices, grey levels as they are.
+
+    Args:
+        data: The whole file, at most ``MAX_BYTES``.
+        where: What an error names as the place.
+        max_pixels: See `decode`.
+
+    Returns:
+        ``(H, W)`` uint16 of a grey, black-and-white (0 and 255) or palette image, ``(H, W, 3)`` of one in colour; upright.
+
+    Raises:
+        ImageError: See `decode`.
+    """
+    with _opened(data, where, max_pixels) as image:
+        return upright_samples(image)
+
+
+def image_size(data: bytes, *, where: object = None, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Height and width that `decode` would give the image, without decoding it.
+
+    Raises:
+        ImageError: The header is damaged, or the image too large or of a format that is not read.
+    """
+    with _opened(data, where, max_pixels) as image:
+        return upright_size(image)
+
+
 @contextmanager
 def _opened(data: bytes, where: object, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
-    """An image whose size is within the limits; what goes wrong with it in the block is named as an `ImageError`."""
+    """An image whose header was read and that is not too dear; what is raised within becomes an `ImageError`."""
     if not data:
         raise ImageError("an empty file", where=where)
     name = _format(data, where)
