@@ -32,9 +32,13 @@ class ImageFile:
         path = os.path.abspath(self.path)  # noqa: PTH100 (pathlib's follows links)
         return f"{path} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
+    def read(self) -> bytes:
+        """The file as it is."""
+        return read_file(self.path)
+
     def load(self) -> tuple[NDArray[np.uint8], str]:
         """See `ImageSource.load`."""
-        data = read_file(self.path)
+        data = self.read()
         return decode(data, where=self.path), hashlib.blake2b(data, digest_size=16).hexdigest()
 
 

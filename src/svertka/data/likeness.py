@@ -1,0 +1,170 @@
+"""Which images are copies of one another: recompressed, resized, mirrored, made brighter or darker, or negatives.
+
+Of a small grey copy the cosine transform is taken, each coefficient weighted by its frequency: the scalar product of
+two such vectors, brought to unit length, is the correlation of the images' gradients. It does not see brightness and
+contrast; a negative has the opposite sign; and a mirrored image differs in the sign of every other column, so that
+one product of matrices, summed in two halves, compares all pairs both ways.
+
+All numbers are rounded to integers that single precision adds up without error: which images are alike does not
+depend on the machine, on the number of threads or on the order of images.
+
+The transform as C. Zauner describes it ("Implementation and Benchmarking of Perceptual Image Hash Functions", 2010),
+kept in numbers instead of bits; the ratio to farther neighbours after D. Lowe ("Distinctive Image Features from
+Scale-Invariant Keypoints", 2004).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+SIDE = 32
+"""Side of the small images that are compared, in pixels."""
+
+_FREQUENCIES = 12  # of each axis
+_LENGTH = 2000.0  # of the rounded vectors: products stay below 2²⁴
+_BLOCK = 256  # images compared with all others at a time
+_NEIGHBOUR = 20  # whose likeness says what is usual in this data set
+_TINY = 48  # pixels; smaller images look alike sooner
+
+_ALIKE, _RATIO, _CONFIRMED = 0.85, 1 / 3, 0.8
+_TINY_ALIKE, _TINY_RATIO, _TINY_CONFIRMED = 0.985, 1 / 12, 0.97
+_FLAT = 2.0  # grey levels of deviation below which an image shows nothing to compare
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two images that are alike; ``first`` < ``second``.
+
+    Attributes:
+        first, second: Their positions.
+        likeness: Correlation of their gradients, at most 1.
+        mirrored: Left and right are exchanged.
+        negative: Dark and light are.
+    """
+
+    first: int
+    second: int
+    likeness: float
+    mirrored: bool
+    negative: bool
+
+
+def shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """``(H, W, 3)`` or ``(H, W, 1)`` uint8 to ``(32, 32, 3)`` uint8, by means over areas."""
+    picture = Image.fromarray(image if image.shape[2] == 3 else np.repeat(image, 3, axis=2))
+    smaller = min(picture.size) < SIDE
+    return np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BILINEAR if smaller else Image.Resampling.BOX))
+
+
+def alike(small: NDArray[np.uint8], shorter: NDArray[np.int64]) -> list[Pair]:
+    """All pairs of images that are copies of one another, in order. Time grows with the square of their number.
+
+    Args:
+        small: ``(N, 32, 32, 3)`` uint8 RGB, from `shrink`.
+        shorter: The shorter side of each as it was, ``(N,)``.
+    """
+    grey = small.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    usable = np.flatnonzero(grey.std(axis=(1, 2)) >= _FLAT)
+    if len(usable) < 2:
+        return []
+    grey, tiny = grey[usable], shorter[usable] < _TINY
+    found = _candidates(_transformed(grey), tiny)
+    gradients, mirrored = _gradients(grey), _gradients(grey[:, :, ::-1])
+    pairs = []
+    for first, second, likeness, flipped in found:
+        other = mirrored[second] if flipped else gradients[second]
+        confirmed = abs(float(gradients[first].astype(np.int64) @ other.astype(np.int64))) / _LENGTH**2
+        if confirmed >= (_TINY_CONFIRMED if tiny[first] or tiny[second] else _CONFIRMED):
+            pairs.append(Pair(int(usable[first]), int(usable[second]), abs(likeness), flipped, likeness < 0))
+    return pairs
+
+
+def joined(count: int, pairs: list[Pair]) -> list[list[int]]:
+    """The groups that pairs join, each in order; what is in no pair is in no group."""
+    parent = list(range(count))
+
+    def root(position: int) -> int:
+        while parent[position] != position:
+            parent[position] = parent[parent[position]]
+            position = parent[position]
+        return position
+
+    for pair in pairs:
+        one, other = sorted((root(pair.first), root(pair.second)))
+        parent[other] = one
+    groups: dict[int, list[int]] = {}
+    for position in sorted({position for pair in pairs for position in (pair.first, pair.second)}):
+        groups.setdefault(root(position), []).append(position)
+    return list(groups.values())
+
+
+def _candidates(vectors: NDArray[np.float32], tiny: NDArray[np.bool_]) -> list[tuple[int, int, float, bool]]:
+    odd = np.arange(vectors.shape[1]) % _FREQUENCIES % 2 == 1
+    even_half, odd_half = np.ascontiguousarray(vectors[:, ~odd]), np.ascontiguousarray(vectors[:, odd])
+    count = len(vectors)
+    usual = np.zeros(count, np.float32)
+    neighbour = min(_NEIGHBOUR, max(1, count // 5))
+    rough: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]] = []
+    for start in range(0, count, _BLOCK):
+        block = slice(start, start + _BLOCK)
+        even, odds = even_half[block] @ even_half.T, odd_half[block] @ odd_half.T
+        plain = even + odds
+        flipped = np.subtract(even, odds, out=even)
+        strongest = np.abs(plain, out=odds)
+        np.maximum(strongest, np.abs(flipped), out=strongest)
+        strongest /= np.float32(_LENGTH**2)
+        rows = np.arange(len(strongest))
+        strongest[rows, start + rows] = 0
+        first, second = np.nonzero(strongest >= _ALIKE)
+        asked = np.unique(first)
+        usual[start + asked] = _ranked(strongest[asked], neighbour)
+        later = second > first + start
+        first, second = first[later], second[later]
+        mirror = np.abs(flipped[first, second]) > np.abs(plain[first, second])
+        likeness = np.where(mirror, flipped[first, second], plain[first, second]) / np.float32(_LENGTH**2)
+        # What is usual for the second is not known yet; what is unusual for the first suffices to thin them out.
+        near = 1 - np.abs(likeness) <= _RATIO * (1 - usual[first + start])
+        rough.append((first[near] + start, second[near], likeness[near], mirror[near]))
+    first, second, likeness, mirror = (np.concatenate(parts) for parts in zip(*rough, strict=True))
+    either = tiny[first] | tiny[second]
+    apart = 1 - np.minimum(np.abs(likeness), 1)
+    least = np.where(either, _TINY_ALIKE, _ALIKE)
+    ratio = np.where(either, _TINY_RATIO, _RATIO)
+    kept = (1 - apart >= least) & (apart <= ratio * (1 - np.maximum(usual[first], usual[second])))
+    return list(
+        zip(first[kept].tolist(), second[kept].tolist(), likeness[kept].tolist(), mirror[kept].tolist(), strict=True)
+    )
+
+
+def _ranked(values: NDArray[np.float32], rank: int) -> NDArray[np.float32]:
+    # The value of that rank in each row, the greatest first.
+    return np.partition(values, values.shape[1] - rank, axis=1)[:, -rank]
+
+
+def _transformed(grey: NDArray[np.float32]) -> NDArray[np.float32]:
+    # Type-II cosine transform; the factor of frequency leaves out the mean.
+    place = (2 * np.arange(SIDE) + 1) / (2 * SIDE)
+    frequency = np.arange(_FREQUENCIES)
+    waves = np.cos(np.pi * frequency[:, None] * place).astype(np.float64)
+    waves[0] /= np.sqrt(2)
+    weight = np.hypot(frequency[:, None], frequency)
+    vectors = np.empty((len(grey), _FREQUENCIES**2), np.float32)
+    for start in range(0, len(grey), _BLOCK):
+        coefficients = waves @ grey[start : start + _BLOCK].astype(np.float64) @ waves.T * weight
+        vectors[start : start + _BLOCK] = _rounded(coefficients)
+    return vectors
+
+
+def _gradients(grey: NDArray[np.float32]) -> NDArray[np.float32]:
+    right, down = np.diff(grey, axis=2)[:, :-1], np.diff(grey, axis=1)[:, :, :-1]
+    return _rounded(np.stack([right, down], axis=1)).astype(np.int16)
+
+
+def _rounded(values: NDArray[np.floating]) -> NDArray[np.float32]:
+    flat = values.reshape(len(values), -1)
+    length = np.linalg.norm(flat, axis=1, keepdims=True)
+    return np.rint(flat * (_LENGTH / np.maximum(length, 1e-9))).astype(np.float32)
