@@ -15,7 +15,11 @@ Scale-Invariant Keypoints", 2004).
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +57,75 @@ class Pair:
     negative: bool
 
 
+@dataclass(frozen=True)
+class Looks:
+    """What images look like, as far as it takes to find copies.
+
+    Attributes:
+        digests: Of each image's content; empty for one that cannot be read.
+        shrunk: Gives ``(N, 32, 32, 3)`` uint8 RGB, asked for when it is needed.
+        shorter: The shorter side of each, ``(N,)``.
+        compared: Whether images are compared with one another; else only equal contents are copies.
+    """
+
+    digests: Sequence[str]
+    shrunk: Callable[[], NDArray[np.uint8]]
+    shorter: NDArray[np.int64]
+    compared: bool = True
+
+    @cached_property
+    def small(self) -> NDArray[np.uint8]:
+        """All images, small; black for one that cannot be read."""
+        return self.shrunk()
+
+    @cached_property
+    def copies(self) -> list[list[int]]:
+        """Positions with the same content."""
+        same: dict[str, list[int]] = defaultdict(list)
+        for position, digest in enumerate(self.digests):
+            if digest:
+                same[digest].append(position)
+        return [positions for positions in same.values() if len(positions) > 1]
+
+    @cached_property
+    def likenesses(self) -> list[Pair]:
+        """Pairs of images that are alike without being the same file, each content taken once."""
+        if not self.compared:
+            return []
+        once = {digest: position for position, digest in reversed(list(enumerate(self.digests))) if digest}
+        first = sorted(once.values())
+        pairs = alike(self.small[first], self.shorter[first])
+        return [Pair(first[p.first], first[p.second], p.likeness, p.mirrored, p.negative) for p in pairs]
+
+    @cached_property
+    def kin(self) -> list[list[int]]:
+        """Groups of copies, exact or near."""
+        same = [Pair(group[0], other, 1.0, False, False) for group in self.copies for other in group[1:]]
+        return joined(len(self.digests), [*same, *self.likenesses])
+
+    def keys(self, groups: Sequence[str] | None = None) -> list[str]:
+        """What each image must stay with when a data set is divided: its group, else its copies, else itself.
+
+        Args:
+            groups: The group of each, such as a person; empty where it has none.
+        """
+        keys = list(self.digests)
+        if groups is not None:
+            keys = [f"group {group}" if group else digest for group, digest in zip(groups, keys, strict=True)]
+        # A copy may belong to two groups: they are one, then.
+        leader: dict[str, str] = {}
+
+        def root(key: str) -> str:
+            while (above := leader.get(key, key)) != key:
+                key = above
+            return key
+
+        for together in self.kin:
+            roots = sorted({root(keys[position]) for position in together})
+            leader.update(dict.fromkeys(roots[1:], roots[0]))
+        return [root(key) for key in keys]
+
+
 def shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """``(H, W, 3)`` or ``(H, W, 1)`` uint8 to ``(32, 32, 3)`` uint8, by means over areas."""
     picture = Image.fromarray(image if image.shape[2] == 3 else np.repeat(image, 3, axis=2))
@@ -83,8 +156,9 @@ def alike(small: NDArray[np.uint8], shorter: NDArray[np.int64]) -> list[Pair]:
     return pairs
 
 
-def joined(count: int, pairs: list[Pair]) -> list[list[int]]:
+def joined(count: int, pairs: Iterable[Pair]) -> list[list[int]]:
     """The groups that pairs join, each in order; what is in no pair is in no group."""
+    pairs = list(pairs)
     parent = list(range(count))
 
     def root(position: int) -> int:
@@ -108,7 +182,7 @@ def _candidates(vectors: NDArray[np.float32], tiny: NDArray[np.bool_]) -> list[t
     count = len(vectors)
     usual = np.zeros(count, np.float32)
     neighbour = min(_NEIGHBOUR, max(1, count // 5))
-    rough: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]] = []
+    rough: list[tuple[NDArray[Any], ...]] = []
     for start in range(0, count, _BLOCK):
         block = slice(start, start + _BLOCK)
         even, odds = even_half[block] @ even_half.T, odd_half[block] @ odd_half.T
@@ -142,7 +216,7 @@ def _candidates(vectors: NDArray[np.float32], tiny: NDArray[np.bool_]) -> list[t
 
 def _ranked(values: NDArray[np.float32], rank: int) -> NDArray[np.float32]:
     # The value of that rank in each row, the greatest first.
-    return np.partition(values, values.shape[1] - rank, axis=1)[:, -rank]
+    return np.asarray(np.partition(values, values.shape[1] - rank, axis=1)[:, -rank])
 
 
 def _transformed(grey: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -167,4 +241,4 @@ def _gradients(grey: NDArray[np.float32]) -> NDArray[np.float32]:
 def _rounded(values: NDArray[np.floating]) -> NDArray[np.float32]:
     flat = values.reshape(len(values), -1)
     length = np.linalg.norm(flat, axis=1, keepdims=True)
-    return np.rint(flat * (_LENGTH / np.maximum(length, 1e-9))).astype(np.float32)
+    return np.asarray(np.rint(flat * (_LENGTH / np.maximum(length, 1e-9))), np.float32)

@@ -88,6 +88,16 @@ class Dataset:
     skipped: list[Skipped] = field(default_factory=list)
 
 
+def flat(dataset: Dataset) -> tuple[list[str], list[Sample]]:
+    """The samples of all parts, and the part of each."""
+    # A CSV may name a split for some records only; what has none is there to learn from.
+    undivided = "all" if set(dataset.parts) == {"all"} else "train"
+    pairs = [
+        (undivided if part == "all" else part, sample) for part, samples in dataset.parts.items() for sample in samples
+    ]
+    return [part for part, _ in pairs], [sample for _, sample in pairs]
+
+
 @dataclass(frozen=True)
 class Format:
     """One way to lay out a data set.

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from svertka.annotations import natural
 from svertka.errors import UserError
+
+_COLUMNS = ("file", "part")
+_PARTS = ("train", "val", "test")
 
 
 def split_by_class(
@@ -97,6 +107,84 @@ def split_by_labels(
         decided.update(ranks)
     learn = [position for rank, positions in copies.items() if rank not in held for position in positions]
     return sorted(learn), sorted(position for rank in held for position in copies[rank])
+
+
+def divide_by_group(
+    labels: Sequence[Sequence[str]], keys: Sequence[str], *, shares: Sequence[float], seed: int
+) -> NDArray[np.int64]:
+    """The number of the part for each position, so that no group is in two parts and labels are spread evenly.
+
+    The largest groups go first, each to the part that lacks most of what it has. Equal ones go in an order that
+    depends on the seed and their keys alone.
+
+    After K. Sechidis et al., "On the Stratification of Multi-Label Data", 2011.
+
+    Args:
+        labels: Label names by position.
+        keys: The group by position.
+        shares: Of each part, in sum 1.
+        seed: Another seed gives another division.
+
+    Returns:
+        ``(N,)``, numbers below the number of shares.
+    """
+    number = {name: place for place, name in enumerate(sorted({name for names in labels for name in names}))}
+    members: dict[str, list[int]] = defaultdict(list)
+    for position, key in enumerate(keys):
+        members[key].append(position)
+    # The last column counts the images themselves, so that those without a label are spread as well.
+    has = {}
+    for key, positions in members.items():
+        counts = np.zeros(len(number) + 1)
+        for position in positions:
+            counts[[number[name] for name in set(labels[position])]] += 1
+            counts[-1] += 1
+        has[key] = counts
+    total = np.sum(list(has.values()), axis=0)
+    lacking = np.outer(shares, total)
+    part = np.zeros(len(labels), np.int64)
+    for key in sorted(members, key=lambda key: (-len(members[key]), _rank(seed, key))):
+        counts = has[key]
+        # What is rare weighs more; each part by how much of its own share is still to come.
+        need = (lacking / np.asarray(shares)[:, None] / total) @ counts
+        chosen = int(need.argmax())
+        lacking[chosen] -= counts
+        part[members[key]] = chosen
+    return part
+
+
+def write_split(parts: Mapping[str, Sequence[str]]) -> str:
+    """A split as CSV text: the names of the samples by part, in natural order."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(_COLUMNS)
+    for part, names in parts.items():
+        rows.writerows([name, part] for name in sorted(names, key=natural))
+    return text.getvalue()
+
+
+def read_split(path: Path) -> dict[str, str]:
+    """The part of each sample by name, as `write_split` wrote it.
+
+    Raises:
+        UserError: It cannot be read, or is no such file; or an image is in two parts.
+    """
+    found: dict[str, str] = {}
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = csv.DictReader(file)
+            if not set(_COLUMNS) <= set(rows.fieldnames or ()):
+                raise UserError("not a split", where=path, mend=f"it needs the columns {' and '.join(_COLUMNS)}")
+            for row in rows:
+                name, part = row["file"] or "", (row["part"] or "").strip()
+                if part not in _PARTS:
+                    what = f"the part {part!r} is none of {', '.join(_PARTS)}"
+                    raise UserError(what, where=f"{path}, line {rows.line_num}")
+                if found.setdefault(name, part) != part:
+                    raise UserError(f"{name} is in {found[name]} and in {part}", where=f"{path}, line {rows.line_num}")
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"not a readable split ({error})", where=path) from error
+    return found
 
 
 def _rank(seed: int, digest: str) -> bytes:

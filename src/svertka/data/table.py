@@ -10,7 +10,7 @@ from svertka.data.folders import PART_SPELLINGS
 from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
 from svertka.errors import UserError
 
-_FILE = ("file", "filename", "file_name", "path", "image")
+FILE_COLUMNS = ("file", "filename", "file_name", "path", "image")
 _LABEL = ("label", "class", "target", "category")
 _LABELS = ("labels", "classes", "targets", "categories")
 _BETWEEN = ";"
@@ -35,7 +35,7 @@ def read_table(path: Path) -> Dataset:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
             columns = {(name or "").strip().lower(): name for name in rows.fieldnames or ()}
-            file_column = _column(columns, _FILE, path)
+            file_column = _column(columns, FILE_COLUMNS, path)
             label_column = _column(columns, (*_LABEL, *_LABELS), path)
             part_column = next((columns[name] for name in _PART if name in columns), None)
             records = [(rows.line_num, row) for row in rows]

@@ -179,7 +179,8 @@ def decode_samples(data: bytes, *, where: object = None, max_pixels: int = MAX_P
         max_pixels: See `decode`.
 
     Returns:
-        ``(H, W)`` uint16 of a grey, black-and-white (0 and 255) or palette image, ``(H, W, 3)`` of one in colour; upright.
+        Upright: ``(H, W)`` uint16 of a grey, black-and-white (0 and 255) or palette image, ``(H, W, 3)`` of one in
+        colour.
 
     Raises:
         ImageError: See `decode`.

@@ -69,6 +69,11 @@ class Recipe:
         image_size: Side of the images in pixels; the network's own if not given.
         channels: 1 for grey, 3 for colour; the network's own if not given.
         val_fraction: Share of the training images held out where there is no validation folder; 0 for none.
+        group: What images have in common that must not be divided, such as a person: a column of the CSV, or a regular
+            expression on file names, whose first parentheses say it.
+        split: A file that says the part of each image: the ``split.csv`` of another run.
+        folds: Cross-validation in so many folds, each held out by a run of its own; 0 for none.
+        fold: The one of these folds that is held out; 0 for all of them, one after another.
         seed: Of everything random.
         workers: Processes that prepare batches; 0 prepares them in the training process.
         precision: ``fp32``, ``bf16`` (autocast), or ``auto``: what a short timing finds faster.
@@ -112,6 +117,10 @@ class Recipe:
     image_size: int | None = None
     channels: int | None = None
     val_fraction: float = 0.2
+    group: str | None = None
+    split: str | None = None
+    folds: int = 0
+    fold: int = 0
     seed: int = 0
     workers: int = 0
     precision: Precision = "auto"
@@ -141,6 +150,9 @@ class Recipe:
         object.__setattr__(self, "taps", tuple(dict.fromkeys(self.taps)))
         if not isinstance(self.weights, str | None):
             raise _impossible("weights", self.weights, "a name or a path")
+        for name in ("group", "split"):
+            if not isinstance(getattr(self, name), str | None):
+                raise _impossible(name, getattr(self, name), "a text")
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if value is None and name in _OPTIONAL:
@@ -154,6 +166,11 @@ class Recipe:
                 if value != int(value):
                     raise _impossible(name, value, "a whole number")
                 object.__setattr__(self, name, int(value))
+        if self.folds == 1 or self.fold > self.folds:
+            what, wanted = ("folds", "at least 2, or 0") if self.folds == 1 else ("fold", "at most the number of folds")
+            raise _impossible(what, getattr(self, what), wanted)
+        if self.split and (self.folds or self.group):
+            raise UserError("a split is given, and another asked for", mend="leave out --split, or --folds and --group")
         for name, kind in _CHOICES:
             if getattr(self, name) not in get_args(kind):
                 raise _impossible(name, getattr(self, name), f"one of {', '.join(get_args(kind))}")
@@ -233,6 +250,8 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("image_size", 1, 65535),
     ("channels", 1, 3),
     ("val_fraction", 0, 0.9),
+    ("folds", 0, 1000),
+    ("fold", 0, 1000),
     ("seed", -(2**62), 2**62),
     ("workers", 0, 256),
     ("threads", 0, 1024),
@@ -246,6 +265,8 @@ _WHOLE = (
     "early_stop",
     "image_size",
     "channels",
+    "folds",
+    "fold",
     "seed",
     "workers",
     "threads",

@@ -106,9 +106,10 @@ class Job:
         return Loader(samples, recipe.batch, recipe.workers, self.fabric.global_rank, self.fabric.world_size)
 
     def begin(self, weights: str = "") -> None:
-        """Write down the recipe, and the digest of the weights that it begins from: now the run can be resumed."""
+        """Write down recipe, split, and the digest of the weights that it begins from: now the run can be resumed."""
         if self.fabric.is_global_zero:
-            self.run.begin(self.recipe, images=self.prepared.fingerprint, weights=weights)
+            prepared = self.prepared
+            self.run.begin(self.recipe, images=prepared.fingerprint, weights=weights, split=prepared.split())
 
 
 @dataclass(frozen=True)

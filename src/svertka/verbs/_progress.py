@@ -59,6 +59,12 @@ class Display:
         if done == total:
             self.close()
 
+    def learning(self, done: int, total: int) -> None:
+        """So many of so many classifiers have been fitted."""
+        self._update("looking at labels", done, total, "")
+        if done == total:
+            self.close()
+
     def plan(self, *, epochs: int, batch: int) -> None:
         """Training of so many epochs begins."""
         self.epochs, self.batch = epochs, batch

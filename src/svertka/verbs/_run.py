@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
 import importlib.util
 import io
 import itertools
@@ -22,6 +23,8 @@ from svertka.verbs._models import MODEL_NAME, net_of
 from svertka.zoo import registry
 
 _RECIPE, _BEGUN, _RESULT = "recipe.toml", "begun.json", "run.json"
+SPLIT_NAME = "split.csv"
+"""What the file is called that says which image was in which part."""
 _PARTIAL = ".*.partial"  # as `svertka.runtime.files.replacing` calls what is not whole yet
 
 _FREE_TO_CHANGE = {"workers", "save_every"}
@@ -41,6 +44,7 @@ class Trained:
         seconds: Time by stage.
         skipped: Files that were left out, each with ``file`` and ``error``.
         tried: Steps of learning from trained weights: ``name``, ``metrics`` on validation, ``seconds``, ``kept``.
+        findings: Errors and warnings about the data, as `svertka.check` has them.
     """
 
     run: Path
@@ -51,6 +55,7 @@ class Trained:
     seconds: Mapping[str, float]
     skipped: tuple[dict[str, str], ...]
     tried: tuple[dict[str, Any], ...] = ()
+    findings: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -65,6 +70,7 @@ class Trained:
             "seconds_by_stage": seconds,
             "skipped": list(self.skipped),
             **({"tried": list(self.tried)} if self.tried else {}),
+            **({"findings": list(self.findings)} if self.findings else {}),
         }
 
 
@@ -112,22 +118,23 @@ class Run:
         """Whether it can be resumed."""
         return (self.folder / _RECIPE).is_file()
 
-    def begin(self, recipe: Recipe, *, images: str, weights: str = "") -> None:
+    def begin(self, recipe: Recipe, *, images: str, weights: str = "", split: str = "") -> None:
         """Write down the recipe, with nothing left open, and what data and weights it is for.
 
         Args:
             recipe: Of the run.
             images: Fingerprint of the images and labels.
             weights: Digest of the weights that it begins from, if any.
+            split: Which image is in which part, as CSV.
 
         Raises:
             UserError: A resumed run was begun with others; or the folder cannot be written.
         """
-        known = {"images or labels": images, "weights": weights}
+        known = {"images or labels": images, "weights": weights, "split": split_digest(split)}
         if self.resumed:
             begun = _begun(self.folder)
             for what, digest in known.items():
-                if begun.get(what, "") != digest:
+                if begun.get(what, "") != digest and (what != "split" or what in begun):
                     raise UserError(
                         f"the {what} have changed since the run was begun",
                         where=self.folder,
@@ -139,9 +146,12 @@ class Run:
         make_folder(self.folder)
         try:
             write_text(self.folder / _BEGUN, json.dumps(known))
+            if split:
+                write_text(self.folder / SPLIT_NAME, split)
             write_text(self.folder / _RECIPE, recipe.to_toml())  # last: with it, the run can be resumed
         except UserError:
             (self.folder / _BEGUN).unlink(missing_ok=True)
+            (self.folder / SPLIT_NAME).unlink(missing_ok=True)
             if not existed:
                 self.folder.rmdir()
             raise
@@ -158,10 +168,11 @@ class Run:
         seconds: Mapping[str, float],
         skipped: tuple[dict[str, str], ...],
         tried: tuple[dict[str, Any], ...] = (),
+        findings: tuple[dict[str, Any], ...] = (),
     ) -> Trained:
         """The result of this run."""
-        report = self.folder / "report.html"
-        return Trained(self.folder, self.folder / MODEL_NAME, report, metrics, judged_on, seconds, skipped, tried)
+        model, report = self.folder / MODEL_NAME, self.folder / "report.html"
+        return Trained(self.folder, model, report, metrics, judged_on, seconds, skipped, tried, findings)
 
     def write_history(self, history: list[dict[str, float]]) -> None:
         """Write the line of every epoch as CSV, and for TensorBoard where it is installed; nothing without epochs."""
@@ -205,7 +216,13 @@ class Run:
             values["seconds_by_stage"],
             tuple(values["skipped"]),
             tuple(values.get("tried", ())),
+            tuple(values.get("findings", ())),
         )
+
+
+def split_digest(text: str) -> str:
+    """What stands in the card of a model for the split it was trained on."""
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
 def _is_empty(folder: Path) -> bool:
@@ -214,7 +231,7 @@ def _is_empty(folder: Path) -> bool:
 
 def _is_barely_begun(folder: Path) -> bool:
     # Killed before the recipe was written.
-    return all(path.name == _BEGUN or path.match(_PARTIAL) for path in folder.iterdir())
+    return all(path.name in (_BEGUN, SPLIT_NAME) or path.match(_PARTIAL) for path in folder.iterdir())
 
 
 def _begun(folder: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from svertka.errors import UserError
 from svertka.verbs._models import open_predictor
 from svertka.verbs._progress import Display
+from svertka.verbs._run import SPLIT_NAME, split_digest
 
 if TYPE_CHECKING:
     from svertka.data.preparing import Prepared
@@ -75,12 +76,18 @@ def evaluate(
     card = predictor.card
     display = Display(show=progress)
     told = card.provenance.get("data", {})
+    written = _written_split(Path(model), told)
+    fold = told.get("fold")
+    known = written is not None or not told.get("split_given")
     prepared = prepare(
         Path(data),
         card.preprocess,
         val_fraction=float(told.get("val_fraction", 0.0)),
         seed=int(told.get("seed", 0)),
-        divide_if=str(told.get("fingerprint", "")),
+        fold=(int(fold[0]), int(fold[1])) if fold else None,
+        group=told.get("group"),
+        split=written,
+        divide_if=str(told.get("fingerprint", "")) if known else "",
         advance=display.advance,
     )
     chosen = _choose(prepared, part)
@@ -107,6 +114,15 @@ def evaluate(
         len(division.positions),
         tuple(item.to_json() for item in prepared.skipped),
     )
+
+
+def _written_split(model: Path, told: Mapping[str, Any]) -> Path | None:
+    """The split that lies beside a model file, where it is the one that the model was trained on."""
+    path = (model if model.is_dir() else model.parent) / SPLIT_NAME
+    try:
+        return path if split_digest(path.read_text(encoding="utf-8")) == told.get("split") else None
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def _choose(prepared: Prepared, part: str) -> str:

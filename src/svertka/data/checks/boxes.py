@@ -18,11 +18,14 @@ _KINDS = {
     "boxes_not_finite": ("error", "boxes have a coordinate that is no number", "draw them anew"),
     "inverted_boxes": ("error", "boxes have left and right, or top and bottom, exchanged", "exchange them"),
     "zero_area_boxes": ("error", "boxes have no area", "delete or redraw them: no loss can be computed of them"),
-    "boxes_outside": ("error", "boxes reach out of their image", "cut them at its border, or look whether the sizes"
-                      " in the annotation are those of the image"),
+    "boxes_outside": (
+        "error",
+        "boxes reach out of their image",
+        "cut them at its border, or look whether the sizes in the annotation are those of the image",
+    ),
     "tiny_boxes": ("warning", "boxes are tiny", "look whether they are slips of the hand"),
     "repeated_boxes": ("warning", "boxes are there twice with the same class", "delete one of each"),
-}  # fmt: skip
+}
 
 
 def odd_boxes(survey: Survey) -> Iterator[Finding]:
@@ -51,7 +54,9 @@ def odd_boxes(survey: Survey) -> Iterator[Finding]:
                 mend=mend,
                 count=len(boxes),
                 files=[f"{survey.samples[position].name}: {told}" for position, told in boxes],
-                exhibited=[Exhibited(survey.samples[p].name, told, survey.samples[p].name) for p, told in boxes[:_SHOWN]],
+                exhibited=[
+                    Exhibited(survey.samples[p].name, told, survey.samples[p].name) for p, told in boxes[:_SHOWN]
+                ],
             )
 
 
@@ -63,7 +68,7 @@ def other_sizes(survey: Survey) -> Iterator[Finding]:
         if not isinstance(annotation, Boxes) or annotation.size is None:
             continue
         height, width = survey.sizes[position].tolist()
-        if annotation.size != (height, width):
+        if height and annotation.size != (height, width):
             told, there = annotation.size, (height, width)
             wrong.append((position, f"{told[1]}×{told[0]} in the annotation, {there[1]}×{there[0]} the image"))
     if wrong:
@@ -74,7 +79,7 @@ def other_sizes(survey: Survey) -> Iterator[Finding]:
             mend="look where the boxes lie: the image may have been resized or turned after it was annotated",
             count=len(wrong),
             files=[f"{survey.samples[position].name}: {told}" for position, told in wrong],
-            exhibited=[Exhibited(survey.samples[p].name, told, survey.samples[p].name) for p, told in wrong[:_SHOWN]],
+            exhibited=_exhibited(survey, wrong),
         )
 
 
@@ -102,3 +107,7 @@ def _kind(box: Box, size: tuple[int, int] | None) -> str | None:
 
 def _told(box: Box) -> str:
     return f"{box.label} ({box.left:g}, {box.top:g}) to ({box.right:g}, {box.bottom:g})"
+
+
+def _exhibited(survey: Survey, found: list[tuple[int, str]]) -> list[Exhibited]:
+    return [Exhibited(survey.samples[p].name, told, survey.samples[p].name) for p, told in found[:_SHOWN]]

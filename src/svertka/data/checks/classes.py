@@ -84,11 +84,12 @@ def similar_labels(survey: Survey) -> Iterator[Finding]:
     for name in sorted(counts, key=natural):
         groups[_spelt_alike(name)].append(name)
     same = [names for names in groups.values() if len(names) > 1]
+    chosen = [(plain, names[0]) for plain, names in groups.items()]
     slips = [
         [one, other]
-        for number, one in enumerate(chosen := [names[0] for names in groups.values()])
-        for other in chosen[number + 1 :]
-        if _one_letter_apart(_spelt_alike(one), _spelt_alike(other))
+        for number, (plain, one) in enumerate(chosen)
+        for other_plain, other in chosen[number + 1 :]
+        if _one_letter_apart(plain, other_plain)
         and min(counts[one], counts[other]) * 4 <= max(counts[one], counts[other])
     ]
     for found, severity, how in ((same, "error", "written in several ways"), (slips, "warning", "a letter apart")):

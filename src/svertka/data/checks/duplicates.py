@@ -14,24 +14,26 @@ _SHOWN = 6  # groups
 
 def duplicates(survey: Survey) -> Iterator[Finding]:
     """``exact_duplicates`` within parts, ``duplicates_across_splits``, ``contradictory_labels``; of equal files."""
-    yield from _copies(survey, survey.copies, "exact_duplicates", "with the same content", {})
+    yield from _copies(survey, survey.looks.copies, "exact_duplicates", "with the same content", {})
 
 
 def near_duplicates(survey: Survey) -> Iterator[Finding]:
     """The same of images that are alike: ``near_duplicates``, ``near_duplicates_across_splits``, and
     ``near_duplicates_with_other_labels``."""
     likeness: dict[int, Pair] = {}
-    for pair in survey.likenesses:
+    for pair in survey.looks.likenesses:
         likeness.setdefault(pair.first, pair)
         likeness.setdefault(pair.second, pair)
     # Groups that hold exact copies alone are told of already.
-    near = [group for group in survey.kin if len({survey.digests[position] for position in group}) > 1]
+    near = [group for group in survey.looks.kin if len({survey.digests[position] for position in group}) > 1]
     yield from _copies(survey, near, "near_duplicates", "that are nearly alike", likeness)
 
 
 def _copies(
     survey: Survey, groups: list[list[int]], kind: str, what: str, likeness: dict[int, Pair]
 ) -> Iterator[Finding]:
+    there = [[position for position in group if survey.parts[position]] for group in groups]
+    groups = [group for group in there if len(group) > 1]
     across = [group for group in groups if len({survey.parts[position] for position in group}) > 1]
     contradicting = [group for group in groups if len({_said(survey, position) for position in group}) > 1]
     within = [group for group in groups if group not in across]
@@ -57,7 +59,7 @@ def _copies(
         yield Finding(
             kind="duplicates_across_splits" if exact else "near_duplicates_across_splits",
             severity="error",
-            message=f"{len(across):,} groups of images {what} lie in several parts of the split: {_between(survey, across)}",
+            message=f"{len(across):,} groups of images {what} lie in several parts: {_between(survey, across)}",
             mend="leave them in one part: what was learnt by heart would be judged",
             count=len(across),
             files=survey.names(position for group in across for position in group),
@@ -106,5 +108,7 @@ def _exhibited(survey: Survey, groups: list[list[int]], likeness: dict[int, Pair
             if pair := likeness.get(position):
                 how = [word for word, there in (("mirrored", pair.mirrored), ("negative", pair.negative)) if there]
                 detail += f" · {pair.likeness:.0%} alike{''.join(f', {word}' for word in how)}"
-            shown.append(Exhibited(survey.samples[position].name, f"{number}: {survey.parts[position]}, {label}", detail))
+            shown.append(
+                Exhibited(survey.samples[position].name, f"{number}: {survey.parts[position]}, {label}", detail)
+            )
     return shown

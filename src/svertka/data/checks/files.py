@@ -144,7 +144,5 @@ def _by_header(
             mend=mend,
             count=len(found),
             files=[f"{survey.samples[position].name}: {told(header)}" for position, header in found],
-            exhibited=[
-                Exhibited(survey.samples[position].name, told(header)) for position, header in found[:_SHOWN]
-            ],
+            exhibited=[Exhibited(survey.samples[position].name, told(header)) for position, header in found[:_SHOWN]],
         )

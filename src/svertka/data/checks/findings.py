@@ -61,6 +61,10 @@ class Finding:
         """In one line of text."""
         return f"{self.severity}: {self.message}; {self.mend}"
 
+    def lines(self) -> list[str]:
+        """The files, or the groups of them where they belong together, a line each."""
+        return [" = ".join(group) for group in self.groups] or list(self.files)
+
     def to_json(self) -> dict[str, Any]:
         """As a JSON object; of many files and groups, the first."""
         return {

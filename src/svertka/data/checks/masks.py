@@ -33,7 +33,7 @@ def odd_masks(survey: Survey) -> Iterator[Finding]:
         except UserError as error:
             broken.append((position, error.what))
             continue
-        if survey.digests[position] and numbers.shape != tuple(survey.sizes[position]):
+        if survey.sizes[position, 0] and numbers.shape != tuple(survey.sizes[position]):
             height, width = survey.sizes[position].tolist()
             sizes.append((position, f"mask {numbers.shape[1]}×{numbers.shape[0]}, image {width}×{height}"))
         counts = np.bincount(numbers.ravel(), minlength=256)
@@ -74,9 +74,7 @@ def odd_masks(survey: Survey) -> Iterator[Finding]:
         )
 
 
-def _finding(
-    survey: Survey, kind: str, found: list[tuple[int, str]], what: str, mend: str
-) -> Iterator[Finding]:
+def _finding(survey: Survey, kind: str, found: list[tuple[int, str]], what: str, mend: str) -> Iterator[Finding]:
     if found:
         yield Finding(
             kind=kind,
@@ -88,4 +86,3 @@ def _finding(
             exhibited=[Exhibited(survey.samples[p].name, told, survey.samples[p].name) for p, told in found[:_SHOWN]],
             leave_out=survey.names(position for position, _ in found),
         )
-

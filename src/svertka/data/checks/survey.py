@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svertka.annotations import names_in
-from svertka.data.likeness import SIDE, Pair, alike, joined, shrink
-from svertka.data.samples import Dataset, Sample
+from svertka.data.likeness import SIDE, Looks, shrink
+from svertka.data.samples import Dataset, Sample, flat
 from svertka.runtime.engines import available_cores
 from svertka.runtime.image import ImageError, TooLargeError, glance
 
@@ -75,10 +75,9 @@ class Survey:
     Attributes:
         dataset: As it was read.
         samples: All samples; positions count in them.
-        parts: The part of each: ``train``, ``val``, ``test`` or ``all``.
-        digests: Of each image's content; empty for one that cannot be read.
-        small: ``(N, 32, 32, 3)`` uint8 RGB; black for one that cannot be read.
-        sizes: Height and width of each upright image, ``(N, 2)``; 0 for one that cannot be read.
+        parts: The part of each: ``train``, ``val``, ``test`` or ``all``; empty for one that is left out.
+        looks: What the images look like.
+        sizes: Height and width of each upright image, ``(N, 2)``; 0 where that is not known.
         faults: Images that cannot be used, by position.
         headers: What the files say, by position; empty where only pixels are at hand.
         groups: The group of each, such as a person, where one was asked for; empty where it has none.
@@ -87,8 +86,7 @@ class Survey:
     dataset: Dataset
     samples: Sequence[Sample]
     parts: Sequence[str]
-    digests: Sequence[str]
-    small: NDArray[np.uint8]
+    looks: Looks
     sizes: NDArray[np.int64]
     faults: Mapping[int, Fault] = field(default_factory=dict)
     headers: Mapping[int, Header] = field(default_factory=dict)
@@ -96,31 +94,19 @@ class Survey:
 
     @cached_property
     def usable(self) -> NDArray[np.int64]:
-        """Positions of the images that can be read."""
-        return np.array([position for position in range(len(self.samples)) if self.digests[position]], np.int64)
+        """Positions of the images that can be read and are in a part."""
+        return np.array(
+            [position for position, part in enumerate(self.parts) if part and self.digests[position]], np.int64
+        )
 
-    @cached_property
-    def copies(self) -> list[list[int]]:
-        """Positions with the same content."""
-        same: dict[str, list[int]] = defaultdict(list)
-        for position in self.usable.tolist():
-            same[self.digests[position]].append(position)
-        return [positions for positions in same.values() if len(positions) > 1]
+    @property
+    def digests(self) -> Sequence[str]:
+        """Of each image's content; empty for one that cannot be read."""
+        return self.looks.digests
 
-    @cached_property
-    def likenesses(self) -> list[Pair]:
-        """Pairs of images that are alike without being the same file, each content taken once."""
-        first = list({self.digests[position]: position for position in reversed(self.usable.tolist())}.values())[::-1]
-        if len(first) < 2:
-            return []
-        pairs = alike(self.small[first], self.sizes[first].min(axis=1))
-        return [Pair(first[p.first], first[p.second], p.likeness, p.mirrored, p.negative) for p in pairs]
-
-    @cached_property
-    def kin(self) -> list[list[int]]:
-        """Groups of copies, exact or near."""
-        same = [Pair(group[0], other, 1.0, False, False) for group in self.copies for other in group[1:]]
-        return joined(len(self.samples), [*same, *self.likenesses])
+    def keys(self) -> list[str]:
+        """See `Looks.keys`."""
+        return self.looks.keys(self.groups)
 
     @property
     def part_names(self) -> list[str]:
@@ -135,16 +121,6 @@ class Survey:
     def names(self, positions: Iterable[int]) -> list[str]:
         """The samples' names."""
         return [self.samples[position].name for position in positions]
-
-
-def flat(dataset: Dataset) -> tuple[list[str], list[Sample]]:
-    """The samples of all parts, and the part of each."""
-    # A CSV may name a split for some records only; what has none is there to learn from.
-    undivided = "all" if set(dataset.parts) == {"all"} else "train"
-    pairs = [
-        (undivided if part == "all" else part, sample) for part, samples in dataset.parts.items() for sample in samples
-    ]
-    return [part for part, _ in pairs], [sample for _, sample in pairs]
 
 
 def survey(
@@ -180,7 +156,8 @@ def survey(
     for start in _in_parallel(look, range(0, len(samples), _CHUNK)):
         if advance:
             advance(min(start + _CHUNK, len(samples)), len(samples))
-    return Survey(dataset, samples, parts, digests, small, sizes, faults, headers, groups)
+    looks = Looks(digests, lambda: small, sizes.min(axis=1))
+    return Survey(dataset, samples, parts, looks, sizes, faults, headers, groups)
 
 
 def _look(sample: Sample) -> tuple[str, Fault | tuple[NDArray[np.uint8], Header | None]]:
