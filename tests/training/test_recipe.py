@@ -54,6 +54,10 @@ OTHER: dict[str, Any] = {
     "balance": "weights",
     "budget": 90.0,
     "lr_decay": 0.7,
+    "group": "(person[0-9]+)_",
+    "split": "split.csv",
+    "folds": 5,
+    "fold": 2,
 }
 
 

@@ -140,19 +140,17 @@ def alike(small: NDArray[np.uint8], shorter: NDArray[np.int64]) -> list[Pair]:
         small: ``(N, 32, 32, 3)`` uint8 RGB, from `shrink`.
         shorter: The shorter side of each as it was, ``(N,)``.
     """
-    grey = small.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    grey = _grey(small)
     usable = np.flatnonzero(grey.std(axis=(1, 2)) >= _FLAT)
     if len(usable) < 2:
         return []
     grey, tiny = grey[usable], shorter[usable] < _TINY
-    found = _candidates(_transformed(grey), tiny)
-    gradients, mirrored = _gradients(grey), _gradients(grey[:, :, ::-1])
     pairs = []
-    for first, second, likeness, flipped in found:
-        other = mirrored[second] if flipped else gradients[second]
-        confirmed = abs(float(gradients[first].astype(np.int64) @ other.astype(np.int64))) / _LENGTH**2
+    for first, second, likeness, mirrored in _candidates(_transformed(grey), tiny):
+        gradients = _gradients(np.stack([grey[first], grey[second][:, ::-1] if mirrored else grey[second]]))
+        confirmed = abs(float(gradients[0] @ gradients[1])) / _LENGTH**2
         if confirmed >= (_TINY_CONFIRMED if tiny[first] or tiny[second] else _CONFIRMED):
-            pairs.append(Pair(int(usable[first]), int(usable[second]), abs(likeness), flipped, likeness < 0))
+            pairs.append(Pair(int(usable[first]), int(usable[second]), abs(likeness), mirrored, likeness < 0))
     return pairs
 
 
@@ -176,42 +174,46 @@ def joined(count: int, pairs: Iterable[Pair]) -> list[list[int]]:
     return list(groups.values())
 
 
+def _grey(small: NDArray[np.uint8]) -> NDArray[np.float32]:
+    grey = np.empty(small.shape[:3], np.float32)
+    for start in range(0, len(small), _BLOCK):
+        grey[start : start + _BLOCK] = small[start : start + _BLOCK] @ np.array([0.299, 0.587, 0.114], np.float32)
+    return grey
+
+
 def _candidates(vectors: NDArray[np.float32], tiny: NDArray[np.bool_]) -> list[tuple[int, int, float, bool]]:
     odd = np.arange(vectors.shape[1]) % _FREQUENCIES % 2 == 1
     even_half, odd_half = np.ascontiguousarray(vectors[:, ~odd]), np.ascontiguousarray(vectors[:, odd])
-    count = len(vectors)
-    usual = np.zeros(count, np.float32)
-    neighbour = min(_NEIGHBOUR, max(1, count // 5))
+    count, unit = len(vectors), np.float32(_LENGTH**2)
     rough: list[tuple[NDArray[Any], ...]] = []
     for start in range(0, count, _BLOCK):
-        block = slice(start, start + _BLOCK)
-        even, odds = even_half[block] @ even_half.T, odd_half[block] @ odd_half.T
-        plain = even + odds
-        flipped = np.subtract(even, odds, out=even)
-        strongest = np.abs(plain, out=odds)
-        np.maximum(strongest, np.abs(flipped), out=strongest)
-        strongest /= np.float32(_LENGTH**2)
-        rows = np.arange(len(strongest))
-        strongest[rows, start + rows] = 0
-        first, second = np.nonzero(strongest >= _ALIKE)
-        asked = np.unique(first)
-        usual[start + asked] = _ranked(strongest[asked], neighbour)
-        later = second > first + start
-        first, second = first[later], second[later]
-        mirror = np.abs(flipped[first, second]) > np.abs(plain[first, second])
-        likeness = np.where(mirror, flipped[first, second], plain[first, second]) / np.float32(_LENGTH**2)
-        # What is usual for the second is not known yet; what is unusual for the first suffices to thin them out.
-        near = 1 - np.abs(likeness) <= _RATIO * (1 - usual[first + start])
-        rough.append((first[near] + start, second[near], likeness[near], mirror[near]))
-    first, second, likeness, mirror = (np.concatenate(parts) for parts in zip(*rough, strict=True))
+        stop = start + _BLOCK
+        even, odds = even_half[start:stop] @ even_half[start:].T, odd_half[start:stop] @ odd_half[start:].T
+        # Of sum and difference, the greater in size is the sum of the sizes.
+        strongest = np.abs(even)
+        strongest += np.abs(odds)
+        first, second = np.nonzero(strongest >= _ALIKE * unit)
+        first, second = first[second > first], second[second > first]
+        even, odds = even[first, second], odds[first, second]
+        mirrored = (even < 0) != (odds < 0)
+        likeness = np.where(mirrored, even - odds, even + odds) / unit
+        rough.append((first + start, second + start, likeness, mirrored))
+    first, second, likeness, mirrored = (np.concatenate(parts) for parts in zip(*rough, strict=True))
+    asked = np.unique(np.concatenate([first, second]))
+    usual = np.zeros(count, np.float32)
+    neighbour = min(_NEIGHBOUR, max(1, count // 5))
+    for start in range(0, len(asked), _BLOCK):
+        block = asked[start : start + _BLOCK]
+        strongest = np.abs(even_half[block] @ even_half.T) + np.abs(odd_half[block] @ odd_half.T)
+        strongest[np.arange(len(block)), block] = 0
+        usual[block] = _ranked(strongest, neighbour) / unit
     either = tiny[first] | tiny[second]
     apart = 1 - np.minimum(np.abs(likeness), 1)
     least = np.where(either, _TINY_ALIKE, _ALIKE)
     ratio = np.where(either, _TINY_RATIO, _RATIO)
     kept = (1 - apart >= least) & (apart <= ratio * (1 - np.maximum(usual[first], usual[second])))
-    return list(
-        zip(first[kept].tolist(), second[kept].tolist(), likeness[kept].tolist(), mirror[kept].tolist(), strict=True)
-    )
+    columns = (first, second, likeness, mirrored)
+    return list(zip(*(column[kept].tolist() for column in columns), strict=True))
 
 
 def _ranked(values: NDArray[np.float32], rank: int) -> NDArray[np.float32]:
@@ -233,9 +235,9 @@ def _transformed(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     return vectors
 
 
-def _gradients(grey: NDArray[np.float32]) -> NDArray[np.float32]:
+def _gradients(grey: NDArray[np.float32]) -> NDArray[np.int64]:
     right, down = np.diff(grey, axis=2)[:, :-1], np.diff(grey, axis=1)[:, :, :-1]
-    return _rounded(np.stack([right, down], axis=1)).astype(np.int16)
+    return _rounded(np.stack([right, down], axis=1)).astype(np.int64)
 
 
 def _rounded(values: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -18,7 +18,7 @@ from svertka.data.images import Advance, Images, load_images
 from svertka.data.likeness import SIDE, Looks, shrink
 from svertka.data.reading import open_dataset
 from svertka.data.samples import Dataset, Sample, Skipped, flat
-from svertka.data.split import divide_by_group, read_split, split_by_class, split_by_labels, write_split
+from svertka.data.split import Written, divide_by_group, read_split, split_by_class, split_by_labels, write_split
 from svertka.errors import UserError
 from svertka.runtime.preprocess import Preprocess
 
@@ -66,10 +66,18 @@ class Prepared:
         return {part: len(division.positions) for part, division in self.parts.items()}
 
     def split(self) -> str:
-        """Which sample is in which part, as text that `svertka.data.split.read_split` reads."""
+        """Which image is in which part, as text that `svertka.data.split.read_split` reads."""
         return write_split(
-            {part: [self.samples[p].name for p in division.positions] for part, division in self.parts.items()}
+            Written(self.samples[position].name, part, self.images.digests[position])
+            for part, division in self.parts.items()
+            for position in division.positions.tolist()
         )
+
+    @property
+    def division(self) -> str:
+        """Digest of which content with which label is in which part; names and order do not matter."""
+        positions = {part: division.positions.tolist() for part, division in self.parts.items()}
+        return _fingerprint(positions, [sample.annotation for sample in self.samples], self.images.digests)
 
     def per_class(self, part: str) -> dict[str, int]:
         """Number of images by class in a part."""
@@ -253,12 +261,17 @@ class _Pool:
     def as_written(self, path: Path) -> None:
         """Every image into the part that a file names; images that it does not name are left out."""
         written = read_split(path)
+        by_name = {line.file: line for line in written}
+        by_content = {line.content: line.part for line in written if line.content}
         pool = sorted(position for chosen in self.positions.values() for position in chosen)
         divided: dict[str, list[int]] = {}
         for position in pool:
-            part = written.get(self.samples[position].name)
-            if part is not None:
-                divided.setdefault(part, []).append(position)
+            content, line = self.looks.digests[position], by_name.get(self.samples[position].name)
+            # An image may have been renamed, and another taken its name.
+            if line and line.content in ("", content):
+                divided.setdefault(line.part, []).append(position)
+            elif content in by_content:
+                divided.setdefault(by_content[content], []).append(position)
         count = sum(map(len, divided.values()))
         if not count:
             raise UserError("names none of the images", where=path, mend="give the split.csv of a run on this data set")

@@ -6,8 +6,9 @@ import csv
 import hashlib
 import io
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,6 @@ from numpy.typing import NDArray
 from svertka.annotations import natural
 from svertka.errors import UserError
 
-_COLUMNS = ("file", "part")
 _PARTS = ("train", "val", "test")
 
 
@@ -153,38 +153,46 @@ def divide_by_group(
     return part
 
 
-def write_split(parts: Mapping[str, Sequence[str]]) -> str:
-    """A split as CSV text: the names of the samples by part, in natural order."""
+class Written(NamedTuple):
+    """A line of a split: an image's name and part, and the digest of its content, empty where it is not known."""
+
+    file: str
+    part: str
+    content: str
+
+
+def write_split(lines: Iterable[Written]) -> str:
+    """A split as CSV text, in natural order of names."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(_COLUMNS)
-    for part, names in parts.items():
-        rows.writerows([name, part] for name in sorted(names, key=natural))
+    rows.writerow(Written._fields)
+    ordered: list[Written] = sorted(lines, key=lambda line: (line.part, natural(line.file)))
+    rows.writerows(ordered)
     return text.getvalue()
 
 
-def read_split(path: Path) -> dict[str, str]:
-    """The part of each sample by name, as `write_split` wrote it.
+def read_split(path: Path) -> list[Written]:
+    """A split as `write_split` wrote it, or with ``file`` and ``part`` alone.
 
     Raises:
         UserError: It cannot be read, or is no such file; or an image is in two parts.
     """
-    found: dict[str, str] = {}
+    found: dict[str, Written] = {}
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.DictReader(file)
-            if not set(_COLUMNS) <= set(rows.fieldnames or ()):
-                raise UserError("not a split", where=path, mend=f"it needs the columns {' and '.join(_COLUMNS)}")
+            if not {"file", "part"} <= set(rows.fieldnames or ()):
+                raise UserError("not a split", where=path, mend="it needs the columns file and part")
             for row in rows:
-                name, part = row["file"] or "", (row["part"] or "").strip()
-                if part not in _PARTS:
-                    what = f"the part {part!r} is none of {', '.join(_PARTS)}"
-                    raise UserError(what, where=f"{path}, line {rows.line_num}")
-                if found.setdefault(name, part) != part:
-                    raise UserError(f"{name} is in {found[name]} and in {part}", where=f"{path}, line {rows.line_num}")
+                line = Written(row["file"] or "", (row["part"] or "").strip(), row.get("content") or "")
+                where = f"{path}, line {rows.line_num}"
+                if line.part not in _PARTS:
+                    raise UserError(f"the part {line.part!r} is none of {', '.join(_PARTS)}", where=where)
+                if (before := found.setdefault(line.file, line).part) != line.part:
+                    raise UserError(f"{line.file} is in {before} and in {line.part}", where=where)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"not a readable split ({error})", where=path) from error
-    return found
+    return list(found.values())
 
 
 def _rank(seed: int, digest: str) -> bytes:

@@ -166,11 +166,8 @@ class Recipe:
                 if value != int(value):
                     raise _impossible(name, value, "a whole number")
                 object.__setattr__(self, name, int(value))
-        if self.folds == 1 or self.fold > self.folds:
-            what, wanted = ("folds", "at least 2, or 0") if self.folds == 1 else ("fold", "at most the number of folds")
-            raise _impossible(what, getattr(self, what), wanted)
-        if self.split and (self.folds or self.group):
-            raise UserError("a split is given, and another asked for", mend="leave out --split, or --folds and --group")
+        if self.folds == 1:
+            raise _impossible("folds", self.folds, "at least 2, or 0")
         for name, kind in _CHOICES:
             if getattr(self, name) not in get_args(kind):
                 raise _impossible(name, getattr(self, name), f"one of {', '.join(get_args(kind))}")

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from svertka.runtime.card import Card, Golden
-from svertka.verbs._run import split_digest
 
 if TYPE_CHECKING:
     from svertka.data.preparing import Prepared
@@ -60,7 +59,7 @@ def card_of(
             "seed": recipe.seed,
             "group": recipe.group,
             "fold": [recipe.fold, recipe.folds] if recipe.fold else None,
-            "split": split_digest(prepared.split()),
+            "split": prepared.division,
             "split_given": recipe.split is not None,
         },
         "recipe": dataclasses.asdict(recipe) | ({"split": Path(recipe.split).name} if recipe.split else {}),

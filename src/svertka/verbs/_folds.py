@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from svertka.exhibits import Table
-from svertka.report.page import Section, write_report
 from svertka.runtime.files import write_text
 from svertka.verbs._run import Run, Trained
 
@@ -80,6 +78,9 @@ def cross_validate(run: Run, source: Path, train: Callable[[Run], Trained]) -> C
 
 
 def _write_report(found: CrossValidated, source: Path) -> None:
+    from svertka.exhibits import Table
+    from svertka.report.page import Section, write_report
+
     names = list(found.metrics)
     rows: list[list[str | float]] = [
         [f"fold {number}", *(metrics[name] for name in names)] for number, metrics in enumerate(found.by_fold, 1)

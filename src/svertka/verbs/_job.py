@@ -109,7 +109,8 @@ class Job:
         """Write down recipe, split, and the digest of the weights that it begins from: now the run can be resumed."""
         if self.fabric.is_global_zero:
             prepared = self.prepared
-            self.run.begin(self.recipe, images=prepared.fingerprint, weights=weights, split=prepared.split())
+            self.run.begin(self.recipe, images=prepared.fingerprint, weights=weights, split=prepared.division)
+            self.run.write_split(prepared.split())
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import hashlib
 import importlib.util
 import io
 import itertools
@@ -125,12 +124,12 @@ class Run:
             recipe: Of the run.
             images: Fingerprint of the images and labels.
             weights: Digest of the weights that it begins from, if any.
-            split: Which image is in which part, as CSV.
+            split: Digest of which image is in which part.
 
         Raises:
             UserError: A resumed run was begun with others; or the folder cannot be written.
         """
-        known = {"images or labels": images, "weights": weights, "split": split_digest(split)}
+        known = {"images or labels": images, "weights": weights, "split": split}
         if self.resumed:
             begun = _begun(self.folder)
             for what, digest in known.items():
@@ -146,16 +145,18 @@ class Run:
         make_folder(self.folder)
         try:
             write_text(self.folder / _BEGUN, json.dumps(known))
-            if split:
-                write_text(self.folder / SPLIT_NAME, split)
             write_text(self.folder / _RECIPE, recipe.to_toml())  # last: with it, the run can be resumed
         except UserError:
             (self.folder / _BEGUN).unlink(missing_ok=True)
-            (self.folder / SPLIT_NAME).unlink(missing_ok=True)
             if not existed:
                 self.folder.rmdir()
             raise
         self._tidy()
+
+    def write_split(self, text: str) -> None:
+        """Write down which image is in which part, unless that was done when the run was begun."""
+        if not (self.folder / SPLIT_NAME).exists():
+            write_text(self.folder / SPLIT_NAME, text)
 
     def _tidy(self) -> None:
         for partial in self.folder.glob(_PARTIAL):  # of a process that was killed while it wrote
@@ -220,18 +221,13 @@ class Run:
         )
 
 
-def split_digest(text: str) -> str:
-    """What stands in the card of a model for the split it was trained on."""
-    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
-
-
 def _is_empty(folder: Path) -> bool:
     return not any(folder.iterdir())
 
 
 def _is_barely_begun(folder: Path) -> bool:
     # Killed before the recipe was written.
-    return all(path.name in (_BEGUN, SPLIT_NAME) or path.match(_PARTIAL) for path in folder.iterdir())
+    return all(path.name == _BEGUN or path.match(_PARTIAL) for path in folder.iterdir())
 
 
 def _begun(folder: Path) -> dict[str, Any]:

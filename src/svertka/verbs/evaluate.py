@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from svertka.errors import UserError
 from svertka.verbs._models import open_predictor
 from svertka.verbs._progress import Display
-from svertka.verbs._run import SPLIT_NAME, split_digest
+from svertka.verbs._run import SPLIT_NAME
 
 if TYPE_CHECKING:
     from svertka.data.preparing import Prepared
@@ -76,8 +76,8 @@ def evaluate(
     card = predictor.card
     display = Display(show=progress)
     told = card.provenance.get("data", {})
-    written = _written_split(Path(model), told)
     fold = told.get("fold")
+    written = _beside(Path(model)) if told.get("split_given") else None
     known = written is not None or not told.get("split_given")
     prepared = prepare(
         Path(data),
@@ -91,6 +91,13 @@ def evaluate(
         advance=display.advance,
     )
     chosen = _choose(prepared, part)
+    if (
+        known
+        and "split" in told
+        and prepared.fingerprint == told.get("fingerprint")
+        and prepared.division != told["split"]
+    ):
+        display.warn("the images cannot be divided as they were in training: some that were learnt from are judged")
     division = prepared.parts[chosen]
     display.say(f"{len(division.positions):,} images: {_described(prepared, chosen, card)}")
     for item in prepared.skipped[:5]:
@@ -116,13 +123,10 @@ def evaluate(
     )
 
 
-def _written_split(model: Path, told: Mapping[str, Any]) -> Path | None:
-    """The split that lies beside a model file, where it is the one that the model was trained on."""
+def _beside(model: Path) -> Path | None:
+    """The split that lies beside a model file."""
     path = (model if model.is_dir() else model.parent) / SPLIT_NAME
-    try:
-        return path if split_digest(path.read_text(encoding="utf-8")) == told.get("split") else None
-    except (OSError, UnicodeDecodeError):
-        return None
+    return path if path.is_file() else None
 
 
 def _choose(prepared: Prepared, part: str) -> str:

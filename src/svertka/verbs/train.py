@@ -155,6 +155,10 @@ def _interrupted(run: Run, source: Path, how: str) -> UserError:
 def _prepare(source: Path, preprocess: Preprocess, recipe: Recipe, display: Display) -> Prepared:
     from svertka.data.preparing import prepare
 
+    if recipe.fold > recipe.folds:
+        raise UserError(f"fold {recipe.fold} of {recipe.folds}", mend="give --folds, and a --fold that is one of them")
+    if recipe.split and (recipe.folds or recipe.group):
+        raise UserError("a split is given, and another asked for", mend="leave out --split, or --folds and --group")
     return prepare(
         source,
         preprocess,
