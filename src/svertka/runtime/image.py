@@ -139,7 +139,8 @@ def decode_samples(data: bytes, *, where: object = None, max_pixels: int = MAX_P
         max_pixels: See `decode`.
 
     Returns:
-        ``(H, W)`` uint16 of a grey, black-and-white (0 and 255) or palette image, ``(H, W, 3)`` of one in colour; upright.
+        ``(H, W)`` uint16 of a grey, black-and-white (0 and 255) or palette image, ``(H, W, 3)`` of one in colour;
+        upright.
 
     Raises:
         ImageError: See `decode`.
