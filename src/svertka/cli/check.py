@@ -8,7 +8,13 @@ from svertka.cli._output import Json, print_json, print_table
 from svertka.verbs.check import check as run_check
 
 
-def check(data: Path, /, *, json: Json = False) -> int:
+def check(
+    data: Path,
+    /,
+    *,
+    format: str | None = None,  # noqa: A002 (the user's word)
+    json: Json = False,
+) -> int:
     """Look at a data set before anything is trained: its parts and classes, unreadable files, duplicates.
 
     The exit status is 1 if something needs mending.
@@ -16,9 +22,11 @@ def check(data: Path, /, *, json: Json = False) -> int:
     Parameters
     ----------
     data
-        A data set as svertka train takes it.
+        A data set as svertka train takes it, or of boxes, masks or pairs.
+    format
+        Format to insist on, such as voc. By default, the data set is looked at.
     """
-    checked = run_check(data, progress=not json)
+    checked = run_check(data, format=format, progress=not json)
     if json:
         print_json(checked.to_json())
         return int(not checked.ok)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from svertka.annotations import Annotation, class_names, names_in
+from svertka.annotations import Annotation, Boxes, Mask, Picture, class_names, names_in
 from svertka.data.images import Advance, Images, load_images
 from svertka.data.reading import open_dataset
 from svertka.data.samples import Dataset, Sample, Skipped
 from svertka.data.split import split_by_class, split_by_labels
 from svertka.errors import UserError
+from svertka.runtime.image import ImageError
 from svertka.runtime.preprocess import Preprocess
 
 _MEASURED = 5000  # images that mean and deviation are taken from, at most
@@ -70,22 +73,24 @@ def prepare(
     val_fraction: float,
     seed: int,
     divide_if: str | None = None,
+    format: str | None = None,  # noqa: A002 (the user's word)
     advance: Advance | None = None,
 ) -> Prepared:
     """Read, decode and divide the data set at ``path``.
 
     Args:
-        path: A folder or a CSV.
+        path: A data set as `open_dataset` takes it.
         preprocess: Its geometry.
         val_fraction: Share of the training images to hold out where the data set names no validation part.
         seed: Of that division.
         divide_if: Divide an undivided data set only if it has this fingerprint.
+        format: The format to insist on.
         advance: Told how decoding goes.
 
     Raises:
         UserError: There is nothing usable, or it cannot be divided.
     """
-    dataset = open_dataset(path)
+    dataset = open_dataset(path, format)
     parts_of, samples = _flat(dataset)
     images = load_images([sample.source for sample in samples], preprocess, advance=advance)
     skipped = dataset.skipped + [
@@ -198,9 +203,30 @@ def _divide(
 
 def _fingerprint(positions: dict[str, list[int]], labels: list[Annotation], digests: tuple[str, ...]) -> str:
     lines: list[Any] = sorted(
-        [part, labels[position], digests[position]] for part, chosen in positions.items() for position in chosen
+        [part, _said(labels[position]), digests[position]] for part, chosen in positions.items() for position in chosen
     )
     return hashlib.sha256(json.dumps(lines).encode()).hexdigest()
+
+
+def _said(annotation: Annotation) -> str | tuple[str, ...]:
+    """A class or labels as they are; of anything else, a digest that changes with it."""
+    match annotation:
+        case Boxes():
+            told: Any = sorted(json.dumps(dataclasses.astuple(box)) for box in annotation.boxes)
+        case Mask():
+            told = [_digest(annotation.source.digest), annotation.names]
+        case Picture():
+            told = _digest(lambda: annotation.source.load()[1])
+        case _:
+            return annotation
+    return f"{type(annotation).__name__} {hashlib.sha256(json.dumps(told).encode()).hexdigest()}"
+
+
+def _digest(find: Callable[[], str]) -> str:
+    try:
+        return find()
+    except ImageError:
+        return ""  # as of an image that cannot be read
 
 
 def _without_place(error: str) -> str:

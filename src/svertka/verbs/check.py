@@ -43,11 +43,17 @@ class Checked:
         return {"ok": self.ok, **vars(self)}
 
 
-def check(data: str | PathLike[str], *, progress: bool = True) -> Checked:
+def check(
+    data: str | PathLike[str],
+    *,
+    format: str | None = None,  # noqa: A002 (the user's word)
+    progress: bool = True,
+) -> Checked:
     """Read a data set as training would, decode every image, and say what is found.
 
     Args:
         data: Folder of class folders, folder of IDX files, or CSV of file and label.
+        format: Format to insist on, such as ``voc``; by default, the data set is looked at.
         progress: Show progress on standard error.
 
     Raises:
@@ -58,7 +64,9 @@ def check(data: str | PathLike[str], *, progress: bool = True) -> Checked:
 
     display = Display(show=progress)
     preprocess = Preprocess(height=_SIDE, width=_SIDE)
-    prepared = prepare(Path(data), preprocess, val_fraction=0.0, seed=0, divide_if="", advance=display.advance)
+    prepared = prepare(
+        Path(data), preprocess, val_fraction=0.0, seed=0, divide_if="", format=format, advance=display.advance
+    )
     same: dict[str, list[dict[str, str]]] = {}
     for part, division in prepared.parts.items():
         for position in division.positions:

@@ -138,7 +138,14 @@ def _interrupted(run: Run, source: Path, how: str) -> UserError:
 def _prepare(source: Path, preprocess: Preprocess, recipe: Recipe, display: Display) -> Prepared:
     from svertka.data.preparing import prepare
 
-    return prepare(source, preprocess, val_fraction=recipe.val_fraction, seed=recipe.seed, advance=display.advance)
+    return prepare(
+        source,
+        preprocess,
+        val_fraction=recipe.val_fraction,
+        seed=recipe.seed,
+        format=recipe.format,
+        advance=display.advance,
+    )
 
 
 def _check_judged(recipe: Recipe, prepared: Prepared) -> None:
