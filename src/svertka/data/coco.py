@@ -8,7 +8,7 @@ from pathlib import Path
 
 from svertka.annotations import Box, Boxes
 from svertka.data.documents import has_keys, peek, read_json
-from svertka.data.layout import files_in, part_in, relative, subfolders
+from svertka.data.layout import child, files_in, part_in, relative, subfolders
 from svertka.data.paths import ImageFinder
 from svertka.data.records import (
     RecordError,
@@ -49,7 +49,7 @@ def read_coco(path: Path) -> Dataset:
     skipped: list[Skipped] = []
     parts: dict[str, list[Sample]] = {}
     told: dict[str, str] = {}
-    for file in _chosen(list(_files(path)) or ([path] if path.is_file() else []), notes):
+    for file in _chosen(list(_files(path)) or _any_files(path), notes):
         name = relative(file, root)
         part = part_in(file.stem) or part_in(file.parent.name) or "all"
         try:
@@ -184,6 +184,14 @@ def _files(path: Path) -> Iterator[Path]:
                     yield file
                 elif (others := others + 1) > _OTHERS:
                     break
+
+
+def _any_files(path: Path) -> list[Path]:
+    # Somebody insists on COCO: reading them will say what is wrong.
+    if path.is_file():
+        return [path]
+    folder = child(path, "annotations")
+    return [file for place in (path, folder) if place for file in files_in(place, ".json", path)]
 
 
 def _looks_right(file: Path) -> bool:
