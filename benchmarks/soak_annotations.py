@@ -4,8 +4,8 @@
 
 Of each format a small data set is written, its annotations are mutated (bytes are changed, cut out, doubled; values,
 tags and words are replaced by hostile ones), and it is read: each time within 5 seconds and 256 MB. What comes out must
-be a data set of finite boxes and of files within its folder, or a `UserError` of one line. An audit hook sees to it that
-no file outside is opened, nothing is started and no connection made. Last measured:
+be a data set of finite boxes and of files within its folder, or a `UserError` of one line. An audit hook sees to it
+that no file outside is opened, nothing is started and no connection made. Last measured:
 
 """
 

@@ -77,7 +77,7 @@ def unwrapped(root: Path) -> Path:
     for _ in range(4):
         with os.scandir(root) as entries:
             visible = [entry for entry in entries if not _hidden(entry.name)]
-        if len(visible) != 1 or not visible[0].is_dir(follow_symlinks=False):
+        if len(visible) != 1 or not visible[0].is_dir(follow_symlinks=False) or part_in(visible[0].name):
             break
         root = root / visible[0].name
     return root
