@@ -350,7 +350,7 @@ def _json_mutant(data: bytes, chance: random.Random) -> bytes:
     except (ValueError, RecursionError):
         return _byte_mutant(data, chance)
     places: list[tuple[Any, Any]] = []
-    waiting = [told]
+    waiting = [told] if isinstance(told, dict | list) else []
     while waiting:
         node = waiting.pop()
         for key in node if isinstance(node, dict) else range(len(node)):

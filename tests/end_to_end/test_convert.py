@@ -214,7 +214,7 @@ def test_the_command(tmp_path: Path, soak: ModuleType, capsys: pytest.CaptureFix
     said = json.loads(capsys.readouterr().out)
     assert said == {
         "data": str(tmp_path / "yolo"),
-        "read_as": "COCO JSON",
+        "read_as": "COCO",
         "written_as": "YOLO texts",
         "images": {"train": 2, "val": 1},
         "boxes": 6,
