@@ -18,6 +18,7 @@ def check(
     data: Path,
     /,
     *,
+    format: str | None = None,  # noqa: A002 (the user's word)
     group: str | None = None,
     labels: Annotated[bool, Parameter(negative=())] = False,
     out: Path | None = None,
@@ -33,7 +34,9 @@ def check(
     Parameters
     ----------
     data
-        A data set as svertka train takes it. It stays as it is.
+        A data set as svertka train takes it, or of boxes, masks or pairs. It stays as it is.
+    format
+        Format to insist on, such as voc. By default, the data set is looked at.
     group
         What images have in common that must not lie in two parts, such as a person: a column of the CSV, or a regular
         expression on file names, whose first parentheses say it.
@@ -45,7 +48,7 @@ def check(
         Write what is left without faulty images and copies, and with labels spelt alike: a copy into this folder, or a
         list, where it ends in .csv. It must not exist.
     """
-    checked = run_check(data, group=group, labels=labels, out=out, fix=fix, progress=not json)
+    checked = run_check(data, format=format, group=group, labels=labels, out=out, fix=fix, progress=not json)
     if json:
         print_json(checked.to_json())
         return int(not checked.ok)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from svertka.annotations import Annotation, class_names, names_in
+from svertka.annotations import Annotation, Boxes, Mask, Picture, class_names, names_in
 from svertka.data.grouping import groups_of
 from svertka.data.images import Advance, Images, load_images
 from svertka.data.likeness import SIDE, Looks, shrink
@@ -20,6 +22,7 @@ from svertka.data.reading import open_dataset
 from svertka.data.samples import Dataset, Sample, Skipped, flat
 from svertka.data.split import Written, divide_by_group, read_split, split_by_class, split_by_labels, write_split
 from svertka.errors import UserError
+from svertka.runtime.image import ImageError
 from svertka.runtime.preprocess import Preprocess
 
 _COMPARED = 20_000  # images that are compared with one another, at most: time grows with the square
@@ -75,9 +78,9 @@ class Prepared:
 
     @property
     def division(self) -> str:
-        """Digest of which content with which label is in which part; names and order do not matter."""
+        """Digest of which content is in which part; names and order do not matter."""
         positions = {part: division.positions.tolist() for part, division in self.parts.items()}
-        return _fingerprint(positions, [sample.annotation for sample in self.samples], self.images.digests)
+        return _fingerprint(positions, [""] * len(self.samples), self.images.digests)
 
     def per_class(self, part: str) -> dict[str, int]:
         """Number of images by class in a part."""
@@ -94,12 +97,13 @@ def prepare(
     fold: tuple[int, int] | None = None,
     split: Path | None = None,
     divide_if: str | None = None,
+    format: str | None = None,  # noqa: A002 (the user's word)
     advance: Advance | None = None,
 ) -> Prepared:
     """Read, decode and divide the data set at ``path``.
 
     Args:
-        path: A folder or a CSV.
+        path: A data set as `open_dataset` takes it.
         preprocess: Its geometry.
         val_fraction: Share of the training images to hold out where the data set names no validation part.
         seed: Of that division.
@@ -108,12 +112,13 @@ def prepare(
             is learnt from, whatever parts the data set names.
         split: A file that says the part of each image; see `svertka.data.split.read_split`.
         divide_if: Divide an undivided data set only if it has this fingerprint.
+        format: The format to insist on.
         advance: Told how decoding goes.
 
     Raises:
         UserError: There is nothing usable, or it cannot be divided.
     """
-    dataset = open_dataset(path)
+    dataset = open_dataset(path, format)
     parts_of, samples = flat(dataset)
     images = load_images([sample.source for sample in samples], preprocess, advance=advance)
     skipped = dataset.skipped + [
@@ -298,9 +303,30 @@ class _Pool:
 
 def _fingerprint(positions: dict[str, list[int]], labels: list[Annotation], digests: tuple[str, ...]) -> str:
     lines: list[Any] = sorted(
-        [part, labels[position], digests[position]] for part, chosen in positions.items() for position in chosen
+        [part, _said(labels[position]), digests[position]] for part, chosen in positions.items() for position in chosen
     )
     return hashlib.sha256(json.dumps(lines).encode()).hexdigest()
+
+
+def _said(annotation: Annotation) -> str | tuple[str, ...]:
+    """A class or labels as they are; of anything else, a digest that changes with it."""
+    match annotation:
+        case Boxes():
+            told: Any = sorted(json.dumps(dataclasses.astuple(box)) for box in annotation.boxes)
+        case Mask():
+            told = [_digest(annotation.source.digest), annotation.names]
+        case Picture():
+            told = _digest(lambda: annotation.source.load()[1])
+        case _:
+            return annotation
+    return f"{type(annotation).__name__} {hashlib.sha256(json.dumps(told).encode()).hexdigest()}"
+
+
+def _digest(find: Callable[[], str]) -> str:
+    try:
+        return find()
+    except ImageError:
+        return ""  # as of an image that cannot be read
 
 
 def _without_place(error: str) -> str:

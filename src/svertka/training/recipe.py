@@ -66,6 +66,7 @@ class Recipe:
         ema: Decay of the running mean of the weights that is evaluated and saved; 0 for the weights themselves.
         early_stop: Epochs without a better score after which training ends; 0 for never.
         augment: ``flip``, ``crop``, ``affine``, in the order given, or ``none``.
+        format: Format of the data set to insist on, such as ``voc``; by default, the data set is looked at.
         image_size: Side of the images in pixels; the network's own if not given.
         channels: 1 for grey, 3 for colour; the network's own if not given.
         val_fraction: Share of the training images held out where there is no validation folder; 0 for none.
@@ -114,6 +115,7 @@ class Recipe:
     ema: float = 0.0
     early_stop: int = 0
     augment: tuple[str, ...] = ("crop",)
+    format: str | None = None
     image_size: int | None = None
     channels: int | None = None
     val_fraction: float = 0.2
@@ -150,7 +152,7 @@ class Recipe:
         object.__setattr__(self, "taps", tuple(dict.fromkeys(self.taps)))
         if not isinstance(self.weights, str | None):
             raise _impossible("weights", self.weights, "a name or a path")
-        for name in ("group", "split"):
+        for name in ("group", "split", "format"):
             if not isinstance(getattr(self, name), str | None):
                 raise _impossible(name, getattr(self, name), "a text")
         for name, low, high in _RANGES:

@@ -53,6 +53,12 @@ class Display:
         if done == total:
             self.close()
 
+    def converting(self, done: int, total: int) -> None:
+        """So many of so many images have been written."""
+        self._update("writing images", done, total, "")
+        if done == total:
+            self.close()
+
     def remembering(self, done: int, total: int) -> None:
         """The frozen stages have been run on so many of so many images."""
         self._update("running frozen stages", done, total, "")

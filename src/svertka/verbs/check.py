@@ -62,6 +62,7 @@ class Checked:
 def check(
     data: str | PathLike[str],
     *,
+    format: str | None = None,  # noqa: A002 (the user's word)
     group: str | None = None,
     labels: bool = False,
     out: str | PathLike[str] | None = None,
@@ -71,7 +72,8 @@ def check(
     """Read a data set as training would, look at every image, and say what is found. The data set stays as it is.
 
     Args:
-        data: A data set as `train` takes it.
+        data: A data set as `train` takes it, or of boxes, masks or pairs.
+        format: Format to insist on, such as ``voc``; by default, the data set is looked at.
         group: What images have in common that must not lie in two parts, such as a person: a column of the CSV, or
             a regular expression on names, whose first parentheses say it.
         labels: Look for wrong labels too: each image is predicted by a classifier that did not learn from it.
@@ -94,7 +96,7 @@ def check(
     if target is not None and target.exists():
         raise UserError("it exists", where=target, mend="choose another --fix")
     display = Display(show=progress)
-    dataset = open_dataset(Path(data))
+    dataset = open_dataset(Path(data), format)
     _, samples = flat(dataset)
     groups = None if group is None else groups_of(dataset, samples, group)
     seen = survey(dataset, groups=groups, advance=display.advance)

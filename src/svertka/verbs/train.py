@@ -167,6 +167,7 @@ def _prepare(source: Path, preprocess: Preprocess, recipe: Recipe, display: Disp
         group=recipe.group,
         fold=(recipe.fold, recipe.folds) if recipe.fold else None,
         split=None if recipe.split is None else Path(recipe.split),
+        format=recipe.format,
         advance=display.advance,
     )
 
