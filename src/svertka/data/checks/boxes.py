@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from svertka.annotations import Box, Boxes
-from svertka.data.checks.findings import Exhibited, Finding
+from svertka.data.checks.findings import Exhibited, Finding, counted, images
 from svertka.data.checks.survey import Survey
 from svertka.data.likeness import SIDE
 
@@ -15,16 +15,16 @@ _SLACK = 1.0  # pixels: some count edges from 1
 _TINY = 2.0  # pixels
 _TINY_SHARE = 2e-5  # of the image's area
 _KINDS = {
-    "boxes_not_finite": ("error", "boxes have a coordinate that is no number", "draw them anew"),
-    "inverted_boxes": ("error", "boxes have left and right, or top and bottom, exchanged", "exchange them"),
-    "zero_area_boxes": ("error", "boxes have no area", "delete or redraw them: no loss can be computed of them"),
+    "boxes_not_finite": ("error", "with a coordinate that is no number", "draw them anew"),
+    "inverted_boxes": ("error", "with left and right, or top and bottom, exchanged", "exchange them"),
+    "zero_area_boxes": ("error", "without area", "delete or redraw them: no loss can be computed of them"),
     "boxes_outside": (
         "error",
-        "boxes reach out of their image",
+        "reaching out of the image",
         "cut them at its border, or look whether the sizes in the annotation are those of the image",
     ),
-    "tiny_boxes": ("warning", "boxes are tiny", "look whether they are slips of the hand"),
-    "repeated_boxes": ("warning", "boxes are there twice with the same class", "delete one of each"),
+    "tiny_boxes": ("warning", "of hardly any size", "look whether they are slips of the hand"),
+    "repeated_boxes": ("warning", "there twice, with the same class", "delete one of each"),
 }
 
 
@@ -50,7 +50,7 @@ def odd_boxes(survey: Survey) -> Iterator[Finding]:
             yield Finding(
                 kind=kind,
                 severity="error" if severity == "error" else "warning",
-                message=f"{len(boxes):,} {what}, in {len(several):,} images",
+                message=f"{counted(len(boxes), 'box', 'boxes')} {what}, in {images(len(several))}",
                 mend=mend,
                 count=len(boxes),
                 files=[f"{survey.samples[position].name}: {told}" for position, told in boxes],

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from svertka.annotations import Boxes, names_in
-from svertka.data.checks.findings import Exhibited, Finding, images
+from svertka.data.checks.findings import Exhibited, Finding, counted, images
 from svertka.data.checks.survey import Survey
 from svertka.data.likeness import Pair
 
@@ -43,7 +42,7 @@ def _copies(
         yield Finding(
             kind=kind,
             severity="warning",
-            message=f"{images(len(surplus))} too many: {len(within):,} groups {what}",
+            message=f"{images(len(surplus))} too many: {counted(len(within), 'group')} {what}",
             mend="keep one of each; a split keeps copies together",
             count=len(surplus),
             files=survey.names(surplus),
@@ -59,7 +58,7 @@ def _copies(
         yield Finding(
             kind="duplicates_across_splits" if exact else "near_duplicates_across_splits",
             severity="error",
-            message=f"{len(across):,} groups of images {what} lie in several parts: {_between(survey, across)}",
+            message=f"{counted(len(across), 'group')} of images {what}, in several parts: {_between(survey, across)}",
             mend="leave them in one part: what was learnt by heart would be judged",
             count=len(across),
             files=survey.names(position for group in across for position in group),
@@ -71,7 +70,7 @@ def _copies(
         yield Finding(
             kind="contradictory_labels" if exact else "near_duplicates_with_other_labels",
             severity="error" if exact else "warning",
-            message=f"{len(contradicting):,} groups of images {what} have different labels",
+            message=f"{counted(len(contradicting), 'group')} of images {what}, with different labels",
             mend="look which label is right",
             count=len(contradicting),
             files=survey.names(position for group in contradicting for position in group),
@@ -85,9 +84,8 @@ def _copies(
 
 
 def _said(survey: Survey, position: int) -> tuple[str, ...]:
-    annotation = survey.samples[position].annotation
-    # Boxes of a mirrored or resized copy lie elsewhere: what is in them can be compared.
-    return tuple(sorted(names_in(annotation))) if isinstance(annotation, Boxes) else survey.classes(position)
+    # Boxes of a mirrored or resized copy lie elsewhere, and how many there are is a matter of judgement.
+    return tuple(sorted(survey.classes(position)))
 
 
 def _between(survey: Survey, across: list[list[int]]) -> str:

@@ -80,4 +80,9 @@ class Finding:
 
 def images(count: int) -> str:
     """``1 image`` or ``1,234 images``."""
-    return f"{count:,} image{'' if count == 1 else 's'}"
+    return counted(count, "image")
+
+
+def counted(count: int, one: str, several: str = "") -> str:
+    """``1 box`` or ``1,234 boxes``."""
+    return f"{count:,} {one if count == 1 else several or one + 's'}"

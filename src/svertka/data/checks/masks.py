@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from svertka.annotations import Mask
-from svertka.data.checks.findings import Exhibited, Finding
+from svertka.data.checks.findings import Exhibited, Finding, counted
 from svertka.data.checks.survey import Survey
+from svertka.data.masks import MaskFile
 from svertka.errors import UserError
 
 _SHOWN = 8
@@ -17,16 +18,19 @@ _UNSAID = 255
 
 
 def odd_masks(survey: Survey) -> Iterator[Finding]:
-    """``unreadable_masks``, ``mask_sizes``, ``mask_values``, ``empty_masks``, ``classes_not_in_masks``."""
+    """``unreadable_masks``, ``mask_sizes``, ``mask_values``, ``empty_masks``, ``masks_of_0_and_255``,
+    ``classes_not_in_masks``."""
     broken: list[tuple[int, str]] = []
     sizes: list[tuple[int, str]] = []
     values: list[tuple[int, str]] = []
     empty: list[int] = []
     there: Counter[int] = Counter()
+    black_and_white = 0
     names: tuple[str, ...] = ()
     for position, sample in enumerate(survey.samples):
         if not isinstance(mask := sample.annotation, Mask):
             continue
+        black_and_white += isinstance(mask.source, MaskFile) and mask.source.keys == (0, _UNSAID)
         names = max(names, mask.names, key=len)
         try:
             numbers = mask.source.load()
@@ -62,6 +66,14 @@ def odd_masks(survey: Survey) -> Iterator[Finding]:
         "masks say nothing of any pixel",
         "draw them, or leave the images out",
     )
+    if black_and_white:
+        yield Finding(
+            kind="masks_of_0_and_255",
+            severity="note",
+            message=f"{counted(black_and_white, 'mask')} of 0 and 255, taken for {' and '.join(map(repr, names))}",
+            mend="nothing, if that is what they mean",
+            count=black_and_white,
+        )
     absent = [name for number, name in enumerate(names) if number not in there] if there else []
     if absent:
         yield Finding(
