@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -16,6 +18,20 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no folder of real data: {folder} (set SVERTKA_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def soak() -> ModuleType:
+    """``benchmarks/soak_annotations.py``, which writes small data sets of every format and mutates them."""
+    path = Path(__file__).parents[1] / "benchmarks" / "soak_annotations.py"
+    if not path.is_file():
+        pytest.skip("no benchmarks beside the tests")
+    spec = importlib.util.spec_from_file_location("soak_annotations", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from svertka.verbs.adopt import adopt
     from svertka.verbs.check import check
     from svertka.verbs.compare import compare
+    from svertka.verbs.convert import convert
     from svertka.verbs.demo import demo
     from svertka.verbs.evaluate import evaluate
     from svertka.verbs.export import export
@@ -32,6 +33,7 @@ __all__ = [
     "adopt",
     "check",
     "compare",
+    "convert",
     "demo",
     "evaluate",
     "export",

@@ -71,6 +71,10 @@ class MaskSource(Protocol):
         """The number of each pixel's class, ``(H, W)`` uint8; 255 where nothing is said of it."""
         ...
 
+    def digest(self) -> str:
+        """A digest of what `load` returns, or of what it is made from."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Mask:

@@ -53,7 +53,15 @@ def test_train_says_where_how_good_and_how_long(trained: tuple[Path, Any]) -> No
 def test_a_run_holds_what_it_should_and_nothing_else(trained: tuple[Path, Any]) -> None:
     run, _ = trained
     names = {path.name for path in run.iterdir()} - {"tensorboard"}
-    assert names == {"begun.json", "metrics.csv", "model.safetensors", "recipe.toml", "report.html", "run.json"}
+    assert names == {
+        "begun.json",
+        "metrics.csv",
+        "model.safetensors",
+        "recipe.toml",
+        "report.html",
+        "run.json",
+        "split.csv",
+    }
     with (run / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == [f"{number}.0" for number in range(1, 13)]
@@ -194,6 +202,10 @@ def test_every_flag_reaches_the_recipe(
         "balance": "weights",
         "lr_decay": 0.5,
         "budget": 90.0,
+        "group": "person",
+        "split": "split.csv",
+        "folds": 5,
+        "fold": 2,
     }
     words = [word for name, value in flags.items() for word in (f"--{name.replace('_', '-')}", value)]
     command = ("train", tmp_path, *words, "--augment", "flip", "crop", "--net-options.hidden", "8,4")

@@ -34,6 +34,7 @@ def test_a_head_is_fitted_to_frozen_stages(
         "recipe.toml",
         "report.html",
         "run.json",
+        "split.csv",
     }
     before, _ = load_model(weights)
     after, card = load_model(run / "model.safetensors")

@@ -55,6 +55,10 @@ OTHER: dict[str, Any] = {
     "reject": 0.02,
     "budget": 90.0,
     "lr_decay": 0.7,
+    "group": "(person[0-9]+)_",
+    "split": "split.csv",
+    "folds": 5,
+    "fold": 2,
 }
 
 

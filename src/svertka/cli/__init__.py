@@ -16,6 +16,7 @@ _COMMANDS = (
     ("demo", "demo", "The whole way once, on handwritten digits: train, report, export, verify, predict."),
     ("nets", "nets", "List the networks, or show the stages of one."),
     ("check", "check", "Look at a data set before anything is trained."),
+    ("convert", "convert", "Write a data set in another format: class folders, COCO, VOC, YOLO or CSV."),
     (
         "compare",
         "compare",

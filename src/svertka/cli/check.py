@@ -3,22 +3,52 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from svertka.cli._output import Json, print_json, print_table
+from svertka.verbs.check import Checked
 from svertka.verbs.check import check as run_check
 
+_MOST = 4  # files and groups of a finding
 
-def check(data: Path, /, *, json: Json = False) -> int:
-    """Look at a data set before anything is trained: its parts and classes, unreadable files, duplicates.
 
-    The exit status is 1 if something needs mending.
+def check(
+    data: Path,
+    /,
+    *,
+    format: str | None = None,  # noqa: A002 (the user's word)
+    group: str | None = None,
+    labels: Annotated[bool, Parameter(negative=())] = False,
+    out: Path | None = None,
+    fix: Path | None = None,
+    json: Json = False,
+) -> int:
+    """Look at a data set before anything is trained: what is in it, what is wrong with it, and how to mend that.
+
+    Files that cannot be read or are not what they are called; copies, exact and near, within and across parts; leaks of
+    groups; odd counts and spellings of classes; boxes and masks that cannot be right; folders that would be ignored.
+    The exit status is 1 if there is an error among the findings.
 
     Parameters
     ----------
     data
-        A data set as svertka train takes it.
+        A data set as svertka train takes it, or of boxes, masks or pairs. It stays as it is.
+    format
+        Format to insist on, such as voc. By default, the data set is looked at.
+    group
+        What images have in common that must not lie in two parts, such as a person: a column of the CSV, or a regular
+        expression on file names, whose first parentheses say it.
+    labels
+        Look for wrong labels too: each image is predicted by a classifier that did not learn from it.
+    out
+        Folder for check.html, a page with pictures of what was found.
+    fix
+        Write what is left without faulty images and copies, and with labels spelt alike: a copy into this folder, or a
+        list, where it ends in .csv. It must not exist.
     """
-    checked = run_check(data, progress=not json)
+    checked = run_check(data, format=format, group=group, labels=labels, out=out, fix=fix, progress=not json)
     if json:
         print_json(checked.to_json())
         return int(not checked.ok)
@@ -28,17 +58,24 @@ def check(data: Path, /, *, json: Json = False) -> int:
     print()
     classes = list(dict.fromkeys(name for counts in checked.parts.values() for name in counts))
     rows = [[name, *(counts.get(name, 0) for counts in checked.parts.values())] for name in classes]
-    rows.append(["total", *checked.images.values()])
+    rows.append(["images" if classes else "total", *checked.images.values()])
     print_table(("class", *checked.parts), rows)
-    if checked.skipped:
-        print(f"\n{len(checked.skipped)} files cannot be used:")
-        for item in checked.skipped:
-            print(f"  {item['file']}: {item['error']}")
-    if checked.duplicates:
-        print(f"\n{len(checked.duplicates)} groups of files with the same content:")
-        for group in checked.duplicates:
-            note = " (DIFFERENT CLASSES)" if len({entry["class"] for entry in group}) > 1 else ""
-            print(f"  {', '.join(entry['file'] for entry in group)}{note}")
-    if checked.ok:
-        print("\nnothing to mend")
+    print()
+    _print_findings(checked)
+    for what, path in (("page", checked.report), ("cleaned", checked.fixed)):
+        if path is not None:
+            print(f"{what}: {path}")
     return int(not checked.ok)
+
+
+def _print_findings(checked: Checked) -> None:
+    for finding in checked.findings:
+        print(f"{finding.severity}: {finding.message}")
+        lines = finding.lines()
+        for line in lines[:_MOST]:
+            print(f"    {line}")
+        if len(lines) > _MOST:
+            print(f"    … and {len(lines) - _MOST:,} more")
+        print(f"  {finding.mend}")
+    if not checked.findings:
+        print("nothing to mend")

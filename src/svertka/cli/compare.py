@@ -23,6 +23,7 @@ def compare(
     net: Names = None,
     budget: float = 60.0,
     max_images: Whole = 2000,
+    format: str | None = None,  # noqa: A002 (the user's word)
     out: Path | None = None,
     seed: Whole = 0,
     json: Json = False,
@@ -47,6 +48,8 @@ def compare(
         head come on top.
     max_images
         Images of each part that are used, at most, drawn class by class.
+    format
+        Format of the data set to insist on, such as csv. By default, it is looked at.
     out
         Folder for compare.html and, if it is a network, the model of the advised way; it must not exist. By default
         nothing is written.
@@ -59,6 +62,7 @@ def compare(
         nets=NETS if net is None else _named(net),
         budget=budget,
         max_images=max_images,
+        format=format,
         out=out,
         seed=seed,
         progress=not json,

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from svertka.cli._output import Json, duration, metrics_line, print_json, whole
-from svertka.verbs.train import Recipe
+from svertka.verbs.train import CrossValidated, Recipe
 from svertka.verbs.train import train as run_train
 
 
@@ -74,6 +74,15 @@ def train(
         return
     if json:
         print_json(trained.to_json())
+        return
+    if isinstance(trained, CrossValidated):
+        for number, metrics in enumerate(trained.by_fold, 1):
+            print(f"fold {number}: {metrics_line(metrics)}")
+        spread = [
+            f"{name.replace('_', ' ')} {mean:.4f} ± {trained.deviation[name]:.4f}"
+            for name, mean in trained.metrics.items()
+        ]
+        print(f"mean ± deviation: {', '.join(spread)}\nreport: {trained.report}")
         return
     if trained.judged_on:
         print(f"on {trained.judged_on}: {metrics_line(trained.metrics)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections import Counter
@@ -13,14 +14,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from svertka.annotations import Annotation, ImageSource, class_names, names_in
+from svertka.annotations import Annotation, Boxes, ImageSource, Mask, Picture, class_names, names_in
+from svertka.data.grouping import groups_of
 from svertka.data.images import Advance, Images, load_images
+from svertka.data.likeness import SIDE, Looks, shrink
 from svertka.data.reading import open_dataset
-from svertka.data.samples import Dataset, Sample, Skipped
-from svertka.data.split import split_by_class, split_by_labels
+from svertka.data.samples import Dataset, Sample, Skipped, flat
+from svertka.data.split import Written, divide_by_group, read_split, split_by_class, split_by_labels, write_split
 from svertka.errors import UserError
+from svertka.runtime.image import ImageError
 from svertka.runtime.preprocess import Preprocess
 
+_COMPARED = 20_000  # images that are compared with one another, at most: time grows with the square
 _MEASURED = 5000  # images that mean and deviation are taken from, at most
 
 
@@ -44,6 +49,8 @@ class Prepared:
         skipped: Files and records left out.
         fingerprint: Digest of all contents, labels and folders of a split; names and order do not matter.
         notes: Choices that were made, for the user to see.
+        looks: What the images look like.
+        groups: The group of each sample, where one was asked for.
     """
 
     dataset: Dataset
@@ -53,11 +60,27 @@ class Prepared:
     skipped: list[Skipped]
     fingerprint: str
     notes: list[str]
+    looks: Looks
+    groups: list[str] | None = None
 
     @property
     def counts(self) -> dict[str, int]:
         """Number of images by part."""
         return {part: len(division.positions) for part, division in self.parts.items()}
+
+    def split(self) -> str:
+        """Which image is in which part, as text that `svertka.data.split.read_split` reads."""
+        return write_split(
+            Written(self.samples[position].name, part, self.images.digests[position])
+            for part, division in self.parts.items()
+            for position in division.positions.tolist()
+        )
+
+    @property
+    def division(self) -> str:
+        """Digest of which content is in which part; names and order do not matter."""
+        positions = {part: division.positions.tolist() for part, division in self.parts.items()}
+        return _fingerprint(positions, [""] * len(self.samples), self.images.digests)
 
     def per_class(self, part: str) -> dict[str, int]:
         """Number of images by class in a part."""
@@ -70,24 +93,33 @@ def prepare(
     *,
     val_fraction: float,
     seed: int,
+    group: str | None = None,
+    fold: tuple[int, int] | None = None,
+    split: Path | None = None,
     divide_if: str | None = None,
+    format: str | None = None,  # noqa: A002 (the user's word)
     advance: Advance | None = None,
 ) -> Prepared:
     """Read, decode and divide the data set at ``path``.
 
     Args:
-        path: A folder or a CSV.
+        path: A data set as `open_dataset` takes it.
         preprocess: Its geometry; or what gives one for these images.
         val_fraction: Share of the training images to hold out where the data set names no validation part.
         seed: Of that division.
+        group: What images have in common that must not be divided; see `svertka.data.grouping.groups_of`.
+        fold: Number of a fold from 1 on, and of all folds: what is neither of the test part nor held out by this fold
+            is learnt from, whatever parts the data set names.
+        split: A file that says the part of each image; see `svertka.data.split.read_split`.
         divide_if: Divide an undivided data set only if it has this fingerprint.
+        format: The format to insist on.
         advance: Told how decoding goes.
 
     Raises:
         UserError: There is nothing usable, or it cannot be divided.
     """
-    dataset = open_dataset(path)
-    parts_of, samples = _flat(dataset)
+    dataset = open_dataset(path, format)
+    parts_of, samples = flat(dataset)
     sources = [sample.source for sample in samples]
     if not isinstance(preprocess, Preprocess):
         preprocess = preprocess(sources)
@@ -108,14 +140,24 @@ def prepare(
     labels = [sample.annotation for sample in samples]
     notes = list(dataset.notes)
     fingerprint = _fingerprint(positions, labels, images.digests)
+    groups = None
+    looks = _looks(images, notes)
     if divide_if in (None, fingerprint):
-        _divide(positions, labels, images.digests, val_fraction, seed, notes)
+        groups = None if group is None else groups_of(dataset, samples, group)
+        pool = _Pool(positions, samples, looks, groups, notes)
+        if split is not None:
+            pool.as_written(split)
+        elif fold is not None:
+            pool.into_folds(*fold, seed)
+        else:
+            pool.hold_out(val_fraction, seed)
+        positions = pool.positions
     parts = {
         part: Division(np.asarray(positions[part], np.int64), tuple(labels[position] for position in positions[part]))
         for part in ("train", "val", "test", "all")
         if positions.get(part)
     }
-    return Prepared(dataset, samples, images, parts, skipped, fingerprint, notes)
+    return Prepared(dataset, samples, images, parts, skipped, fingerprint, notes, looks, groups)
 
 
 def learnable_classes(prepared: Prepared) -> tuple[str, ...]:
@@ -162,49 +204,132 @@ def measure(prepared: Prepared) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(np.round(mean, 4).tolist()), tuple(np.round(np.maximum(deviation, 1e-3), 4).tolist())
 
 
-def _flat(dataset: Dataset) -> tuple[list[str], list[Sample]]:
-    # A CSV may name a split for some records only; what has none is there to learn from.
-    undivided = "all" if set(dataset.parts) == {"all"} else "train"
-    pairs = [
-        (undivided if part == "all" else part, sample) for part, samples in dataset.parts.items() for sample in samples
-    ]
-    return [part for part, _ in pairs], [sample for _, sample in pairs]
+def _looks(images: Images, notes: list[str]) -> Looks:
+    def shrunk() -> NDArray[np.uint8]:
+        small = np.zeros((len(images.digests), SIDE, SIDE, 3), np.uint8)
+        usable = np.array([place for place, digest in enumerate(images.digests) if digest], np.int64)
+        for start in range(0, len(usable), 64):
+            chosen = usable[start : start + 64]
+            small[chosen] = [shrink(image) for image in images.take(chosen)]
+        return small
+
+    side = min(images.preprocess.height, images.preprocess.width)
+    few = len(images.digests) <= _COMPARED
+    if not few:
+        notes.append(f"more than {_COMPARED:,} images: only equal files count as copies; `svertka check` compares all")
+    return Looks(images.digests, shrunk, np.full(len(images.digests), side), compared=few and side >= SIDE // 2)
 
 
-def _divide(
-    positions: dict[str, list[int]],
-    labels: list[Annotation],
-    digests: tuple[str, ...],
-    fraction: float,
-    seed: int,
-    notes: list[str],
-) -> None:
-    if "all" in positions:
-        positions["train"] = positions.pop("all")
-    if "val" in positions or "train" not in positions or not fraction:
-        return
-    pool = positions["train"]
-    chosen, contents = [labels[position] for position in pool], [digests[position] for position in pool]
-    if all(isinstance(label, str) for label in chosen):
-        learn, held = split_by_class(
-            [label for label in chosen if isinstance(label, str)], contents, fraction=fraction, seed=seed
-        )
-    else:
-        learn, held = split_by_labels([names_in(label) for label in chosen], contents, fraction=fraction, seed=seed)
-        rare = sorted(set(class_names(chosen)) - set(class_names(chosen[position] for position in held)))
-        if rare:
-            notes.append(f"too few different images to hold one out: {', '.join(rare)}")
-    positions["train"] = [pool[position] for position in learn]
-    if held:
-        positions["val"] = [pool[position] for position in held]
-    notes.append(f"{fraction:.0%} of the training images are held out for validation, class by class, seed {seed}")
+@dataclass
+class _Pool:
+    """Positions by part, and what decides how they are divided."""
+
+    positions: dict[str, list[int]]
+    samples: list[Sample]
+    looks: Looks
+    groups: list[str] | None
+    notes: list[str]
+
+    def hold_out(self, fraction: float, seed: int) -> None:
+        """A share of the training part for validation, where there is none."""
+        if "all" in self.positions:
+            self.positions["train"] = self.positions.pop("all")
+        if "val" in self.positions or "train" not in self.positions or not fraction:
+            return
+        pool = self.positions["train"]
+        labels, keys = self._of(pool)
+        if self.groups is not None:
+            self._check_groups(pool, 2)
+            part = divide_by_group(labels, keys, shares=(fraction, 1 - fraction), seed=seed)
+            held, learn = (np.flatnonzero(part == number).tolist() for number in (0, 1))
+        elif all(isinstance(self.samples[position].annotation, str) for position in pool):
+            learn, held = split_by_class([label for (label,) in labels], keys, fraction=fraction, seed=seed)
+        else:
+            learn, held = split_by_labels(labels, keys, fraction=fraction, seed=seed)
+            told = {name for index in held for name in labels[index]}
+            rare = sorted({name for names in labels for name in names} - told)
+            if rare:
+                self.notes.append(f"too few different images to hold one out: {', '.join(rare)}")
+        self.positions["train"] = [pool[index] for index in learn]
+        if held:
+            self.positions["val"] = [pool[index] for index in held]
+        how = "class by class" if self.groups is None else "whole groups"
+        self.notes.append(f"{fraction:.0%} of the training images are held out for validation, {how}, seed {seed}")
+
+    def into_folds(self, fold: int, folds: int, seed: int) -> None:
+        """The fold is held out; of all other images but those of the test part is learnt."""
+        pool = sorted(position for part in ("all", "train", "val") for position in self.positions.pop(part, []))
+        self._check_groups(pool, folds)
+        labels, keys = self._of(pool)
+        part = divide_by_group(labels, keys, shares=[1 / folds] * folds, seed=seed)
+        self.positions["train"] = [pool[index] for index in np.flatnonzero(part != fold - 1).tolist()]
+        self.positions["val"] = [pool[index] for index in np.flatnonzero(part == fold - 1).tolist()]
+        self.notes.append(f"fold {fold} of {folds} is held out for validation, seed {seed}")
+
+    def as_written(self, path: Path) -> None:
+        """Every image into the part that a file names; images that it does not name are left out."""
+        written = read_split(path)
+        by_name = {line.file: line for line in written}
+        by_content = {line.content: line.part for line in written if line.content}
+        pool = sorted(position for chosen in self.positions.values() for position in chosen)
+        divided: dict[str, list[int]] = {}
+        for position in pool:
+            content, line = self.looks.digests[position], by_name.get(self.samples[position].name)
+            # An image may have been renamed, and another taken its name.
+            if line and line.content in ("", content):
+                divided.setdefault(line.part, []).append(position)
+            elif content in by_content:
+                divided.setdefault(by_content[content], []).append(position)
+        count = sum(map(len, divided.values()))
+        if not count:
+            raise UserError("names none of the images", where=path, mend="give the split.csv of a run on this data set")
+        self.notes.append(f"divided as {path} says")
+        if count < len(pool):
+            self.notes.append(f"{len(pool) - count:,} images that it does not name are left out")
+        if count < len(written):
+            self.notes.append(f"{len(written) - count:,} images that it names are not here")
+        self.positions = divided
+
+    def _of(self, pool: list[int]) -> tuple[list[tuple[str, ...]], list[str]]:
+        keys = self.looks.keys(self.groups)
+        return [names_in(self.samples[position].annotation) for position in pool], [keys[p] for p in pool]
+
+    def _check_groups(self, pool: list[int], parts: int) -> None:
+        keys = self.looks.keys(self.groups)
+        count = len({keys[position] for position in pool})
+        if count < parts:
+            raise UserError(
+                f"{count} groups cannot be divided into {parts} parts",
+                mend="give a --group that tells more of them apart" if self.groups else "give fewer --folds",
+            )
 
 
 def _fingerprint(positions: dict[str, list[int]], labels: list[Annotation], digests: tuple[str, ...]) -> str:
     lines: list[Any] = sorted(
-        [part, labels[position], digests[position]] for part, chosen in positions.items() for position in chosen
+        [part, _said(labels[position]), digests[position]] for part, chosen in positions.items() for position in chosen
     )
     return hashlib.sha256(json.dumps(lines).encode()).hexdigest()
+
+
+def _said(annotation: Annotation) -> str | tuple[str, ...]:
+    """A class or labels as they are; of anything else, a digest that changes with it."""
+    match annotation:
+        case Boxes():
+            told: Any = sorted(json.dumps(dataclasses.astuple(box)) for box in annotation.boxes)
+        case Mask():
+            told = [_digest(annotation.source.digest), annotation.names]
+        case Picture():
+            told = _digest(lambda: annotation.source.load()[1])
+        case _:
+            return annotation
+    return f"{type(annotation).__name__} {hashlib.sha256(json.dumps(told).encode()).hexdigest()}"
+
+
+def _digest(find: Callable[[], str]) -> str:
+    try:
+        return find()
+    except ImageError:
+        return ""  # as of an image that cannot be read
 
 
 def _without_place(error: str) -> str:

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from svertka.data.coco import COCO
+from svertka.data.cvat import CVAT
 from svertka.data.folders import FOLDERS
 from svertka.data.idx import IDX
+from svertka.data.label_studio import LABEL_STUDIO
+from svertka.data.labelme import LABELME
+from svertka.data.masks import MASKS
+from svertka.data.pairs import PAIRS
 from svertka.data.samples import Dataset, Format
 from svertka.data.table import TABLE
+from svertka.data.voc import VOC
+from svertka.data.yolo import YOLO
 from svertka.errors import UserError, nearest
 
-FORMATS: tuple[Format, ...] = (TABLE, IDX, FOLDERS)
+FORMATS: tuple[Format, ...] = (
+    *(TABLE, IDX, COCO, LABEL_STUDIO, LABELME, VOC, CVAT, YOLO),
+    *(MASKS, PAIRS, FOLDERS),
+)
 """Those with the plainest marks come first; what has none is taken for class folders."""
 
 

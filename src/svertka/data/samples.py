@@ -32,9 +32,13 @@ class ImageFile:
         path = os.path.abspath(self.path)  # noqa: PTH100 (pathlib's follows links)
         return f"{path} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
+    def read(self) -> bytes:
+        """The file as it is."""
+        return read_file(self.path)
+
     def load(self) -> tuple[NDArray[np.uint8], str]:
         """See `ImageSource.load`."""
-        data = read_file(self.path)
+        data = self.read()
         return decode(data, where=self.path), hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
@@ -82,6 +86,16 @@ class Dataset:
     parts: dict[str, list[Sample]]
     notes: list[str] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+
+
+def flat(dataset: Dataset) -> tuple[list[str], list[Sample]]:
+    """The samples of all parts, and the part of each."""
+    # A CSV may name a split for some records only; what has none is there to learn from.
+    undivided = "all" if set(dataset.parts) == {"all"} else "train"
+    pairs = [
+        (undivided if part == "all" else part, sample) for part, samples in dataset.parts.items() for sample in samples
+    ]
+    return [part for part, _ in pairs], [sample for _, sample in pairs]
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from svertka.annotations import natural
 from svertka.errors import UserError
+
+_PARTS = ("train", "val", "test")
 
 
 def split_by_class(
@@ -97,6 +107,92 @@ def split_by_labels(
         decided.update(ranks)
     learn = [position for rank, positions in copies.items() if rank not in held for position in positions]
     return sorted(learn), sorted(position for rank in held for position in copies[rank])
+
+
+def divide_by_group(
+    labels: Sequence[Sequence[str]], keys: Sequence[str], *, shares: Sequence[float], seed: int
+) -> NDArray[np.int64]:
+    """The number of the part for each position, so that no group is in two parts and labels are spread evenly.
+
+    The largest groups go first, each to the part that lacks most of what it has. Equal ones go in an order that
+    depends on the seed and their keys alone.
+
+    After K. Sechidis et al., "On the Stratification of Multi-Label Data", 2011.
+
+    Args:
+        labels: Label names by position.
+        keys: The group by position.
+        shares: Of each part, in sum 1.
+        seed: Another seed gives another division.
+
+    Returns:
+        ``(N,)``, numbers below the number of shares.
+    """
+    number = {name: place for place, name in enumerate(sorted({name for names in labels for name in names}))}
+    members: dict[str, list[int]] = defaultdict(list)
+    for position, key in enumerate(keys):
+        members[key].append(position)
+    # The last column counts the images themselves, so that those without a label are spread as well.
+    has = {}
+    for key, positions in members.items():
+        counts = np.zeros(len(number) + 1)
+        for position in positions:
+            counts[[number[name] for name in set(labels[position])]] += 1
+            counts[-1] += 1
+        has[key] = counts
+    total = np.sum(list(has.values()), axis=0)
+    lacking = np.outer(shares, total)
+    part = np.zeros(len(labels), np.int64)
+    for key in sorted(members, key=lambda key: (-len(members[key]), _rank(seed, key))):
+        counts = has[key]
+        # What is rare weighs more; each part by how much of its own share is still to come.
+        need = (lacking / np.asarray(shares)[:, None] / total) @ counts
+        chosen = int(need.argmax())
+        lacking[chosen] -= counts
+        part[members[key]] = chosen
+    return part
+
+
+class Written(NamedTuple):
+    """A line of a split: an image's name and part, and the digest of its content, empty where it is not known."""
+
+    file: str
+    part: str
+    content: str
+
+
+def write_split(lines: Iterable[Written]) -> str:
+    """A split as CSV text, in natural order of names."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(Written._fields)
+    ordered: list[Written] = sorted(lines, key=lambda line: (line.part, natural(line.file)))
+    rows.writerows(ordered)
+    return text.getvalue()
+
+
+def read_split(path: Path) -> list[Written]:
+    """A split as `write_split` wrote it, or with ``file`` and ``part`` alone.
+
+    Raises:
+        UserError: It cannot be read, or is no such file; or an image is in two parts.
+    """
+    found: dict[str, Written] = {}
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = csv.DictReader(file)
+            if not {"file", "part"} <= set(rows.fieldnames or ()):
+                raise UserError("not a split", where=path, mend="it needs the columns file and part")
+            for row in rows:
+                line = Written(row["file"] or "", (row["part"] or "").strip(), row.get("content") or "")
+                where = f"{path}, line {rows.line_num}"
+                if line.part not in _PARTS:
+                    raise UserError(f"the part {line.part!r} is none of {', '.join(_PARTS)}", where=where)
+                if (before := found.setdefault(line.file, line).part) != line.part:
+                    raise UserError(f"{line.file} is in {before} and in {line.part}", where=where)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"not a readable split ({error})", where=path) from error
+    return list(found.values())
 
 
 def _rank(seed: int, digest: str) -> bytes:

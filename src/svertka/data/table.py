@@ -6,11 +6,14 @@ import csv
 from pathlib import Path
 
 from svertka.annotations import Annotation, class_names
+from svertka.data.box_table import BoxLines, box_columns
 from svertka.data.folders import PART_SPELLINGS
+from svertka.data.paths import below
+from svertka.data.records import RecordError
 from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
 from svertka.errors import UserError
 
-_FILE = ("file", "filename", "file_name", "path", "image")
+FILE_COLUMNS = ("file", "filename", "file_name", "path", "image")
 _LABEL = ("label", "class", "target", "category")
 _LABELS = ("labels", "classes", "targets", "categories")
 _BETWEEN = ";"
@@ -35,21 +38,35 @@ def read_table(path: Path) -> Dataset:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
             columns = {(name or "").strip().lower(): name for name in rows.fieldnames or ()}
-            file_column = _column(columns, _FILE, path)
+            file_column = _column(columns, FILE_COLUMNS, path)
             label_column = _column(columns, (*_LABEL, *_LABELS), path)
             part_column = next((columns[name] for name in _PART if name in columns), None)
+            box_sides = box_columns(columns)
             records = [(rows.line_num, row) for row in rows]
-            several = label_column.strip().lower() in _LABELS or any(
-                _BETWEEN in (row[label_column] or "") for _, row in records
+            several = not box_sides and (
+                label_column.strip().lower() in _LABELS
+                or any(_BETWEEN in (row[label_column] or "") for _, row in records)
             )
+            objects = BoxLines(folder, parts)
             for line, row in records:
-                name, label = (row[file_column] or "").strip(), _annotation(row[label_column], several=several)
+                name, text = (row[file_column] or "").strip(), row[label_column]
                 part = _part(row[part_column] or "") if part_column else "all"
-                problem = _problem(folder, name, label, part)
-                if problem or label is None:
-                    skipped.append(Skipped(f"{path.name}, line {line}", problem or ""))
-                else:
+                try:
+                    if not name or text is None:
+                        raise RecordError("the file or the label is missing")
+                    if part not in {"all", *PART_SPELLINGS}:
+                        raise RecordError(f"the split {part!r} is none of train, val, test")
+                    if box_sides:
+                        objects.add(name, part, text, [row[side] for side in box_sides])
+                        continue
+                    label = _annotation(text, several=several)
+                    if label is None:
+                        raise RecordError("the file or the label is missing")
+                    below(folder, name)
                     parts.setdefault(part, []).append(Sample(name, ImageFile(folder / name), label))
+                except RecordError as error:
+                    skipped.append(Skipped(f"{path.name}, line {line}", str(error)))
+            objects.close()
     except (csv.Error, UnicodeDecodeError, OSError) as error:
         raise UserError(f"not a readable CSV ({error})", where=path) from error
     if not parts:
@@ -59,7 +76,7 @@ def read_table(path: Path) -> Dataset:
     if several:
         without = sum(sample.annotation == () for samples in parts.values() for sample in samples)
         notes.append(f"an image may have several labels; {without:,} have none")
-    return Dataset(path, "CSV", parts, notes, skipped)
+    return Dataset(path, "CSV of boxes" if box_sides else "CSV", parts, notes, skipped)
 
 
 def _column(columns: dict[str, str], names: tuple[str, ...], path: Path) -> str:
@@ -75,27 +92,10 @@ def _part(text: str) -> str:
     return next((part for part, spellings in PART_SPELLINGS.items() if word in spellings), word or "all")
 
 
-def _annotation(text: str | None, *, several: bool) -> Annotation | None:
-    if text is None:  # the record ends before it
-        return None
+def _annotation(text: str, *, several: bool) -> Annotation | None:
     if several:
         return class_names(name.strip() for name in text.split(_BETWEEN) if name.strip())
     return text.strip() or None
-
-
-def _problem(folder: Path, name: str, label: Annotation | None, part: str) -> str | None:
-    if not name or label is None:
-        return "the file or the label is missing"
-    if part not in {"all", *PART_SPELLINGS}:
-        return f"the split {part!r} is none of train, val, test"
-    try:
-        file = (folder / name).resolve()
-        inside, exists = file.is_relative_to(folder.resolve()), file.is_file()
-    except (OSError, ValueError, RuntimeError):  # too long, with a zero byte, a loop of links
-        return f"{name[:100]!r} is no name of a file"
-    if not inside:
-        return f"{name} lies outside the data set's folder"
-    return None if exists else f"{name} does not exist"
 
 
 TABLE = Format("csv", "a CSV of files and labels", lambda path: path.suffix.lower() == ".csv", read_table)

@@ -39,9 +39,9 @@ def upright_rgb(image: ImageFile.ImageFile) -> NDArray[np.uint8]:
     image.load()
     if image.format in ("BMP", "TGA") and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0):
         image.putalpha(255)  # in these formats a fourth byte is often there and never set
-    orientation = _orientation(image)
-    sideways, from_end = orientation in (5, 6, 7, 8), orientation in (3, 4, 6, 7)
-    turn = _UPRIGHT.get(orientation)
+    turned = orientation(image)
+    sideways, from_end = turned in (5, 6, 7, 8), turned in (3, 4, 6, 7)
+    turn = _UPRIGHT.get(turned)
     limits = _limits(image)
     width, height = image.size
     pixels = np.empty((width, height, 3) if sideways else (height, width, 3), np.uint8)
@@ -57,6 +57,34 @@ def upright_rgb(image: ImageFile.ImageFile) -> NDArray[np.uint8]:
             for channel in range(3):  # several times faster than to broadcast
                 part[..., channel] = levels
     return pixels
+
+
+def upright_samples(image: ImageFile.ImageFile) -> NDArray[np.uint16]:
+    """The numbers of an opened image, ``(H, W)`` or, in colour, ``(H, W, 3)``; a palette's indices.
+
+    Raises:
+        Exception: Whatever pillow raises on damaged files; ValueError where samples do not fit into 16 bits.
+    """
+    image.load()
+    turn = _UPRIGHT.get(orientation(image))
+    whole = image if turn is None else image.transpose(turn)
+    if whole.mode in ("LA", "PA", "La"):
+        whole = whole.getchannel(0)
+    elif whole.mode == "1":
+        whole = whole.convert("L")
+    elif whole.mode not in ("L", "P", "RGB") and not whole.mode.startswith("I"):
+        whole = whole.convert("RGB")
+    samples = np.asarray(whole)
+    if samples.size and not 0 <= int(samples.min()) <= int(samples.max()) <= 65535:
+        raise ValueError("numbers that 16 bits cannot hold")
+    return samples.astype(np.uint16)
+
+
+def upright_size(image: ImageFile.ImageFile) -> tuple[int, int]:
+    """Height and width that ``upright_rgb`` would give an opened image."""
+    width, height = image.size
+    # Of TIFF, pillow tells the size of the page as it turns it.
+    return (width, height) if orientation(image) in (5, 6, 7, 8) else (height, width)
 
 
 def odd_ppm(image: ImageFile.ImageFile, data: bytes) -> NDArray[np.uint8]:
@@ -82,15 +110,16 @@ def _covered(image: ImageFile.ImageFile) -> int:
     return sum((right - left) * (lower - upper) for left, upper, right, lower in extents)
 
 
-def _orientation(image: ImageFile.ImageFile) -> int:
+def orientation(image: ImageFile.ImageFile) -> int:
+    """The EXIF (or XMP) orientation that is still to be undone; 1 is upright."""
     # Pillow has turned TIFF pages itself. Most other files have nothing that could hold the tag: no search, then.
     if image.format == "TIFF" or not _HOLD_ORIENTATION & image.info.keys():
         return 1
     try:
-        orientation = image.getexif().get(Tag.Orientation)
+        tag = image.getexif().get(Tag.Orientation)
     except Exception:  # damaged EXIF is no reason to refuse the picture
         return 1
-    return orientation if isinstance(orientation, int) else 1
+    return tag if isinstance(tag, int) else 1
 
 
 def _rows(image: Image.Image) -> int:

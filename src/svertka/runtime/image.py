@@ -23,6 +23,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,7 @@ from PIL import (  # noqa: F401 - each plugin adds its format to Image.OPEN
     BmpImagePlugin,
     GifImagePlugin,
     Image,
+    ImageFile,
     JpegImagePlugin,
     PngImagePlugin,
     PpmImagePlugin,
@@ -44,7 +46,7 @@ from PIL import (  # noqa: F401 - each plugin adds its format to Image.OPEN
 from svertka.errors import UserError
 from svertka.runtime import _image_limits
 from svertka.runtime._image_limits import BoundedReader, TooCostlyError, check_bytes, check_parts, check_pixels
-from svertka.runtime._image_pixels import odd_ppm, upright_rgb
+from svertka.runtime._image_pixels import odd_ppm, orientation, upright_rgb, upright_samples, upright_size
 
 MAX_PIXELS: Final = _image_limits.MAX_PIXELS
 MAX_BYTES: Final = _image_limits.MAX_BYTES
@@ -80,6 +82,10 @@ class ImageError(UserError):
     """An image that cannot be used."""
 
 
+class TooLargeError(ImageError):
+    """An image that takes more time or memory than one is given."""
+
+
 def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Decode the image file at ``path``; see ``decode``.
 
@@ -104,7 +110,7 @@ def read_file(path: Path) -> bytes:
         check_bytes(status.st_size)
         return path.read_bytes()
     except TooCostlyError as error:
-        raise ImageError(str(error), where=path, mend=_SMALLER) from error
+        raise TooLargeError(str(error), where=path, mend=_SMALLER) from error
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         raise ImageError(f"cannot be read ({getattr(error, 'strerror', error)})", where=path) from error
 
@@ -123,6 +129,79 @@ def decode(data: bytes, *, where: object = None, max_pixels: int = MAX_PIXELS) -
     Raises:
         ImageError: The image is damaged, cut short, empty, too large, or of a format that is not read.
     """
+    with _opened(data, where, max_pixels) as image:
+        return _pixels(image, data)
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What a file says of its image, and the image, possibly smaller.
+
+    Attributes:
+        format: One of ``FORMATS``, or ``MPO``.
+        mode: Pillow's name for the kind of pixels: ``RGB``, ``L``, ``CMYK``, ….
+        orientation: EXIF orientation; 1 is upright.
+        height, width: As the image lies in the file.
+        pixels: ``(H, W, 3)`` uint8 RGB, upright.
+    """
+
+    format: str
+    mode: str
+    orientation: int
+    height: int
+    width: int
+    pixels: NDArray[np.uint8]
+
+
+def glance(data: bytes, *, side: int, where: object = None) -> Glance:
+    """As `decode`, where a smaller image will do; JPEG is decoded in a fraction of the time then.
+
+    All of the file is read, so what is damaged or cut short is refused as `decode` refuses it.
+
+    Args:
+        data: The whole file.
+        side: Pixels that either side of the result has at least, where the image has as many.
+        where: What an error names as the place.
+    """
+    with _opened(data, where, MAX_PIXELS) as image:
+        name, mode, (width, height) = str(image.format), image.mode, image.size
+        image.draft(None, (side, side))
+        turned = orientation(image)
+        return Glance(name, mode, turned, height, width, _pixels(image, data))
+
+
+def decode_samples(data: bytes, *, where: object = None, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint16]:
+    """The numbers in an image file rather than its colours, for masks: a palette's indices, grey levels as they are.
+
+    Args:
+        data: The whole file, at most ``MAX_BYTES``.
+        where: What an error names as the place.
+        max_pixels: See `decode`.
+
+    Returns:
+        Upright: ``(H, W)`` uint16 of a grey, black-and-white (0 and 255) or palette image, ``(H, W, 3)`` of one in
+        colour.
+
+    Raises:
+        ImageError: See `decode`.
+    """
+    with _opened(data, where, max_pixels) as image:
+        return upright_samples(image)
+
+
+def image_size(data: bytes, *, where: object = None, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Height and width that `decode` would give the image, without decoding it.
+
+    Raises:
+        ImageError: The header is damaged, or the image too large or of a format that is not read.
+    """
+    with _opened(data, where, max_pixels) as image:
+        return upright_size(image)
+
+
+@contextmanager
+def _opened(data: bytes, where: object, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
+    """An image whose header was read and that is not too dear; what is raised within becomes an `ImageError`."""
     if not data:
         raise ImageError("an empty file", where=where)
     name = _format(data, where)
@@ -133,19 +212,23 @@ def decode(data: bytes, *, where: object = None, max_pixels: int = MAX_PIXELS) -
             # Not Image.open: its pixel limit is a global, and may be lower than the one asked for.
             image = Image.OPEN[name][0](BoundedReader(data), "")
             check_pixels(image, data, max_pixels)
-            if name == "PPM" and image.tile[0].codec_name == "ppm":
-                return odd_ppm(image, data)
-            return upright_rgb(image)
+            yield image
     except TooCostlyError as error:
-        raise ImageError(str(error), where=where, mend=_SMALLER) from error
+        raise TooLargeError(str(error), where=where, mend=_SMALLER) from error
     except MemoryError as error:
-        raise ImageError("not enough memory to decode it", where=where, mend=_SMALLER) from error
+        raise TooLargeError("not enough memory to decode it", where=where, mend=_SMALLER) from error
     except Exception as error:  # a damaged file makes pillow raise nearly anything
         if name == "TGA" and isinstance(error, SyntaxError):
             what = f"no image format that is read here (allowed: {', '.join(FORMATS)})"
             raise ImageError(what, where=where, mend=_OTHER_FORMAT) from error
         what = f"not a readable {name} image ({str(error) or type(error).__name__})"
         raise ImageError(what, where=where) from error
+
+
+def _pixels(image: ImageFile.ImageFile, data: bytes) -> NDArray[np.uint8]:
+    if image.format == "PPM" and image.tile[0].codec_name == "ppm":
+        return odd_ppm(image, data)
+    return upright_rgb(image)
 
 
 def _format(data: bytes, where: object) -> str:

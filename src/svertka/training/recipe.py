@@ -69,10 +69,16 @@ class Recipe:
         ema: Decay of the running mean of the weights that is evaluated and saved; 0 for the weights themselves.
         early_stop: Epochs without a better score after which training ends; 0 for never.
         augment: ``flip``, ``crop``, ``affine``, in the order given, or ``none``.
+        format: Format of the data set to insist on, such as ``voc``; by default, the data set is looked at.
         image_size: Side of the images in pixels; the network's own if not given, or with weights, at least half of it,
             what the images have.
         channels: 1 for grey, 3 for colour; the network's own if not given.
         val_fraction: Share of the training images held out where there is no validation folder; 0 for none.
+        group: What images have in common that must not be divided, such as a person: a column of the CSV, or a regular
+            expression on file names, whose first parentheses say it.
+        split: A file that says the part of each image: the ``split.csv`` of another run.
+        folds: Cross-validation in so many folds, each held out by a run of its own; 0 for none.
+        fold: The one of these folds that is held out; 0 for all of them, one after another.
         seed: Of everything random.
         workers: Processes that prepare batches; 0 prepares them in the training process.
         precision: ``fp32``, ``bf16`` (autocast), or ``auto``: what a short timing finds faster.
@@ -114,9 +120,14 @@ class Recipe:
     ema: float = 0.0
     early_stop: int = 0
     augment: tuple[str, ...] = ("crop",)
+    format: str | None = None
     image_size: int | None = None
     channels: int | None = None
     val_fraction: float = 0.2
+    group: str | None = None
+    split: str | None = None
+    folds: int = 0
+    fold: int = 0
     seed: int = 0
     workers: int = 0
     precision: Precision = "auto"
@@ -146,6 +157,9 @@ class Recipe:
         object.__setattr__(self, "taps", tuple(dict.fromkeys(self.taps)))
         if not isinstance(self.weights, str | None):
             raise _impossible("weights", self.weights, "a name or a path")
+        for name in ("group", "split", "format"):
+            if not isinstance(getattr(self, name), str | None):
+                raise _impossible(name, getattr(self, name), "a text")
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if value is None and name in _OPTIONAL:
@@ -159,6 +173,8 @@ class Recipe:
                 if value != int(value):
                     raise _impossible(name, value, "a whole number")
                 object.__setattr__(self, name, int(value))
+        if self.folds == 1:
+            raise _impossible("folds", self.folds, "at least 2, or 0")
         for name, kind in _CHOICES:
             if getattr(self, name) not in get_args(kind):
                 raise _impossible(name, getattr(self, name), f"one of {', '.join(get_args(kind))}")
@@ -239,6 +255,8 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("image_size", 1, 65535),
     ("channels", 1, 3),
     ("val_fraction", 0, 0.9),
+    ("folds", 0, 1000),
+    ("fold", 0, 1000),
     ("seed", -(2**62), 2**62),
     ("workers", 0, 256),
     ("threads", 0, 1024),
@@ -252,6 +270,8 @@ _WHOLE = (
     "early_stop",
     "image_size",
     "channels",
+    "folds",
+    "fold",
     "seed",
     "workers",
     "threads",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,8 +57,12 @@ def card_of(
             "skipped": len(prepared.skipped),
             "val_fraction": recipe.val_fraction,
             "seed": recipe.seed,
+            "group": recipe.group,
+            "fold": [recipe.fold, recipe.folds] if recipe.fold else None,
+            "split": prepared.division,
+            "split_given": recipe.split is not None,
         },
-        "recipe": dataclasses.asdict(recipe),
+        "recipe": dataclasses.asdict(recipe) | ({"split": Path(recipe.split).name} if recipe.split else {}),
         "epoch": learnt.outcome.best_epoch,
         **learnt.record,
     }

@@ -48,9 +48,19 @@ class Course:
         most: Images of each part that are used, at most.
         seed: Of every choice.
         display: Is told how it goes.
+        format: The format of the data set to insist on.
     """
 
-    def __init__(self, source: Path, *, most: int, seed: int, display: Display) -> None:
+    def __init__(
+        self,
+        source: Path,
+        *,
+        most: int,
+        seed: int,
+        display: Display,
+        format: str | None = None,  # noqa: A002
+    ) -> None:
+        self.format = format
         self.source, self.most, self.seed, self.display = source, most, seed, display
         self.judged_on = "test"
         self.classes: tuple[str, ...] = ()
@@ -71,7 +81,12 @@ class Course:
             UserError: There is nothing to compare on, or the images have changed meanwhile.
         """
         prepared = prepare(
-            self.source, preprocess, val_fraction=VAL_FRACTION, seed=self.seed, advance=self.display.advance
+            self.source,
+            preprocess,
+            val_fraction=VAL_FRACTION,
+            seed=self.seed,
+            format=self.format,
+            advance=self.display.advance,
         )
         self.classes = self.classes or learnable_classes(prepared)
         if not all(isinstance(label, str) for label in prepared.parts["train"].labels):

@@ -107,9 +107,11 @@ class Job:
         return Loader(samples, recipe.batch, recipe.workers, self.machine.rank, self.machine.world)
 
     def begin(self, weights: str = "") -> None:
-        """Write down the recipe, and the digest of the weights that it begins from: now the run can be resumed."""
+        """Write down recipe, split, and the digest of the weights that it begins from: now the run can be resumed."""
         if self.machine.first:
-            self.run.begin(self.recipe, images=self.prepared.fingerprint, weights=weights)
+            prepared = self.prepared
+            self.run.begin(self.recipe, images=prepared.fingerprint, weights=weights, split=prepared.division)
+            self.run.write_split(prepared.split())
 
 
 @dataclass(frozen=True)

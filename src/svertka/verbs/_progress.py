@@ -53,9 +53,21 @@ class Display:
         if done == total:
             self.close()
 
+    def converting(self, done: int, total: int) -> None:
+        """So many of so many images have been written."""
+        self._update("writing images", done, total, "")
+        if done == total:
+            self.close()
+
     def remembering(self, done: int, total: int) -> None:
         """The frozen stages have been run on so many of so many images."""
         self._update("running frozen stages", done, total, "")
+        if done == total:
+            self.close()
+
+    def learning(self, done: int, total: int) -> None:
+        """So many of so many classifiers have been fitted."""
+        self._update("looking at labels", done, total, "")
         if done == total:
             self.close()
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from svertka.exhibits import Bars, Curve, Curves, Exhibit, Facts, Gallery, Listing, Picture, Table
 from svertka.report.page import Section, write_report
 
 if TYPE_CHECKING:
+    from svertka.data.checks.findings import Finding
     from svertka.data.preparing import Prepared
     from svertka.runtime.card import Card
     from svertka.tasks.task import Evaluation, Task
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from svertka.verbs._run import Trained
 
 _EXAMPLES = 24
+_NAMED = 10  # files of a finding
 _METRICS = {"accuracy": "accuracy", "macro_f1": "macro F1", "map": "mean average precision"}
 _PART_NAMES = {"train": "training", "val": "validation", "test": "test"}
 
@@ -29,6 +31,7 @@ def write_run_report(
     task: Task,
     prepared: Prepared,
     learnt: Learnt,
+    findings: Sequence[Finding],
 ) -> None:
     """Write the report of a finished run."""
     outcome, evaluations, recipe = learnt.outcome, learnt.evaluations, learnt.recipe
@@ -57,7 +60,7 @@ def write_run_report(
         sections.append(Section(name="None of these", exhibits=[_refused(learnt.rejection, recipe)]))
     how: list[Exhibit] = [*_steps(learnt, task.headline[0]), *(_curves(outcome, recipe) if outcome.history else [])]
     sections.insert(1 if sections else 0, Section(name="How it learnt", exhibits=how))
-    sections.append(Section(name="The data", exhibits=_data(prepared)))
+    sections.append(Section(name="The data", exhibits=_data(prepared, findings)))
     stages = [(name, value) for name, value in trained.seconds.items() if value >= 0.005]
     sections.append(Section(name="Time", exhibits=[Bars(title="Time by stage", unit="s", items=stages)]))
     sections.append(
@@ -155,7 +158,7 @@ def _galleries(task: Task, judged: Evaluation, prepared: Prepared, part: str) ->
     return galleries
 
 
-def _data(prepared: Prepared) -> list[Facts | Listing]:
+def _data(prepared: Prepared, findings: Sequence[Finding]) -> list[Facts | Listing]:
     items = [("Read from", str(prepared.dataset.root)), ("Format", prepared.dataset.format)]
     for part, count in prepared.counts.items():
         classes = prepared.per_class(part)
@@ -165,6 +168,11 @@ def _data(prepared: Prepared) -> list[Facts | Listing]:
     found: list[Facts | Listing] = [Facts(title="What was read", items=items)]
     if prepared.notes:
         found.append(Listing(title="Choices made while reading", text="\n".join(prepared.notes)))
+    if findings:
+        lines = []
+        for finding in findings:
+            lines += [finding.line(), *(f"    {line}" for line in finding.lines()[:_NAMED])]
+        found.append(Listing(title="What was found in it", text="\n".join(lines), note="More: svertka check"))
     if prepared.skipped:
         lines = [f"{item.file}: {item.error}" for item in prepared.skipped]
         found.append(Listing(title="Files left out", text="\n".join(lines)))

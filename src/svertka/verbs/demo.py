@@ -67,6 +67,7 @@ def demo(out: str | PathLike[str] = "demo", *, seed: int = 0, progress: bool = T
     _write_digits(data)
     display.say(f"wrote 1,797 handwritten digits to {data}{'/'}{{train,test}}{'/'}{{0…9}}{'/'}")
     trained = train(data, DEMO_RECIPE, out=folder / "run", progress=progress, seed=seed)
+    assert isinstance(trained, Trained)
     exported = export(trained.model)
     display.say(f"exported {exported.model}")
     verified = verify(trained.model)

@@ -14,6 +14,7 @@ from svertka.errors import UserError
 from svertka.verbs._image_files import image_files
 from svertka.verbs._models import open_predictor
 from svertka.verbs._progress import Display
+from svertka.verbs._run import SPLIT_NAME
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -95,15 +96,28 @@ def evaluate(
     card = predictor.card
     display = Display(show=progress)
     told = card.provenance.get("data", {})
+    fold = told.get("fold")
+    written = _beside(Path(model)) if told.get("split_given") else None
+    known = written is not None or not told.get("split_given")
     prepared = prepare(
         Path(data),
         card.preprocess,
         val_fraction=float(told.get("val_fraction", 0.0)),
         seed=int(told.get("seed", 0)),
-        divide_if=str(told.get("fingerprint", "")),
+        fold=(int(fold[0]), int(fold[1])) if fold else None,
+        group=told.get("group"),
+        split=written,
+        divide_if=str(told.get("fingerprint", "")) if known else "",
         advance=display.advance,
     )
     chosen = _choose(prepared, part)
+    if (
+        known
+        and "split" in told
+        and prepared.fingerprint == told.get("fingerprint")
+        and prepared.division != told["split"]
+    ):
+        display.warn("the images cannot be divided as they were in training: some that were learnt from are judged")
     division = prepared.parts[chosen]
     display.say(f"{len(division.positions):,} images: {_described(prepared, chosen, card)}")
     for item in prepared.skipped[:5]:
@@ -111,20 +125,20 @@ def evaluate(
     task = task_of(card)
     samples = Part(Pixels(prepared.images, division.positions, card.preprocess), task.targets(division.labels))
 
-    known: list[NDArray[np.float32]] = []
+    measured: list[NDArray[np.float32]] = []
 
     def forward(images: Any) -> Any:
         import torch
 
         outputs = predictor.engine.run(images.numpy())
         if limit is not None:
-            known.append(distances(outputs, len(images)))
+            measured.append(distances(outputs, len(images)))
         return torch.from_numpy(outputs["logits"])
 
     evaluation = judge(forward, task, Loader(samples, _BATCH).in_order())
     metrics, rejection = dict(evaluation.metrics), None
     if limit is not None:
-        rejection = judge_rejection(limit, np.concatenate(known), predictor, others, display)
+        rejection = judge_rejection(limit, np.concatenate(measured), predictor, others, display)
         metrics[FALSE_REJECTS] = rejection["known"]["rate"]
     return Evaluated(
         metrics,
@@ -149,6 +163,12 @@ def _unknown_files(place: Path, limit: float | None) -> list[Path]:
     if not files or not place.exists():
         raise UserError("no image is there", where=place, mend="name an image file, or a folder of them")
     return files
+
+
+def _beside(model: Path) -> Path | None:
+    """The split that lies beside a model file."""
+    path = (model if model.is_dir() else model.parent) / SPLIT_NAME
+    return path if path.is_file() else None
 
 
 def _choose(prepared: Prepared, part: str) -> str:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from svertka.errors import UserError, nearest
 from svertka.training.recipe import Recipe as Recipe
 from svertka.verbs._card import card_of
+from svertka.verbs._folds import CrossValidated as CrossValidated
+from svertka.verbs._folds import cross_validate
 from svertka.verbs._images import preprocess_of, say_data
 from svertka.verbs._job import Clock, Job
 from svertka.verbs._progress import Display
@@ -32,7 +34,7 @@ def train(
     resume: bool = False,
     progress: bool = True,
     **changes: Any,
-) -> Trained:
+) -> Trained | CrossValidated:
     """Train a network on a data set.
 
     Args:
@@ -44,27 +46,38 @@ def train(
         progress: Show progress on standard error.
         **changes: Fields of the recipe to change, such as ``epochs=5``; see `Recipe`.
 
+    Returns:
+        The run; of ``folds``, all of their runs, with the mean and the deviation of what was measured.
+
     Raises:
         UserError: The data, the recipe or the folder cannot be used; or training was interrupted, after saving.
     """
     source = Path(data)
     run = Run.open(source, recipe, changes, None if out is None else Path(out), resume)
+    if run.recipe.folds and not run.recipe.fold:
+        return cross_validate(run, source, lambda fold: _train_or_find(fold, source, run, progress))
+    return _train_or_find(run, source, run, progress)
+
+
+def _train_or_find(run: Run, source: Path, whole: Run, progress: bool) -> Trained:
+    # ``whole`` is what is resumed: the run itself, or that of all folds.
     if run.finished:
         return run.result()
     try:
-        return _train(run, source, progress)
+        return _train(run, source, whole, progress)
     except KeyboardInterrupt:
         if not run.begun:
             raise
-        raise _interrupted(run, source, "after the last checkpoint") from None
+        raise _interrupted(whole, source, "after the last checkpoint") from None
 
 
-def _train(run: Run, source: Path, progress: bool) -> Trained:
+def _train(run: Run, source: Path, whole: Run, progress: bool) -> Trained:
     from svertka.data.augment import AUGMENTATIONS
     from svertka.data.preparing import learnable_classes, measure
     from svertka.tasks.making import task_for
     from svertka.training.loop import InterruptedTrainingError
     from svertka.training.machine import Machine
+    from svertka.verbs._findings import quick_findings, say_findings
     from svertka.verbs._rejection import FALSE_REJECTS, check_reject
     from svertka.verbs._report import write_run_report
     from svertka.verbs._scratch import from_scratch
@@ -98,6 +111,9 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
             mean, std = measure(prepared)
             preprocess = dataclasses.replace(preprocess, mean=mean, std=std)
     say_data(display, prepared, classes)
+    with clock.stage("checking"):
+        found = quick_findings(prepared) if first else []
+    say_findings(display, found)
     task = task_for(
         prepared.parts["train"].labels,
         classes,
@@ -109,7 +125,7 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
     try:
         learnt = from_scratch(job) if recipe.weights is None else from_weights(job)
     except InterruptedTrainingError as stopped:
-        raise _interrupted(run, source, f"{stopped}; all is saved") from None
+        raise _interrupted(whole, source, f"{stopped}; all is saved") from None
     task = task.settled(learnt.evaluations.get("val"))
     evaluations = {part: task.score().evaluate(found.arrays) for part, found in learnt.evaluations.items()}
     learnt = dataclasses.replace(learnt, evaluations=evaluations)
@@ -132,10 +148,11 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
         clock.seconds | outcome.seconds,
         tuple(item.to_json() for item in prepared.skipped),
         tuple(step.to_json() for step in learnt.tried),
+        tuple(finding.to_json() for finding in found if finding.severity != "note"),
     )
     card = save_model(trained.model, outcome.weights, card)
     run.write_history(outcome.history)
-    write_run_report(trained, card, task, prepared, learnt)
+    write_run_report(trained, card, task, prepared, learnt, found)
     run.finish(trained)
     run.forget_checkpoints()
     return trained
@@ -150,11 +167,19 @@ def _prepare(source: Path, recipe: Recipe, display: Display) -> Prepared:
     from svertka.data.preparing import prepare
 
     preprocess_of(recipe)  # what is wrong with the recipe is said before a large folder is read
+    if recipe.fold > recipe.folds:
+        raise UserError(f"fold {recipe.fold} of {recipe.folds}", mend="give --folds, and a --fold that is one of them")
+    if recipe.split and (recipe.folds or recipe.group):
+        raise UserError("a split is given, and another asked for", mend="leave out --split, or --folds and --group")
     return prepare(
         source,
         lambda images: preprocess_of(recipe, images),
         val_fraction=recipe.val_fraction,
         seed=recipe.seed,
+        group=recipe.group,
+        fold=(recipe.fold, recipe.folds) if recipe.fold else None,
+        split=None if recipe.split is None else Path(recipe.split),
+        format=recipe.format,
         advance=display.advance,
     )
 

@@ -1,0 +1,112 @@
+"""Copies: the same image twice, in two parts of a split, or under two labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from svertka.data.checks.findings import Exhibited, Finding, counted, images
+from svertka.data.checks.survey import Survey
+from svertka.data.likeness import Pair
+
+_SHOWN = 6  # groups
+
+
+def duplicates(survey: Survey) -> Iterator[Finding]:
+    """``exact_duplicates`` within parts, ``duplicates_across_splits``, ``contradictory_labels``; of equal files."""
+    yield from _copies(survey, survey.looks.copies, "exact_duplicates", "with the same content", {})
+
+
+def near_duplicates(survey: Survey) -> Iterator[Finding]:
+    """The same of images that are alike: ``near_duplicates``, ``near_duplicates_across_splits``, and
+    ``near_duplicates_with_other_labels``."""
+    likeness: dict[int, Pair] = {}
+    for pair in survey.looks.likenesses:
+        likeness.setdefault(pair.first, pair)
+        likeness.setdefault(pair.second, pair)
+    # Groups that hold exact copies alone are told of already.
+    near = [group for group in survey.looks.kin if len({survey.digests[position] for position in group}) > 1]
+    yield from _copies(survey, near, "near_duplicates", "that are nearly alike", likeness)
+
+
+def _copies(
+    survey: Survey, groups: list[list[int]], kind: str, what: str, likeness: dict[int, Pair]
+) -> Iterator[Finding]:
+    there = [[position for position in group if survey.parts[position]] for group in groups]
+    groups = [group for group in there if len(group) > 1]
+    across = [group for group in groups if len({survey.parts[position] for position in group}) > 1]
+    contradicting = [group for group in groups if len({_said(survey, position) for position in group}) > 1]
+    within = [group for group in groups if group not in across]
+    exact = not likeness
+    if within:
+        surplus = [position for group in within for position in group[1:]]
+        yield Finding(
+            kind=kind,
+            severity="warning",
+            message=f"{images(len(surplus))} too many: {counted(len(within), 'group')} {what}",
+            mend="keep one of each; a split keeps copies together",
+            count=len(surplus),
+            files=survey.names(surplus),
+            groups=[survey.names(group) for group in within],
+            exhibited=_exhibited(survey, within, likeness),
+            leave_out=survey.names(surplus),
+        )
+    if across:
+        learnt = [p for group in across for p in group if survey.parts[p] in ("train", "all")]
+        judged = [p for group in across for p in group if p not in learnt]
+        # What is judged by stays as it is, so that figures can be compared with others'.
+        keep = {group[0] for group in across if not any(p in learnt for p in group)}
+        yield Finding(
+            kind="duplicates_across_splits" if exact else "near_duplicates_across_splits",
+            severity="error",
+            message=f"{counted(len(across), 'group')} of images {what}, in several parts: {_between(survey, across)}",
+            mend="leave them in one part: what was learnt by heart would be judged",
+            count=len(across),
+            files=survey.names(position for group in across for position in group),
+            groups=[[f"{survey.parts[p]}: {survey.samples[p].name}" for p in group] for group in across],
+            exhibited=_exhibited(survey, across, likeness),
+            leave_out=survey.names([*learnt, *(p for p in judged if keep and p not in keep)]),
+        )
+    if contradicting:
+        yield Finding(
+            kind="contradictory_labels" if exact else "near_duplicates_with_other_labels",
+            severity="error" if exact else "warning",
+            message=f"{counted(len(contradicting), 'group')} of images {what}, with different labels",
+            mend="look which label is right",
+            count=len(contradicting),
+            files=survey.names(position for group in contradicting for position in group),
+            groups=[
+                [f"{survey.samples[p].name} ({'; '.join(_said(survey, p)) or 'nothing'})" for p in group]
+                for group in contradicting
+            ],
+            exhibited=_exhibited(survey, contradicting, likeness),
+            leave_out=survey.names(position for group in contradicting for position in group),
+        )
+
+
+def _said(survey: Survey, position: int) -> tuple[str, ...]:
+    # Boxes of a mirrored or resized copy lie elsewhere, and how many there are is a matter of judgement.
+    return tuple(sorted(survey.classes(position)))
+
+
+def _between(survey: Survey, across: list[list[int]]) -> str:
+    counts: dict[str, int] = {}
+    for group in across:
+        parts = {survey.parts[position] for position in group}
+        told = " and ".join(part for part in survey.part_names if part in parts)
+        counts[told] = counts.get(told, 0) + 1
+    return ", ".join(f"{count:,} in {told}" for told, count in counts.items())
+
+
+def _exhibited(survey: Survey, groups: list[list[int]], likeness: dict[int, Pair]) -> list[Exhibited]:
+    shown = []
+    for number, group in enumerate(groups[:_SHOWN], 1):
+        for position in group[:4]:
+            label = "; ".join(survey.classes(position)) or "no label"
+            detail = survey.samples[position].name
+            if pair := likeness.get(position):
+                how = [word for word, there in (("mirrored", pair.mirrored), ("negative", pair.negative)) if there]
+                detail += f" · {pair.likeness:.0%} alike{''.join(f', {word}' for word in how)}"
+            shown.append(
+                Exhibited(survey.samples[position].name, f"{number}: {survey.parts[position]}, {label}", detail)
+            )
+    return shown

@@ -1,0 +1,100 @@
+"""Masks that do not fit their images or their classes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+
+from svertka.annotations import Mask
+from svertka.data.checks.findings import Exhibited, Finding, counted
+from svertka.data.checks.survey import Survey
+from svertka.data.masks import MaskFile
+from svertka.errors import UserError
+
+_SHOWN = 8
+_UNSAID = 255
+
+
+def odd_masks(survey: Survey) -> Iterator[Finding]:
+    """``unreadable_masks``, ``mask_sizes``, ``mask_values``, ``empty_masks``, ``masks_of_0_and_255``,
+    ``classes_not_in_masks``."""
+    broken: list[tuple[int, str]] = []
+    sizes: list[tuple[int, str]] = []
+    values: list[tuple[int, str]] = []
+    empty: list[int] = []
+    there: Counter[int] = Counter()
+    black_and_white = 0
+    names: tuple[str, ...] = ()
+    for position, sample in enumerate(survey.samples):
+        if not isinstance(mask := sample.annotation, Mask):
+            continue
+        black_and_white += isinstance(mask.source, MaskFile) and mask.source.keys == (0, _UNSAID)
+        names = max(names, mask.names, key=len)
+        try:
+            numbers = mask.source.load()
+        except UserError as error:
+            broken.append((position, error.what))
+            continue
+        if survey.sizes[position, 0] and numbers.shape != tuple(survey.sizes[position]):
+            height, width = survey.sizes[position].tolist()
+            sizes.append((position, f"mask {numbers.shape[1]}×{numbers.shape[0]}, image {width}×{height}"))
+        counts = np.bincount(numbers.ravel(), minlength=256)
+        foreign = [value for value in np.flatnonzero(counts).tolist() if len(mask.names) <= value != _UNSAID]
+        if foreign:
+            told = ", ".join(map(str, foreign[:8])) + (", …" if len(foreign) > 8 else "")
+            values.append((position, f"values {told}"))
+        if counts[_UNSAID] == numbers.size:
+            empty.append(position)
+        there.update(np.flatnonzero(counts[: len(mask.names)]).tolist())
+    yield from _finding(survey, "unreadable_masks", broken, "masks cannot be read", "get them again")
+    yield from _finding(
+        survey, "mask_sizes", sizes, "masks have another size than their image", "bring them to the image's size"
+    )
+    yield from _finding(
+        survey,
+        "mask_values",
+        values,
+        f"masks have values that are none of the {len(names)} classes",
+        "name these classes, or set the pixels to 255, of which nothing is learnt",
+    )
+    yield from _finding(
+        survey,
+        "empty_masks",
+        [(position, "255 everywhere") for position in empty],
+        "masks say nothing of any pixel",
+        "draw them, or leave the images out",
+    )
+    if black_and_white:
+        yield Finding(
+            kind="masks_of_0_and_255",
+            severity="note",
+            message=f"{counted(black_and_white, 'mask')} of 0 and 255, taken for {' and '.join(map(repr, names))}",
+            mend="nothing, if that is what they mean",
+            count=black_and_white,
+        )
+    absent = [name for number, name in enumerate(names) if number not in there] if there else []
+    if absent:
+        yield Finding(
+            kind="classes_not_in_masks",
+            severity="warning",
+            message=f"{len(absent):,} of {len(names):,} classes are in no mask: {', '.join(absent[:5])}",
+            mend="look whether the numbers of the classes are right",
+            count=len(absent),
+            files=absent,
+        )
+
+
+def _finding(survey: Survey, kind: str, found: list[tuple[int, str]], what: str, mend: str) -> Iterator[Finding]:
+    if found:
+        yield Finding(
+            kind=kind,
+            severity="error",
+            message=f"{len(found):,} {what}",
+            mend=mend,
+            count=len(found),
+            files=[f"{survey.samples[position].name}: {told}" for position, told in found],
+            exhibited=[Exhibited(survey.samples[p].name, told, survey.samples[p].name) for p, told in found[:_SHOWN]],
+            leave_out=survey.names(position for position, _ in found),
+        )

@@ -1,0 +1,304 @@
+"""YOLO: a text file of labels for each image, and a ``data.yaml`` that names classes and folders.
+
+Numbers are shares of the width and height of the upright image, so its header is read to make pixels of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from svertka.annotations import Box, Boxes
+from svertka.data.documents import read_text, read_yaml
+from svertka.data.layout import child, files_in, images_below, part_in, relative, subfolders
+from svertka.data.paths import below
+from svertka.data.records import RecordError, dataset_of, extent, name_of, number, shown, whole
+from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
+from svertka.errors import UserError
+from svertka.runtime.image import IMAGE_SUFFIXES, ImageError, image_size, read_file
+
+_YAML = (".yaml", ".yml")
+_NAMES = ("classes.txt", "obj.names", "labels.txt")
+_MOST = 10_000  # classes
+_LINE = re.compile(r"\s*\d+(\s+[-+0-9.eE]+){4,}\s*")
+
+
+def is_yolo(path: Path) -> bool:
+    """Whether it is a ``data.yaml``, a folder that has one, or a folder with ``images/`` and texts in ``labels/``."""
+    if path.is_file():
+        return path.suffix.lower() in _YAML and _settings_or_none(path) is not None
+    return _yaml(path) is not None or any(_is_labels(file) for file in _some_labels(path))
+
+
+def read_yolo(path: Path) -> Dataset:
+    """Read ``data.yaml``, ``images/train`` with ``labels/train``, ``train/images`` with ``train/labels``, or texts
+    beside images.
+
+    Lines are boxes, outlines, or boxes with keypoints.
+
+    Of the YAML, only names and folders are heeded: nothing in it is downloaded or run. An image without a text has no
+    objects.
+
+    Raises:
+        UserError: No image can be used, or the YAML cannot be read.
+    """
+    file = path if path.is_file() else _yaml(path)
+    root = path.parent if path.is_file() else path
+    notes: list[str] = []
+    skipped: list[Skipped] = []
+    try:
+        settings = (_settings(file) if file else None) or {}
+        names, points = _names(root, settings), _points(settings)
+    except RecordError as error:
+        raise UserError(str(error), where=file or root) from error
+    if "download" in settings:
+        notes.append("what the YAML says under 'download' is not heeded")
+    if not names:
+        notes.append("no names of classes: they are called by their numbers")
+    parts: dict[str, list[Sample]] = {}
+    told: set[Path] = set()
+    without = 0
+    for part, images in _parts(root, settings, notes, skipped).items():
+        for image in images:
+            if image in told:
+                continue
+            told.add(image)
+            sample = _Labels(root, image, names, points, skipped)
+            found = sample.read()
+            without += not sample.text.is_file()
+            if found is not None:
+                parts.setdefault(part, []).append(found)
+    if without:
+        notes.append(f"{without:,} images have no text of labels, and so no objects")
+    return dataset_of(root, "YOLO", parts, notes, skipped)
+
+
+@dataclass(frozen=True)
+class _Points:
+    count: int
+    numbers: int  # of each: x and y, and maybe whether it is visible
+
+
+class _Labels:
+    """The text of one image."""
+
+    def __init__(
+        self, root: Path, image: Path, names: dict[int, str], points: _Points | None, skipped: list[Skipped]
+    ) -> None:
+        self.root, self.image, self.names, self.points, self.skipped = root, image, names, points, skipped
+        self.text = _text_of(image, root)
+        self.height = self.width = 0
+
+    def read(self) -> Sample | None:
+        name = relative(self.image, self.root)
+        try:
+            lines = (
+                read_text(below(self.root, self.text.relative_to(self.root).as_posix())).splitlines()
+                if self.text.exists()
+                else []
+            )
+            self.height, self.width = image_size(read_file(self.image))
+        except RecordError as error:
+            self.skipped.append(Skipped(relative(self.text, self.root), str(error)))
+            return None
+        except ImageError as error:
+            self.skipped.append(Skipped(name, error.what))
+            return None
+        boxes = []
+        for line, text in enumerate(lines, 1):
+            if text.strip():
+                try:
+                    boxes.append(self._box(text.split()))
+                except RecordError as error:
+                    self.skipped.append(Skipped(f"{relative(self.text, self.root)}, line {line}", str(error)))
+        return Sample(name, ImageFile(self.image), Boxes(tuple(boxes), (self.height, self.width)))
+
+    def _box(self, words: list[str]) -> Box:
+        label = whole(words[0], "the class")
+        if self.names and label not in self.names:
+            raise RecordError(f"the class {label} has no name")
+        if not 0 <= label < _MOST:
+            raise RecordError(f"the class {label}")
+        name = self.names.get(label, str(label))
+        values = [number(word, "a coordinate") for word in words[1:]]
+        if self.points is not None and len(values) == 4 + self.points.count * self.points.numbers:
+            return Box(name, *self._around(values), keypoints=self._keypoints(values[4:], self.points))
+        if len(values) in (4, 5):  # some programs leave how sure they were at the end
+            return Box(name, *self._around(values))
+        if len(values) >= 6 and len(values) % 2 == 0:
+            outline = tuple(value * side for value, side in zip(values, self._sides(len(values)), strict=True))
+            return Box(name, *extent([outline]), polygons=(outline,))
+        raise RecordError(f"{len(words)} numbers, neither a box nor an outline")
+
+    def _around(self, values: list[float]) -> tuple[float, float, float, float]:
+        x, y, across, down = values[:4]
+        return (
+            (x - across / 2) * self.width,
+            (y - down / 2) * self.height,
+            (x + across / 2) * self.width,
+            (y + down / 2) * self.height,
+        )
+
+    def _keypoints(self, values: list[float], points: _Points) -> tuple[tuple[str, float, float, int], ...]:
+        found = []
+        for place in range(points.count):
+            x, y, *seen = values[place * points.numbers : (place + 1) * points.numbers]
+            visible = whole(seen[0], "the visibility of a keypoint") if seen else 2
+            if visible not in (0, 1, 2):
+                raise RecordError(f"a keypoint of visibility {visible}")
+            found.append((str(place + 1), x * self.width, y * self.height, visible))
+        return tuple(found)
+
+    def _sides(self, count: int) -> list[int]:
+        return [self.width, self.height] * (count // 2)
+
+
+def _yaml(folder: Path) -> Path | None:
+    files = [file for suffix in _YAML for file in files_in(folder, suffix, folder)][:20]
+    return next((file for file in files if _settings_or_none(file) is not None), None)
+
+
+def _settings_or_none(file: Path) -> dict[str, object] | None:
+    try:
+        return _settings(file)
+    except RecordError:
+        # Damaged, but meant: reading it will say how.
+        return {} if file.stem.lower() in ("data", "dataset") else None
+
+
+def _settings(file: Path) -> dict[str, object] | None:
+    told = read_yaml(file)
+    if (
+        isinstance(told, dict)
+        and "names" in told
+        and any(key in told for key in ("train", "val", "test", "path", "nc"))
+    ):
+        return told
+    return None
+
+
+def _names(root: Path, settings: dict[str, object]) -> dict[int, str]:
+    given = settings.get("names")
+    if isinstance(given, list):
+        pairs: list[tuple[object, object]] = list(enumerate(given))
+    elif isinstance(given, dict):
+        pairs = list(given.items())
+    elif given:
+        raise RecordError(f"names is {shown(given)}, neither a list nor a table")
+    else:
+        file = next((root / name for name in _NAMES if (root / name).is_file()), None)
+        pairs = list(enumerate(read_text(below(root, file.name)).rstrip().splitlines())) if file else []
+    if len(pairs) > _MOST:
+        raise RecordError(f"{len(pairs):,} classes, over the limit of {_MOST:,}")
+    return {whole(key, "the number of a class"): name_of(name) for key, name in pairs}
+
+
+def _points(settings: dict[str, object]) -> _Points | None:
+    given = settings.get("kpt_shape")
+    if given is None:
+        return None
+    if not isinstance(given, list) or len(given) != 2:
+        raise RecordError(f"kpt_shape is {shown(given)}, not two numbers")
+    found = _Points(whole(given[0], "kpt_shape"), whole(given[1], "kpt_shape"))
+    if not (0 < found.count <= _MOST and found.numbers in (2, 3)):
+        raise RecordError(f"kpt_shape is {found.count} × {found.numbers}")
+    return found
+
+
+def _parts(root: Path, settings: dict[str, object], notes: list[str], skipped: list[Skipped]) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for part in ("train", "val", "test"):
+        given = settings.get(part) or (settings.get("valid") if part == "val" else None)
+        for place in given if isinstance(given, list) else [given] if given else []:
+            try:
+                found.setdefault(part, []).extend(_listed(root, settings, name_of(place, part), skipped))
+            except RecordError as error:
+                notes.append(f"{part} in the YAML: {error}")
+    if any(found.values()):
+        if found.get("train") and found.get("train") == found.get("val"):  # as for data sets of a few images
+            return {"all": found["train"], "test": found.get("test", [])}
+        return found
+    return _by_folders(root)
+
+
+def _listed(root: Path, settings: dict[str, object], given: str, skipped: list[Skipped]) -> list[Path]:
+    base = str(settings.get("path") or "")
+    tried = [f"{base}/{given}" if base else given, given, re.sub(r"^(\.\./)+", "", given)]
+    if base:
+        tried.append(f"{base.rstrip('/').rsplit('/', 1)[-1]}/{given}")
+    outside = False
+    for name in dict.fromkeys(tried):
+        place = Path(root, name)
+        try:
+            real = place.resolve()
+            if not real.is_relative_to(root.resolve()):
+                outside = True
+                continue
+            place = root / real.relative_to(root.resolve())
+            if place.is_dir():
+                return images_below(place, root)
+            if place.is_file() and place.suffix == ".txt":
+                return _list_of_images(root, place, skipped)
+        except (OSError, ValueError, RuntimeError):
+            continue
+    raise RecordError(f"{given[:100]} " + ("lies outside the data set's folder" if outside else "does not exist"))
+
+
+def _list_of_images(root: Path, file: Path, skipped: list[Skipped]) -> list[Path]:
+    found = []
+    for line, text in enumerate(read_text(file).splitlines(), 1):
+        if text.strip():
+            try:
+                found.append(below(root, text.strip(), folder=file.parent))
+            except RecordError as error:
+                skipped.append(Skipped(f"{relative(file, root)}, line {line}", str(error)))
+    return found
+
+
+def _by_folders(root: Path) -> dict[str, list[Path]]:
+    images = child(root, "images")
+    if images is not None:
+        inner = {part_in(folder.name): folder for folder in subfolders(images) if part_in(folder.name)}
+        if inner:
+            return {str(part): images_below(folder, root) for part, folder in inner.items()}
+        return {"all": images_below(images, root)}
+    found: dict[str, list[Path]] = {}
+    for folder in subfolders(root):
+        part = part_in(folder.name)
+        if part:
+            found.setdefault(part, []).extend(images_below(child(folder, "images") or folder, root))
+    return found or {"all": images_below(root, root)}
+
+
+def _text_of(image: Path, root: Path) -> Path:
+    pieces = list(image.relative_to(root).parts)
+    for place in range(len(pieces) - 2, -1, -1):
+        if pieces[place].lower() == "images":
+            pieces[place] = {"images": "labels", "Images": "Labels", "IMAGES": "LABELS"}.get(pieces[place], "labels")
+            return root.joinpath(*pieces).with_suffix(".txt")
+    return image.with_suffix(".txt")
+
+
+def _some_labels(root: Path) -> Iterator[Path]:
+    # A text of labels, where there should be one.
+    places = [child(root, "labels"), *(child(folder, "labels") for folder in subfolders(root))]
+    for place in filter(None, places):
+        for folder in (place, *subfolders(place)):
+            yield from files_in(folder, ".txt", root)[:5]
+    for folder in (root, *(folder for folder in subfolders(root) if part_in(folder.name))):
+        for file in files_in(folder, ".txt", root)[:5]:
+            if any(file.with_suffix(suffix).is_file() for suffix in IMAGE_SUFFIXES):
+                yield file
+
+
+def _is_labels(file: Path) -> bool:
+    try:
+        lines = [line for line in read_text(file).splitlines() if line.strip()]
+    except RecordError:
+        return False
+    return bool(lines) and _LINE.fullmatch(lines[0]) is not None
+
+
+YOLO = Format("yolo", "YOLO texts", is_yolo, read_yolo)

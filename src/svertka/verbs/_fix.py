@@ -1,0 +1,97 @@
+"""What is left of a data set once what was found is left out: a copy of the files, or a list of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from svertka.annotations import names_in
+from svertka.data.samples import ImageFile
+from svertka.errors import UserError
+from svertka.runtime.files import make_folder, write_error, write_text
+
+if TYPE_CHECKING:
+    from svertka.data.checks.findings import Finding
+    from svertka.data.checks.survey import Survey
+
+_LIST = "labels.csv"
+
+
+def write_fixed(target: Path, survey: Survey, findings: Sequence[Finding]) -> None:
+    """Write the images that no finding leaves out, and their labels as they should be spelt.
+
+    Args:
+        target: A ``.csv`` with columns file, label and split, whose paths lead to where the images are; or a folder,
+            which gets a copy of the images and such a list. It must not exist.
+        survey: The data set.
+        findings: About it.
+
+    Raises:
+        UserError: The annotations are no labels, the images no files, or something cannot be written.
+    """
+    left_out = {name for finding in findings for name in finding.leave_out}
+    rename = {before: after for finding in findings for before, after in finding.rename.items()}
+    kept = [position for position in survey.usable.tolist() if survey.samples[position].name not in left_out]
+    if not kept:
+        raise UserError("nothing is left of it", where=survey.dataset.root, mend="mend it by hand")
+    rows: list[tuple[str, Path, str, str]] = []
+    several = any(isinstance(survey.samples[position].annotation, tuple) for position in kept)
+    for position in kept:
+        sample = survey.samples[position]
+        if not isinstance(sample.annotation, str | tuple):
+            raise UserError(
+                "only classes and labels can be cleaned by leaving images out",
+                where="--fix",
+                mend="mend the annotations as the findings say",
+            )
+        if not isinstance(sample.source, ImageFile):
+            raise UserError(f"{sample.name} is no file of its own", where="--fix", mend="convert the data set first")
+        names = names_in(sample.annotation)
+        label = ";".join(dict.fromkeys(rename.get(name, name) for name in names))
+        rows.append((sample.name, sample.source.path, label, survey.parts[position]))
+    if target.suffix.lower() == ".csv":
+        folder = _common(target, [path for _, path, _, _ in rows])
+        make_folder(target.parent)
+        entries = [(path.resolve().relative_to(folder).as_posix(), label, part) for _, path, label, part in rows]
+        write_text(target, _table(entries, several=several))
+        return
+    try:
+        target.mkdir(parents=True)
+        for name, path, _, _ in rows:
+            copy = target.joinpath(*_inside(name).parts)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+    except OSError as error:
+        raise write_error(target, error) from error
+    entries = [(_inside(name).as_posix(), label, part) for name, _, label, part in rows]
+    write_text(target / _LIST, _table(entries, several=several))
+
+
+def _table(entries: Sequence[tuple[str, str, str]], *, several: bool) -> str:
+    divided = any(part != "all" for _, _, part in entries)
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["file", "labels" if several else "label", *(["split"] if divided else [])])
+    rows.writerows([file, label, *([part] if divided else [])] for file, label, part in entries)
+    return text.getvalue()
+
+
+def _common(target: Path, paths: Sequence[Path]) -> Path:
+    # A CSV may name files below its own folder only.
+    folder = target.parent.resolve()
+    if not all(path.resolve().is_relative_to(folder) for path in paths):
+        raise UserError(
+            "a list must lie in a folder above all images",
+            where=target,
+            mend="put it beside the data set's folder, or give --fix a folder for a copy",
+        )
+    return folder
+
+
+def _inside(name: str) -> PurePosixPath:
+    # Names come from a folder or from a CSV; a copy never lands elsewhere.
+    return PurePosixPath(*(piece for piece in PurePosixPath(name).parts if piece not in ("/", "..", ".")))
