@@ -95,7 +95,7 @@ def read_shards(path: Path) -> Dataset:
 
 @dataclass
 class _Found:
-    images: list[tuple[str, Member]] = field(default_factory=list)
+    images: list[Member] = field(default_factory=list)
     label: bytes | None = None
     kind: str = ""
 
@@ -111,7 +111,7 @@ def _read_shard(shard: Path, names: list[str], samples: list[Sample], skipped: l
                     continue
                 entry = found.setdefault(key, _Found())
                 if f".{ending}" in IMAGE_SUFFIXES:
-                    entry.images.append((ending, member))
+                    entry.images.append(member)
                 elif ending in _LABELS and (not entry.kind or _LABELS.index(ending) < _LABELS.index(entry.kind)):
                     source.seek(member.offset)
                     entry.kind, entry.label = ending, source.read(min(member.size, _LABEL_BYTES + 1))
@@ -126,8 +126,8 @@ def _read_shard(shard: Path, names: list[str], samples: list[Sample], skipped: l
         except (ValueError, RecursionError) as error:
             skipped.append(Skipped(f"{shard.name}, {key}", str(error)))
             continue
-        ((ending, member),) = entry.images
-        name = f"{shard.name}/{key}.{ending}"
+        (member,) = entry.images
+        name = f"{shard.name}/{member.name.removeprefix('./')}"
         samples.append(Sample(name, FileSlice(file, member.offset, member.size, stamp, name), annotation))
 
 

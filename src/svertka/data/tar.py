@@ -72,6 +72,8 @@ def members_in(file: BinaryIO, path: Path) -> Iterator[Member]:
         header = file.read(_BLOCK)
         if len(header) == _BLOCK and not any(header):
             return  # a block of zeros ends the archive
+        if len(header) < _BLOCK:
+            raise UserError(f"cut short after {end:,} bytes", where=path, mend="get it again")
         if not is_tar(header):
             raise UserError(f"not a tar file from byte {place:,} on", where=path, mend="get it again")
         kind = header[156:157]
