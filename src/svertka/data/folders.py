@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from svertka.annotations import natural
@@ -66,6 +67,13 @@ def read_folders(root: Path, *, nested: bool = False) -> Dataset:
     if nested:
         notes.append("a class is a folder in a folder; --format folders takes the outer one for the class")
     return Dataset(root, "nested class folders" if nested else "class folders", samples, notes, skipped)
+
+
+def part_in_name(file: Path, folder: Path) -> str:
+    """The part that a file's name, or that of a folder it lies in below ``folder``, tells of; ``all`` if none does."""
+    names = [*reversed(file.relative_to(folder).parent.parts), file.name]
+    words = [word for name in names for word in re.split(r"[^a-z]+", name.lower())]
+    return next((part for word in words for part, spelt in PART_SPELLINGS.items() if word in spelt), "all")
 
 
 def is_nested(root: Path) -> bool:

@@ -7,13 +7,16 @@ from pathlib import Path
 
 from svertka.data.archives import archive_kind, unpacked
 from svertka.data.folders import FOLDERS, NESTED
+from svertka.data.huggingface import HUGGING_FACE
 from svertka.data.idx import IDX
+from svertka.data.imagefolder import IMAGEFOLDER
+from svertka.data.parquet import PARQUET
 from svertka.data.samples import Dataset, Format
 from svertka.data.shards import SHARDS, is_shards
 from svertka.data.table import TABLE
 from svertka.errors import UserError, nearest
 
-FORMATS: tuple[Format, ...] = (TABLE, SHARDS, IDX, NESTED, FOLDERS)
+FORMATS: tuple[Format, ...] = (TABLE, PARQUET, SHARDS, IDX, IMAGEFOLDER, HUGGING_FACE, NESTED, FOLDERS)
 """Those with the plainest marks come first; what has none is taken for class folders."""
 
 

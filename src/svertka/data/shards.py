@@ -16,7 +16,7 @@ from typing import Any
 
 from svertka.annotations import Annotation, class_names, natural
 from svertka.data.archives import archive_kind, beginning, decompressed
-from svertka.data.folders import PART_SPELLINGS
+from svertka.data.folders import PART_SPELLINGS, part_in_name
 from svertka.data.samples import Dataset, FileSlice, Format, Sample, Skipped, class_lines, file_stamp
 from svertka.data.tar import Member, members, members_in
 from svertka.errors import UserError
@@ -82,7 +82,7 @@ def read_shards(path: Path) -> Dataset:
     for shard in shards:
         if not shard.is_file():
             raise UserError("no such shard", where=shard)
-        part = parts.setdefault(_part(shard, folder), [])
+        part = parts.setdefault(part_in_name(shard, folder), [])
         _read_shard(shard, names, part, skipped)
     if not any(parts.values()):
         reason = f"; the first, {skipped[0].file}: {skipped[0].error}" if skipped else ""
@@ -206,12 +206,6 @@ def _shards(path: Path) -> list[Path]:
     root = path.resolve()
     inside = [file for file in found if file.is_file() and file.resolve().is_relative_to(root)]
     return sorted(inside, key=lambda file: natural(str(file)))
-
-
-def _part(shard: Path, folder: Path) -> str:
-    words = [shard.parent.name.lower()] if shard.parent != folder else []
-    words += re.split(r"[^a-z]+", shard.name.lower())
-    return next((part for word in words for part, spelt in PART_SPELLINGS.items() if word in spelt), "all")
 
 
 SHARDS = Format("webdataset", "WebDataset shards: tar files of images and labels", is_shards, read_shards)

@@ -102,6 +102,8 @@ def members_in(file: BinaryIO, path: Path) -> Iterator[Member]:
         odd = "" if folder or kind in b"0\x007" else _KINDS.get(kind, f"of the unknown kind {kind!r}")
         yield Member(os.fsdecode(name), start, size, folder, odd)
         said = {}
+    if place > end:
+        raise UserError(f"cut short after {end:,} bytes", where=path, mend="get it again")
 
 
 def _checksum_fits(header: bytes) -> bool:
