@@ -80,8 +80,8 @@ def hostile_paths(folder: Path) -> list[str]:
         "*",
         "deep/*",
     ]
-    doubled = [f"deep/fine.png/{'../' * count}{end}" for count, end in product(range(1, 80), ends[:4])]
-    long = ["../" * count + str(top)[1:] + "/secret.png" for count in range(1, 450)]
+    doubled = [f"deep/fine.png/{'../' * count}{end}" for count, end in product(range(1, 200), ends[:4])]
+    long = ["../" * count + str(top)[1:] + "/secret.png" for count in range(1, 650)]
     return list(dict.fromkeys(relative + linked + whole + other + doubled + long))
 
 
