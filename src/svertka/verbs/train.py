@@ -12,7 +12,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from svertka.errors import UserError, nearest
+from svertka.errors import UserError
 from svertka.training.recipe import Recipe as Recipe
 from svertka.verbs._card import card_of
 from svertka.verbs._images import preprocess_of, say_data
@@ -61,7 +61,7 @@ def train(
 
 
 def _train(run: Run, source: Path, progress: bool) -> Trained:
-    from svertka.data.augment import AUGMENTATIONS
+    from svertka.data.augment import check_names
     from svertka.data.preparing import learnable_classes, measure
     from svertka.tasks.making import task_for
     from svertka.training.loop import InterruptedTrainingError
@@ -74,9 +74,7 @@ def _train(run: Run, source: Path, progress: bool) -> Trained:
 
     recipe = run.recipe
     preprocess = preprocess_of(recipe)
-    for name in recipe.augment:
-        if name not in AUGMENTATIONS:
-            raise UserError(f"unknown augmentation {name!r}", mend=nearest(name, [*AUGMENTATIONS, "none"]))
+    check_names(recipe.augment)
     fabric = start_fabric(recipe)
     first = fabric.is_global_zero
     display = Display(show=progress and first, epochs=recipe.epochs, batch=recipe.batch)
