@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from svertka.cli._output import Json, print_json, print_table
 from svertka.verbs.check import check as run_check
 
 
-def check(data: Path, /, *, json: Json = False) -> int:
+def check(
+    data: Path,
+    /,
+    *,
+    show_augmented: Path | None = None,
+    augment: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())] = ("crop",),
+    json: Json = False,
+) -> int:
     """Look at a data set before anything is trained: its parts and classes, unreadable files, duplicates.
 
     The exit status is 1 if something needs mending.
@@ -17,8 +27,13 @@ def check(data: Path, /, *, json: Json = False) -> int:
     ----------
     data
         A data set as svertka train takes it.
+    show_augmented
+        PNG file to write: some images, each beside seven variants that training makes of it.
+    augment
+        Augmentations for --show-augmented, as svertka train takes them.
     """
-    checked = run_check(data, progress=not json)
+    names = tuple(name for given in augment for name in given.split(","))
+    checked = run_check(data, show_augmented=show_augmented, augment=names, progress=not json)
     if json:
         print_json(checked.to_json())
         return int(not checked.ok)
@@ -41,4 +56,6 @@ def check(data: Path, /, *, json: Json = False) -> int:
             print(f"  {', '.join(entry['file'] for entry in group)}{note}")
     if checked.ok:
         print("\nnothing to mend")
+    if show_augmented is not None:
+        print(f"\naugmented: {show_augmented}")
     return int(not checked.ok)

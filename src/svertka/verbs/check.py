@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -43,16 +44,28 @@ class Checked:
         return {"ok": self.ok, **vars(self)}
 
 
-def check(data: str | PathLike[str], *, progress: bool = True) -> Checked:
+def check(
+    data: str | PathLike[str],
+    *,
+    show_augmented: str | PathLike[str] | None = None,
+    augment: Sequence[str] = ("crop",),
+    progress: bool = True,
+) -> Checked:
     """Read a data set as training would, decode every image, and say what is found.
 
     Args:
         data: Folder of class folders, folder of IDX files, or CSV of file and label.
+        show_augmented: PNG file to write: some images, each beside what training makes of it.
+        augment: Names of augmentations for that, as in a recipe.
         progress: Show progress on standard error.
 
     Raises:
         UserError: There is nothing that can be read as a data set.
     """
+    if show_augmented is not None:
+        from svertka.verbs import _augmented
+
+        _augmented.show_augmented(Path(data), augment, Path(show_augmented))
     from svertka.annotations import names_in
     from svertka.data.preparing import prepare
 
