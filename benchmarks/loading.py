@@ -4,9 +4,9 @@
     python benchmarks/loading.py --data photos/      # a folder of class folders
 
 Ours, torchvision's ImageFolder with a DataLoader of two worker processes, and WebDataset with the same, from the same
-files to batches of 64 float32 images of 128×128, normalised; then flipped and shifted too. Each in a process of its own,
-three epochs: the first, in which files are decoded, and the mean of the others. Memory is that of the main process, pages
-that are only mapped left out; ten epochs of ours show what it does.
+files to batches of 64 float32 images of 128×128, normalised; then flipped and shifted too. Each in a process of its
+own, three epochs: the first, in which files are decoded, and the mean of the others. Memory is that of the main
+process, pages that are only mapped left out; ten epochs of ours show what it does.
 
 Last measured, two cores of a shared server, alone on it:
 
