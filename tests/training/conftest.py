@@ -13,6 +13,7 @@ import torch
 from svertka.data.batches import Loader, Part, Pixels
 from svertka.data.images import Images
 from svertka.data.mapped import HeldRows
+from svertka.data.mixing import MIXTURES, Mixing
 from svertka.runtime.preprocess import Preprocess
 from svertka.tasks.classification import Classification
 from svertka.tasks.task import Task
@@ -94,7 +95,10 @@ def training() -> Callable[..., Training]:
         def loader(count: int, seed: int, augment: tuple[str, ...] = ()) -> Loader:
             pixels, targets = blobs(count, side, seed)
             images = Images((), preprocess, HeldRows(pixels), ("",) * count, {})
-            part = Part(Pixels(images, np.arange(count), preprocess, augment, recipe.seed), targets, recipe.seed)
+            names = [name for name in augment if name in MIXTURES]
+            mixing = Mixing(names, Classification(CLASSES).mixed, recipe.seed) if names else None
+            pixels_of = Pixels(images, np.arange(count), preprocess, augment, recipe.seed)
+            part = Part(pixels_of, targets, recipe.seed, mixing)
             return Loader(part, recipe.batch, recipe.workers)
 
         return Training(

@@ -21,7 +21,7 @@ EVERYTHING: dict[str, Any] = {
     "batch": 4,
     "accumulate": 2,
     "dropout": 0.3,
-    "augment": ("affine", "crop", "flip"),
+    "augment": ("affine", "crop", "flip", "mixup", "cutmix"),
     "ema": 0.9,
     "schedule": "plateau",
     "step_epochs": 1,

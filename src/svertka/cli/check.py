@@ -23,6 +23,8 @@ def check(
     labels: Annotated[bool, Parameter(negative=())] = False,
     out: Path | None = None,
     fix: Path | None = None,
+    show_augmented: Path | None = None,
+    augment: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())] = ("crop",),
     json: Json = False,
 ) -> int:
     """Look at a data set before anything is trained: what is in it, what is wrong with it, and how to mend that.
@@ -47,8 +49,22 @@ def check(
     fix
         Write what is left without faulty images and copies, and with labels spelt alike: a copy into this folder, or a
         list, where it ends in .csv. It must not exist.
+    show_augmented
+        PNG file to write: some images, each beside seven variants that training makes of it.
+    augment
+        Augmentations for --show-augmented, as svertka train takes them.
     """
-    checked = run_check(data, format=format, group=group, labels=labels, out=out, fix=fix, progress=not json)
+    checked = run_check(
+        data,
+        format=format,
+        group=group,
+        labels=labels,
+        out=out,
+        fix=fix,
+        show_augmented=show_augmented,
+        augment=tuple(name for given in augment for name in given.split(",")),
+        progress=not json,
+    )
     if json:
         print_json(checked.to_json())
         return int(not checked.ok)
@@ -62,7 +78,7 @@ def check(
     print_table(("class", *checked.parts), rows)
     print()
     _print_findings(checked)
-    for what, path in (("page", checked.report), ("cleaned", checked.fixed)):
+    for what, path in (("page", checked.report), ("cleaned", checked.fixed), ("augmented", show_augmented)):
         if path is not None:
             print(f"{what}: {path}")
     return int(not checked.ok)

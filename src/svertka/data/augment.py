@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from svertka.data import geometry
 from svertka.data.chance import uniform
+from svertka.data.colour import change
+from svertka.data.geometry import Moves
+from svertka.data.mixing import MIXTURES
 from svertka.errors import UserError, nearest
 
 Chance = Callable[[int], NDArray[np.float64]]
 """The k-th random number in [0, 1) of every sample of the batch."""
+Pixels = NDArray[np.uint8]
 
 _SHIFT = 1 / 8  # of the side
 _DEGREES, _SCALE, _DRIFT = 10.0, 0.1, 0.06
+_ROTATION = 30.0  # degrees
+_AREA, _RATIO = (0.25, 1.0), (3 / 4, 4 / 3)  # of what a resized crop takes
+_JITTER, _HUE = 0.4, 0.1
+_ERASED, _ERASED_RATIO = (0.02, 0.33), (0.3, 3.3)
+_LEFT = 0.25  # of a box that stays; one of which less is left is dropped
 
 
-def flip(batch: NDArray[np.uint8], chance: Chance) -> NDArray[np.uint8]:
+def flip(batch: Pixels, chance: Chance) -> Pixels:
     """Mirror every other image, left to right."""
     mirrored = chance(0) < 0.5
     result = batch.copy()
@@ -27,49 +37,247 @@ def flip(batch: NDArray[np.uint8], chance: Chance) -> NDArray[np.uint8]:
     return result
 
 
-def crop(batch: NDArray[np.uint8], chance: Chance) -> NDArray[np.uint8]:
+def flip_moves(height: int, width: int, chance: Chance) -> Moves:
+    """Of `flip`."""
+    del height
+    mirrored = chance(0) < 0.5
+    one, none = np.ones(len(mirrored)), np.zeros(len(mirrored))
+    return geometry.scaled((np.where(mirrored, -1.0, 1.0), one), (np.where(mirrored, float(width), 0.0), none))
+
+
+def flip_vertical(batch: Pixels, chance: Chance) -> Pixels:
+    """Turn every other image upside down, as a mirror below it shows it."""
+    mirrored = chance(0) < 0.5
+    result = batch.copy()
+    result[mirrored] = batch[mirrored, ::-1]
+    return result
+
+
+def flip_vertical_moves(height: int, width: int, chance: Chance) -> Moves:
+    """Of `flip_vertical`."""
+    del width
+    mirrored = chance(0) < 0.5
+    one, none = np.ones(len(mirrored)), np.zeros(len(mirrored))
+    return geometry.scaled((one, np.where(mirrored, -1.0, 1.0)), (none, np.where(mirrored, float(height), 0.0)))
+
+
+def crop(batch: Pixels, chance: Chance) -> Pixels:
     """Shift by up to an eighth of the side each way: pad with the border's pixels and cut the old size out."""
     height, width = batch.shape[1:3]
-    down, right = max(1, round(height * _SHIFT)), max(1, round(width * _SHIFT))
+    (down, right), tops, lefts = _offsets(height, width, chance)
     padded = np.pad(batch, ((0, 0), (down, down), (right, right), (0, 0)), mode="edge")
-    tops = (chance(0) * (2 * down + 1)).astype(int).tolist()
-    lefts = (chance(1) * (2 * right + 1)).astype(int).tolist()
     result = np.empty_like(batch)
-    for number, (top, left) in enumerate(zip(tops, lefts, strict=True)):
+    for number, (top, left) in enumerate(zip(tops.tolist(), lefts.tolist(), strict=True)):
         result[number] = padded[number, top : top + height, left : left + width]
     return result
 
 
-def affine(batch: NDArray[np.uint8], chance: Chance) -> NDArray[np.uint8]:
+def crop_moves(height: int, width: int, chance: Chance) -> Moves:
+    """Of `crop`."""
+    (down, right), tops, lefts = _offsets(height, width, chance)
+    one = np.ones(len(tops))
+    return geometry.scaled((one, one), ((lefts - right).astype(float), (tops - down).astype(float)))
+
+
+def _offsets(height: int, width: int, chance: Chance) -> tuple[tuple[int, int], NDArray[np.int64], NDArray[np.int64]]:
+    down, right = max(1, round(height * _SHIFT)), max(1, round(width * _SHIFT))
+    return (down, right), (chance(0) * (2 * down + 1)).astype(int), (chance(1) * (2 * right + 1)).astype(int)
+
+
+def affine(batch: Pixels, chance: Chance) -> Pixels:
     """Turn by up to 10 degrees, scale by up to a tenth, shift by up to 6 % of the side; borders are repeated."""
+    return geometry.warp(batch, _affine_grid(batch.shape[1], batch.shape[2], chance))
+
+
+def affine_moves(height: int, width: int, chance: Chance) -> Moves:
+    """Of `affine`."""
+    return geometry.from_grid(_affine_grid(height, width, chance), height, width)
+
+
+def _affine_grid(height: int, width: int, chance: Chance) -> NDArray[np.float64]:
     angle = np.deg2rad(_DEGREES) * (2 * chance(0) - 1)
     scale = 1 + _SCALE * (2 * chance(1) - 1)
     drift = 2 * _DRIFT * (2 * np.stack([chance(2), chance(3)], axis=1) - 1)  # the grid goes from -1 to 1
-    aspect = batch.shape[2] / batch.shape[1]
-    rows = np.empty((len(batch), 2, 3))
+    aspect = width / height
+    rows = np.empty((len(angle), 2, 3))
     rows[:, 0, 0] = rows[:, 1, 1] = np.cos(angle) / scale
     rows[:, 0, 1] = -np.sin(angle) / scale / aspect
     rows[:, 1, 0] = np.sin(angle) / scale * aspect
     rows[:, :, 2] = drift
-    images = torch.from_numpy(np.ascontiguousarray(batch.transpose(0, 3, 1, 2))).float()
-    grid = F.affine_grid(torch.from_numpy(rows).float(), list(images.shape), align_corners=False)
-    moved = F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    result: NDArray[np.uint8] = moved.round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    return rows
+
+
+def rotation(batch: Pixels, chance: Chance) -> Pixels:
+    """Turn by up to 30 degrees about the middle; borders are repeated."""
+    return _warped(batch, rotation_moves(batch.shape[1], batch.shape[2], chance))
+
+
+def rotation_moves(height: int, width: int, chance: Chance) -> Moves:
+    """Of `rotation`."""
+    return geometry.about_the_middle(_turn(np.deg2rad(_ROTATION) * (2 * chance(0) - 1)), height, width)
+
+
+def resized_crop(batch: Pixels, chance: Chance) -> Pixels:
+    """Cut out a part of 25 to 100 % of the area, its proportions changed by up to a third, and enlarge it."""
+    import torch
+    from torchvision.transforms.v2.functional import resized_crop_image
+
+    height, width = batch.shape[1:3]
+    result = np.empty_like(batch)
+    for number, (left, top, wide, high) in enumerate(_cut(height, width, _AREA, _RATIO, chance).tolist()):
+        image = torch.from_numpy(batch[number].transpose(2, 0, 1).copy())
+        resized = resized_crop_image(image, top, left, high, wide, [height, width], antialias=True)
+        result[number] = resized.permute(1, 2, 0).numpy()
     return result
 
 
-AUGMENTATIONS: dict[str, Callable[[NDArray[np.uint8], Chance], NDArray[np.uint8]]] = {
-    "flip": flip,
-    "crop": crop,
-    "affine": affine,
+def resized_crop_moves(height: int, width: int, chance: Chance) -> Moves:
+    """Of `resized_crop`."""
+    left, top, wide, high = _cut(height, width, _AREA, _RATIO, chance).T.astype(float)
+    return geometry.scaled((wide / width, high / height), (left, top))
+
+
+def colour(batch: Pixels, chance: Chance) -> Pixels:
+    """Change brightness, contrast and saturation by up to 40 % each way, and turn the hue by up to a tenth."""
+    names = ("brightness", "contrast", "saturation")
+    steps = [(name, 1 + _JITTER * (2 * chance(number) - 1)) for number, name in enumerate(names)]
+    return change(batch, [*steps, ("hue", _HUE * (2 * chance(3) - 1))])
+
+
+def erasing(batch: Pixels, chance: Chance) -> Pixels:
+    """In every other image, cover a rectangle of 2 to 33 % of the area with the mean colour.
+
+    Z. Zhong et al., "Random Erasing Data Augmentation", 2017.
+    """
+    result = batch.copy()
+    places = _cut(batch.shape[1], batch.shape[2], _ERASED, _ERASED_RATIO, chance)
+    for number in np.flatnonzero(chance(4) < 0.5):
+        left, top, wide, high = places[number]
+        result[number, top : top + high, left : left + wide] = batch[number].mean(axis=(0, 1)).round()
+    return result
+
+
+def _cut(
+    height: int, width: int, area: tuple[float, float], ratio: tuple[float, float], chance: Chance
+) -> NDArray[np.int64]:
+    # Left, top, width and height of a rectangle within the image; one that is too long for it is shortened.
+    share = area[0] + (area[1] - area[0]) * chance(0)
+    stretch = np.sqrt(np.exp(np.log(ratio[0]) + (np.log(ratio[1]) - np.log(ratio[0])) * chance(1)))
+    wide = np.clip(np.rint(width * np.sqrt(share) * stretch), 1, width)
+    high = np.clip(np.rint(height * np.sqrt(share) / stretch), 1, height)
+    left, top = np.floor(chance(2) * (width - wide + 1)), np.floor(chance(3) * (height - high + 1))
+    return np.stack([left, top, wide, high], axis=1).astype(np.int64)
+
+
+# What RandAugment draws from, with magnitude 9 of 30 as torchvision scales them; ± where both ways are drawn.
+_RAND_COLOURS = {
+    "brightness": (0.27, 1.0),
+    "saturation": (0.27, 1.0),
+    "contrast": (0.27, 1.0),
+    "sharpness": (0.27, 1.0),
+    "posterize": (0.0, 7.0),
+    "solarize": (0.0, 255 * 0.7),
+    "autocontrast": (0.0, 1.0),
+    "equalize": (0.0, 1.0),
 }
-"""What can be named in a recipe. Each takes and gives ``(N, H, W, C)`` uint8."""
+_RAND_MOVES = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
+_RAND_OPERATIONS = ("identity", *_RAND_MOVES, *_RAND_COLOURS)
+_RAND_STEPS = 2
+_RAND_SHEAR, _RAND_TRANSLATE, _RAND_DEGREES = 0.09, 150 / 331 * 0.3, 9.0
 
 
-def augment(
-    batch: NDArray[np.uint8], names: Sequence[str], *, seed: int, epoch: int, indices: NDArray[np.int64]
-) -> NDArray[np.uint8]:
-    """Apply the named augmentations in order to images ``(N, H, W, C)`` uint8.
+def randaugment(batch: Pixels, chance: Chance) -> Pixels:
+    """Two operations drawn from fourteen: moves of the image, brightness, contrast, colours, sharpness.
+
+    E. Cubuk et al., "RandAugment", 2019. Colours change first, and the moves are made as one.
+    """
+    steps = []
+    for step in range(_RAND_STEPS):
+        drawn, sign = _rand_drawn(step, chance)
+        for name, (spread, middle) in _RAND_COLOURS.items():
+            steps.append((name, np.where(drawn == _RAND_OPERATIONS.index(name), middle + sign * spread, np.nan)))
+    changed = change(batch, steps)
+    moves = randaugment_moves(batch.shape[1], batch.shape[2], chance)
+    moved = (moves != np.eye(3)).any(axis=(1, 2))
+    if moved.any():
+        changed[moved] = _warped(changed[moved], moves[moved])
+    return changed
+
+
+def randaugment_moves(height: int, width: int, chance: Chance) -> Moves:
+    """Of `randaugment`."""
+    total = None
+    for step in range(_RAND_STEPS):
+        drawn, sign = _rand_drawn(step, chance)
+
+        def amount(name: str, most: float, drawn: NDArray[np.int64] = drawn, sign: Moves = sign) -> NDArray[np.float64]:
+            return np.where(drawn == _RAND_OPERATIONS.index(name), sign * most, 0.0)
+
+        linear = _turn(np.deg2rad(amount("rotate", _RAND_DEGREES)))
+        linear[:, 0, 1] += amount("shear_x", _RAND_SHEAR)
+        linear[:, 1, 0] += amount("shear_y", _RAND_SHEAR)
+        moves = geometry.about_the_middle(linear, height, width)
+        moves[:, 0, 2] += amount("translate_x", _RAND_TRANSLATE * width)
+        moves[:, 1, 2] += amount("translate_y", _RAND_TRANSLATE * height)
+        total = moves if total is None else total @ moves
+    assert total is not None
+    return total
+
+
+def _rand_drawn(step: int, chance: Chance) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    drawn = (chance(2 * step) * len(_RAND_OPERATIONS)).astype(int)
+    return drawn, np.where(chance(2 * step + 1) < 0.5, -1.0, 1.0)
+
+
+def _turn(angle: NDArray[np.float64]) -> NDArray[np.float64]:
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.stack([np.stack([cos, -sin], axis=1), np.stack([sin, cos], axis=1)], axis=1)
+
+
+def _warped(batch: Pixels, moves: Moves) -> Pixels:
+    return geometry.warp(batch, geometry.to_grid(moves, batch.shape[1], batch.shape[2]))
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """One way to change images.
+
+    Attributes:
+        pixels: Takes and gives images ``(N, H, W, C)`` uint8.
+        moves: Where their points go, by height, width and the same chance; None if every point stays.
+    """
+
+    pixels: Callable[[Pixels, Chance], Pixels]
+    moves: Callable[[int, int, Chance], Moves] | None = None
+
+
+AUGMENTATIONS: dict[str, Augmentation] = {
+    "flip": Augmentation(flip, flip_moves),
+    "flip_vertical": Augmentation(flip_vertical, flip_vertical_moves),
+    "crop": Augmentation(crop, crop_moves),
+    "resized_crop": Augmentation(resized_crop, resized_crop_moves),
+    "affine": Augmentation(affine, affine_moves),
+    "rotation": Augmentation(rotation, rotation_moves),
+    "colour": Augmentation(colour),
+    "randaugment": Augmentation(randaugment, randaugment_moves),
+    "erasing": Augmentation(erasing),
+}
+"""What a recipe can name, beside `svertka.data.mixing.MIXTURES`, which take two samples."""
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Check that there are augmentations of these names.
+
+    Raises:
+        UserError: There is none of one name.
+    """
+    for name in names:
+        if name not in AUGMENTATIONS and name not in MIXTURES:
+            raise UserError(f"unknown augmentation {name!r}", mend=nearest(name, [*AUGMENTATIONS, *MIXTURES, "none"]))
+
+
+def augment(batch: Pixels, names: Sequence[str], *, seed: int, epoch: int, indices: NDArray[np.int64]) -> Pixels:
+    """Apply the named augmentations in order to images ``(N, H, W, C)`` uint8; mixtures are passed over.
 
     Args:
         batch: The images.
@@ -80,12 +288,69 @@ def augment(
     Raises:
         UserError: There is no augmentation of that name.
     """
+    for augmentation, chance in _steps(names, seed, epoch, indices):
+        batch = augmentation.pixels(batch, chance)
+    return batch
+
+
+class Augmented(NamedTuple):
+    """Images with what is said of them, moved together.
+
+    Attributes:
+        images: ``(N, H, W, C)`` uint8.
+        masks: ``(N, H, W)`` uint8, 255 where the source has nothing; None if there were none.
+        boxes: Of each sample ``(K, 4)`` float32 left, top, right, bottom in pixels, clipped; those of which less than a
+            quarter is left are dropped.
+        kept: Of each sample, which of its boxes these are.
+    """
+
+    images: Pixels
+    masks: Pixels | None
+    boxes: list[NDArray[np.float32]]
+    kept: list[NDArray[np.int64]]
+
+
+def augment_together(
+    batch: Pixels,
+    names: Sequence[str],
+    *,
+    seed: int,
+    epoch: int,
+    indices: NDArray[np.int64],
+    masks: Pixels | None = None,
+    boxes: Sequence[NDArray[np.floating]] = (),
+) -> Augmented:
+    """As `augment`, with masks ``(N, H, W)`` and boxes, of each sample ``(K, 4)``.
+
+    Raises:
+        UserError: There is no augmentation of that name.
+    """
+    height, width = batch.shape[1:3]
+    found = [np.asarray(sample, np.float32).reshape(-1, 4) for sample in boxes]
+    left = [np.ones(len(sample)) for sample in found]
+    for augmentation, chance in _steps(names, seed, epoch, indices):
+        batch = augmentation.pixels(batch, chance)
+        if augmentation.moves is None:
+            continue
+        moves = augmentation.moves(height, width, chance)
+        if masks is not None:
+            masks = geometry.move_masks(masks, moves)
+        for number, sample in enumerate(found):
+            found[number], share = geometry.move_boxes(sample, moves[number], height, width)
+            left[number] *= share
+    kept = [np.flatnonzero(shares >= _LEFT) for shares in left]
+    return Augmented(batch, masks, [sample[chosen] for sample, chosen in zip(found, kept, strict=True)], kept)
+
+
+def _steps(
+    names: Sequence[str], seed: int, epoch: int, indices: NDArray[np.int64]
+) -> Iterator[tuple[Augmentation, Chance]]:
+    check_names(names)
     for place, name in enumerate(names):
-        if name not in AUGMENTATIONS:
-            raise UserError(f"unknown augmentation {name!r}", mend=nearest(name, AUGMENTATIONS))
+        if name in MIXTURES:
+            continue
 
         def chance(number: int, place: int = place) -> NDArray[np.float64]:
             return uniform(seed, epoch, indices, 1000 * place + number)
 
-        batch = AUGMENTATIONS[name](batch, chance)
-    return batch
+        yield AUGMENTATIONS[name], chance

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from svertka.data.augment import augment
 from svertka.data.chance import permutation
 from svertka.data.images import Images
+from svertka.data.mixing import Mixing
 from svertka.runtime.preprocess import Preprocess
 
 
@@ -87,22 +88,24 @@ class Part(Dataset[Batch]):
         inputs: What the network gets of each.
         targets: Target of each.
         seed: Of the run; the order of an epoch depends on it.
+        mixing: How samples are mixed in training; None for as they are.
     """
 
     inputs: Inputs
     targets: NDArray[np.generic]
     seed: int = 0
+    mixing: Mixing | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def __getitem__(self, key: _Key) -> Batch:
-        return Batch(
-            torch.from_numpy(self.inputs.take(key.indices, key.epoch)),
-            torch.from_numpy(self.targets[key.indices]),
-            torch.from_numpy(key.indices),
-            key.weight,
-        )
+        inputs, targets = self.inputs.take(key.indices, key.epoch), self.targets[key.indices]
+        if self.mixing:
+            others = self.mixing.partners(key.indices, key.epoch, len(self))
+            shares = self.mixing.mix(inputs, self.inputs.take(others, key.epoch), key.indices, key.epoch)
+            targets = self.mixing.targets(targets, self.targets[others], shares)
+        return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(key.indices), key.weight)
 
 
 @dataclass(frozen=True)

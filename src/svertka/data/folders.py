@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from svertka.annotations import natural
@@ -18,8 +19,8 @@ PART_SPELLINGS = {
 """Folder names, in lower case, that are taken for a part of a split."""
 
 
-def read_folders(root: Path) -> Dataset:
-    """Read ``root/CLASS/…`` or ``root/{train,val,test}/CLASS/…``.
+def read_folders(root: Path, *, nested: bool = False) -> Dataset:
+    """Read ``root/CLASS/…`` or ``root/{train,val,test}/CLASS/…``; nested, ``root/GROUP/CLASS/…``, class GROUP/CLASS.
 
     Images may lie in folders below the class folder. Hidden files are passed over; so are links to folders, which
     may lead anywhere. Bytes in a name that are no text stand as ``\\xff`` in names and labels.
@@ -49,7 +50,8 @@ def read_folders(root: Path) -> Dataset:
         for name in _subfolders(place):
             for file in _images(place / name, recurse=True):
                 relative = file.relative_to(root).as_posix()
-                samples[part].append(Sample(_printable(relative), ImageFile(file), _printable(name)))
+                label = file.parent.relative_to(place).as_posix() if nested else name
+                samples[part].append(Sample(_printable(relative), ImageFile(file), _printable(label)))
     if loose:
         notes.append(f"{len(loose)} images lie in no class folder and are left out, such as {loose[0].name}")
     if ignored:
@@ -62,7 +64,42 @@ def read_folders(root: Path) -> Dataset:
             where=root,
             mend="put each class's images into a folder of its name: FOLDER/CLASS/IMAGE.jpg",
         )
-    return Dataset(root, "class folders", samples, notes, skipped)
+    if nested:
+        notes.append("a class is a folder in a folder; --format folders takes the outer one for the class")
+    return Dataset(root, "nested class folders" if nested else "class folders", samples, notes, skipped)
+
+
+def part_in_name(file: Path, folder: Path) -> str:
+    """The part that a file's name, or that of a folder it lies in below ``folder``, tells of; ``all`` if none does."""
+    names = [*reversed(file.relative_to(folder).parent.parts), file.name]
+    words = [word for name in names for word in re.split(r"[^a-z]+", name.lower())]
+    return next((part for word in words for part, spelt in PART_SPELLINGS.items() if word in spelt), "all")
+
+
+def is_nested(root: Path) -> bool:
+    """Whether all images lie two folders deep, in folders of equally many images, some of them side by side.
+
+    So Omniglot's characters lie in their alphabets; photographs of a class that were sorted by day differ in number.
+    """
+    if not root.is_dir():
+        return False
+    root, folders = _descend(root, [])
+    if set(_part_folders(root, folders).values()):
+        return False
+    counts: set[int] = set()
+    beside = 0
+    for outer in folders:
+        if _images(root / outer, recurse=False):
+            return False
+        inner = _subfolders(root / outer)
+        beside = max(beside, len(inner))
+        for name in inner:
+            if _subfolders(root / outer / name):
+                return False
+            counts.add(len(_images(root / outer / name, recurse=False)))
+            if len(counts) > 1:
+                return False
+    return len(folders) > 1 and beside > 1 and counts != {0}
 
 
 def _descend(root: Path, notes: list[str]) -> tuple[Path, list[str]]:
@@ -115,4 +152,5 @@ def _images(folder: Path, *, recurse: bool) -> list[Path]:
     return found
 
 
+NESTED = Format("nested", "class folders in folders", is_nested, lambda root: read_folders(root, nested=True))
 FOLDERS = Format("folders", "class folders", Path.is_dir, read_folders)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import math
 import zlib
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from svertka.data.samples import Dataset, Format, Sample
+from svertka.data.samples import Dataset, Format, Sample, class_lines, digest_of, file_stamp
 from svertka.errors import UserError
 
 _PARTS = {"train": "train", "test": "t10k"}
@@ -26,17 +25,16 @@ class IdxImage:
 
     images: NDArray[np.uint8]
     index: int
-    file_stamp: str
+    stamp_of_file: str
 
     def stamp(self) -> str:
         """See `svertka.data.samples.ImageSource.stamp`."""
-        return f"{self.file_stamp} {self.index}"
+        return f"{self.stamp_of_file} {self.index}"
 
     def load(self) -> tuple[NDArray[np.uint8], str]:
         """See `svertka.data.samples.ImageSource.load`."""
         grey = self.images[self.index]
-        digest = hashlib.blake2b(grey.tobytes(), digest_size=16).hexdigest()
-        return np.repeat(grey[:, :, None], 3, axis=2), digest
+        return np.repeat(grey[:, :, None], 3, axis=2), digest_of(grey.tobytes())
 
 
 def is_idx(folder: Path) -> bool:
@@ -53,7 +51,7 @@ def read_idx(folder: Path) -> Dataset:
         UserError: A file is damaged, or images and labels differ in number.
     """
     names_file = folder / _CLASSES
-    names = _names(names_file) if names_file.is_file() else [str(label) for label in range(256)]
+    names = class_lines(names_file) or [str(label) for label in range(256)]
     parts: dict[str, list[Sample]] = {}
     for part, prefix in _PARTS.items():
         image_file, label_file = _find(folder, f"{prefix}-images"), _find(folder, f"{prefix}-labels")
@@ -65,8 +63,7 @@ def read_idx(folder: Path) -> Dataset:
         for label in np.unique(labels).tolist():
             if not "".join(names[label : label + 1]):
                 raise UserError(f"no line for the label {label}", where=names_file)
-        status = image_file.stat()
-        stamp = f"{image_file.resolve()} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+        stamp = file_stamp(image_file)
         parts[part] = [
             Sample(f"{image_file.name}#{number}", IdxImage(images, number, stamp), names[label])
             for number, label in enumerate(labels.tolist())
@@ -76,14 +73,6 @@ def read_idx(folder: Path) -> Dataset:
 
 def _find(folder: Path, prefix: str) -> Path | None:
     return next((path for path in sorted(folder.glob(f"{prefix}*")) if "ubyte" in path.name), None)
-
-
-def _names(path: Path) -> list[str]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"not a readable text ({error})", where=path, mend="save it as UTF-8") from error
-    return [line.strip() for line in text.split("\n")]
 
 
 def _read(path: Path, axes: int) -> NDArray[np.uint8]:

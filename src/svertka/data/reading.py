@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
+from svertka.data.archives import archive_kind, unpacked
 from svertka.data.coco import COCO
 from svertka.data.cvat import CVAT
-from svertka.data.folders import FOLDERS
+from svertka.data.folders import FOLDERS, NESTED
+from svertka.data.huggingface import HUGGING_FACE
 from svertka.data.idx import IDX
+from svertka.data.imagefolder import IMAGEFOLDER
 from svertka.data.label_studio import LABEL_STUDIO
 from svertka.data.labelme import LABELME
 from svertka.data.masks import MASKS
 from svertka.data.pairs import PAIRS
+from svertka.data.parquet import PARQUET
 from svertka.data.samples import Dataset, Format
+from svertka.data.shards import SHARDS, is_shards
 from svertka.data.table import TABLE
 from svertka.data.voc import VOC
 from svertka.data.yolo import YOLO
 from svertka.errors import UserError, nearest
 
 FORMATS: tuple[Format, ...] = (
-    *(TABLE, IDX, COCO, LABEL_STUDIO, LABELME, VOC, CVAT, YOLO),
-    *(MASKS, PAIRS, FOLDERS),
+    *(TABLE, PARQUET, SHARDS, IDX, IMAGEFOLDER, HUGGING_FACE, COCO, LABEL_STUDIO, LABELME, VOC, CVAT, YOLO),
+    *(MASKS, PAIRS, NESTED, FOLDERS),
 )
 """Those with the plainest marks come first; what has none is taken for class folders."""
 
@@ -29,14 +35,17 @@ def open_dataset(path: Path, format: str | None = None) -> Dataset:  # noqa: A00
     """Read the data set at ``path``.
 
     Args:
-        path: A folder or a file.
+        path: A folder or a file; or an archive of one, which is unpacked into the cache.
         format: Name of one of `FORMATS`; by default, the first that it looks like.
 
     Raises:
         UserError: There is nothing, nothing that is read here, or no format of that name.
     """
-    if not path.exists():
+    shards = is_shards(path)
+    if not path.exists() and not shards:
         raise UserError("no such folder", where=path, mend="give a folder with a folder of images for each class")
+    if not shards and (kind := archive_kind(path)):
+        return _in_archive(path, kind, format)
     if format is not None:
         named = {entry.name: entry for entry in FORMATS}
         if format not in named:
@@ -50,3 +59,16 @@ def open_dataset(path: Path, format: str | None = None) -> Dataset:  # noqa: A00
         where=path,
         mend="give a folder with class folders, or a .csv of file,label",
     )
+
+
+def _in_archive(path: Path, kind: str, format: str | None) -> Dataset:  # noqa: A002
+    folder = unpacked(path)
+    try:
+        dataset = open_dataset(folder, format)
+    except UserError as error:
+        # The user knows nothing of a folder in the cache.
+        where = (error.where or str(folder)).replace(str(folder), str(path), 1)
+        raise UserError(error.what, where=where, mend=error.mend) from error
+    notes = [note.replace(str(folder), str(path)) for note in dataset.notes]
+    wrapped = "zip" if kind == "zip" else "tar"
+    return dataclasses.replace(dataset, root=path, format=f"{dataset.format} in a {wrapped} archive", notes=notes)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svertka.annotations import Annotation, ImageSource
+from svertka.errors import UserError
 from svertka.runtime.image import decode, read_file
 
 
@@ -23,14 +24,7 @@ class ImageFile:
 
     def stamp(self) -> str:
         """See `ImageSource.stamp`."""
-        try:
-            status = self.path.stat()
-        except OSError:
-            return f"{self.path} absent"
-        # The whole path, for a relative one names another file elsewhere; ctime, for some programs that change an
-        # image put its mtime back.
-        path = os.path.abspath(self.path)  # noqa: PTH100 (pathlib's follows links)
-        return f"{path} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+        return file_stamp(self.path)
 
     def read(self) -> bytes:
         """The file as it is."""
@@ -39,7 +33,70 @@ class ImageFile:
     def load(self) -> tuple[NDArray[np.uint8], str]:
         """See `ImageSource.load`."""
         data = self.read()
-        return decode(data, where=self.path), hashlib.blake2b(data, digest_size=16).hexdigest()
+        return decode(data, where=self.path), digest_of(data)
+
+
+@dataclass(frozen=True, slots=True)
+class FileSlice:
+    """An image that stands somewhere in a file.
+
+    Attributes:
+        path: The file.
+        offset, size: Where its bytes are.
+        stamp_of_file: `file_stamp` of the file; many images share one.
+        name: What an error calls it.
+    """
+
+    path: Path
+    offset: int
+    size: int
+    stamp_of_file: str
+    name: str
+
+    def stamp(self) -> str:
+        """See `ImageSource.stamp`."""
+        return f"{self.stamp_of_file} {self.offset} {self.size}"
+
+    def read(self) -> bytes:
+        """The image's file as it is."""
+        return read_file(self.path, self.offset, self.size)
+
+    def load(self) -> tuple[NDArray[np.uint8], str]:
+        """See `ImageSource.load`."""
+        data = self.read()
+        return decode(data, where=self.name), digest_of(data)
+
+
+def file_stamp(path: Path) -> str:
+    """Something that changes when the file is replaced, found without reading it."""
+    try:
+        status = path.stat()
+    except OSError:
+        return f"{path} absent"
+    # The whole path, for a relative one names another file elsewhere; ctime, for some programs that change an image
+    # put its mtime back.
+    whole = os.path.abspath(path)  # noqa: PTH100 (pathlib's follows links)
+    return f"{whole} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+
+
+def digest_of(data: bytes) -> str:
+    """The digest by which equal images are known."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def class_lines(path: Path) -> list[str]:
+    """The lines of ``classes.txt``, a class name each in the order of their numbers; none where there is no such file.
+
+    Raises:
+        UserError: It is no text.
+    """
+    if not path.is_file():
+        return []
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"not a readable text ({error})", where=path, mend="save it as UTF-8") from error
+    return [line.strip() for line in text.split("\n")]
 
 
 @dataclass(frozen=True, slots=True)

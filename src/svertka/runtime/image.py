@@ -95,8 +95,13 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]
     return decode(read_file(path), where=path, max_pixels=max_pixels)
 
 
-def read_file(path: Path) -> bytes:
-    """The bytes of an image file.
+def read_file(path: Path, offset: int = 0, size: int | None = None) -> bytes:
+    """The bytes of an image file, or of an image that stands in a larger one.
+
+    Args:
+        path: The file.
+        offset: Where the image begins in it.
+        size: How many bytes it has, at most; all from there on if not given.
 
     Raises:
         ImageError: There is no such file, it cannot be read, or it has more than ``MAX_BYTES``.
@@ -107,8 +112,11 @@ def read_file(path: Path) -> bytes:
             raise ImageError("a folder, not an image", where=path)
         if not stat.S_ISREG(status.st_mode):  # a pipe or a device may never end
             raise ImageError("not a regular file", where=path)
-        check_bytes(status.st_size)
-        return path.read_bytes()
+        size = status.st_size - offset if size is None else size
+        check_bytes(size)
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read(size)
     except TooCostlyError as error:
         raise TooLargeError(str(error), where=path, mend=_SMALLER) from error
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name

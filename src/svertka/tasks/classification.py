@@ -55,8 +55,16 @@ class Classification(Task):
         """See `Task.sample_weights`: ``(N,)``."""
         return None if self.weights is None else self.weights.numpy().astype(np.float64)[targets]
 
+    def mixed(self, targets: NDArray[Any], others: NDArray[Any], shares: NDArray[np.float64]) -> NDArray[np.float32]:
+        """See `Task.mixed`: ``(N, classes)``, a probability each."""
+        probabilities = np.zeros((len(targets), len(self.classes)), np.float32)
+        rows = np.arange(len(targets))
+        probabilities[rows, targets] = shares
+        probabilities[rows, others] += (1 - shares).astype(np.float32)
+        return probabilities
+
     def losses(self, output: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Cross-entropy of logits ``(N, classes)``."""
+        """Cross-entropy of logits ``(N, classes)``; targets are class numbers or, of mixtures, probabilities."""
         weights = None if self.weights is None else self.weights.to(output.device)
         loss = F.cross_entropy(output, targets, weights, label_smoothing=self.label_smoothing)
         return {"cross_entropy": loss}

@@ -69,6 +69,11 @@ class MultiLabel(Task):
             return None
         return np.where(targets > 0, self.weights.numpy().astype(np.float64), 1.0)
 
+    def mixed(self, targets: NDArray[Any], others: NDArray[Any], shares: NDArray[np.float64]) -> NDArray[np.float32]:
+        """See `Task.mixed`: ``(N, classes)``."""
+        weight = shares.astype(np.float32)[:, None]
+        return np.asarray(weight * targets + (1 - weight) * others, np.float32)
+
     def losses(self, output: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Binary cross-entropy of logits ``(N, classes)``, the mean over images and labels."""
         weights = None if self.weights is None else self.weights.to(output.device)

@@ -77,6 +77,19 @@ class Task(ABC):
         del targets
         return None
 
+    def mixed(self, targets: NDArray[Any], others: NDArray[Any], shares: NDArray[np.float64]) -> NDArray[Any]:
+        """Targets of mixtures of two samples each, first axis N; `losses` takes them.
+
+        Args:
+            targets, others: Of the two.
+            shares: How much of the first there is in each mixture, ``(N,)``.
+
+        Raises:
+            UserError: The task does not learn from mixtures.
+        """
+        del targets, others, shares
+        raise UserError(f"{self.name} does not learn from mixed images", mend="leave mixup and cutmix out of --augment")
+
     @abstractmethod
     def losses(self, output: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Loss terms by name, each a mean over the batch. The loop sums them."""

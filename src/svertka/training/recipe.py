@@ -68,7 +68,8 @@ class Recipe:
         clip: Largest norm of the gradient; 0 for no limit.
         ema: Decay of the running mean of the weights that is evaluated and saved; 0 for the weights themselves.
         early_stop: Epochs without a better score after which training ends; 0 for never.
-        augment: ``flip``, ``crop``, ``affine``, in the order given, or ``none``.
+        augment: ``flip``, ``flip_vertical``, ``crop``, ``resized_crop``, ``affine``, ``rotation``, ``colour``,
+            ``randaugment``, ``erasing``, in the order given; ``mixup``, ``cutmix``, always last; or ``none``.
         format: Format of the data set to insist on, such as ``voc``; by default, the data set is looked at.
         image_size: Side of the images in pixels; the network's own if not given, or with weights, at least half of it,
             what the images have.
@@ -148,7 +149,8 @@ class Recipe:
                 raise _impossible(name, getattr(self, name), wanted)
         if not all(isinstance(name, str) for name in self.augment):
             raise _impossible("augment", self.augment, "a list of names")
-        object.__setattr__(self, "augment", tuple(name for name in self.augment if name != "none"))
+        named = (name.strip() for names in self.augment for name in names.split(","))
+        object.__setattr__(self, "augment", tuple(name for name in named if name not in ("none", "")))
         if not self.views or not all(isinstance(name, str) for name in self.views):
             raise _impossible("views", self.views, "a list of names, at least one")
         if not self.taps or not all(isinstance(name, str) for name in self.taps):

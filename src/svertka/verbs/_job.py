@@ -101,9 +101,13 @@ class Job:
 
     def loader(self, inputs: Mapping[str, Inputs], part: str, recipe: Recipe) -> Loader:
         """Batches of a part for this process."""
-        from svertka.data.batches import Loader, Part
+        from svertka.data.batches import Loader, Part, Pixels
+        from svertka.data.mixing import MIXTURES, Mixing
 
-        samples = Part(inputs[part], self.targets[part], recipe.seed)
+        names = [name for name in recipe.augment if name in MIXTURES]
+        mixed = bool(names) and part == "train" and isinstance(inputs[part], Pixels)
+        mixing = Mixing(names, self.task.mixed, recipe.seed) if mixed else None
+        samples = Part(inputs[part], self.targets[part], recipe.seed, mixing)
         return Loader(samples, recipe.batch, recipe.workers, self.machine.rank, self.machine.world)
 
     def begin(self, weights: str = "") -> None:

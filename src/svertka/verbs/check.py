@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -67,6 +68,8 @@ def check(
     labels: bool = False,
     out: str | PathLike[str] | None = None,
     fix: str | PathLike[str] | None = None,
+    show_augmented: str | PathLike[str] | None = None,
+    augment: Sequence[str] = ("crop",),
     progress: bool = True,
 ) -> Checked:
     """Read a data set as training would, look at every image, and say what is found. The data set stays as it is.
@@ -80,6 +83,8 @@ def check(
         out: Folder for a page of pictures; it is made where there is none.
         fix: Where to write what is left once faulty images are left out and labels spelt alike: a folder for a copy,
             or a ``.csv`` for a list. It must not exist.
+        show_augmented: PNG file to write: some images, each beside what training makes of it.
+        augment: Names of augmentations for that, as in a recipe.
         progress: Show progress on standard error.
 
     Raises:
@@ -91,6 +96,11 @@ def check(
     from svertka.data.grouping import groups_of
     from svertka.data.reading import open_dataset
     from svertka.data.samples import flat
+
+    if show_augmented is not None:
+        from svertka.verbs import _augmented
+
+        _augmented.show_augmented(Path(data), augment, Path(show_augmented), format=format)
 
     target = None if fix is None else Path(fix)
     if target is not None and target.exists():

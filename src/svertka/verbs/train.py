@@ -12,7 +12,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from svertka.errors import UserError, nearest
+from svertka.errors import UserError
 from svertka.training.recipe import Recipe as Recipe
 from svertka.verbs._card import card_of
 from svertka.verbs._folds import CrossValidated as CrossValidated
@@ -72,7 +72,7 @@ def _train_or_find(run: Run, source: Path, whole: Run, progress: bool) -> Traine
 
 
 def _train(run: Run, source: Path, whole: Run, progress: bool) -> Trained:
-    from svertka.data.augment import AUGMENTATIONS
+    from svertka.data.augment import check_names
     from svertka.data.preparing import learnable_classes, measure
     from svertka.tasks.making import task_for
     from svertka.training.loop import InterruptedTrainingError
@@ -86,9 +86,7 @@ def _train(run: Run, source: Path, whole: Run, progress: bool) -> Trained:
     from svertka.zoo.modelfile import save_model
 
     recipe = run.recipe
-    for name in recipe.augment:
-        if name not in AUGMENTATIONS:
-            raise UserError(f"unknown augmentation {name!r}", mend=nearest(name, [*AUGMENTATIONS, "none"]))
+    check_names(recipe.augment)
     machine = Machine(recipe)
     if recipe.budget and machine.world > 1:
         raise UserError(

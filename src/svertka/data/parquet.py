@@ -1,0 +1,34 @@
+"""A Parquet file of image files and their labels, or of images and their labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from svertka.data import _arrow
+from svertka.data.huggingface import holds_images, read_hugging_face
+from svertka.data.samples import Dataset, Format
+from svertka.data.table import COLUMNS, Gathered, Table, column_names
+
+
+def read_parquet(path: Path) -> Dataset:
+    """As `svertka.data.table.read_table`; a file that holds the images themselves is read as a shard of a data set.
+
+    Raises:
+        UserError: The columns are missing, the file is damaged, or pyarrow is not installed.
+    """
+    with _arrow.parquet_file(path) as file:
+        if holds_images(file.schema_arrow):
+            return read_hugging_face(path)
+        names = [name for name in file.schema_arrow.names if name.strip().lower() in COLUMNS]
+    rows = enumerate(_arrow.parquet_rows(path, names))
+    gathered = Gathered()
+    gathered.add(Table(path, column_names(names), [(f"row {number}", row) for number, row in rows]), path.parent)
+    return gathered.dataset(path, "Parquet")
+
+
+PARQUET = Format(
+    "parquet",
+    "a Parquet file of files and labels, or of images and labels",
+    lambda path: path.suffix.lower() == ".parquet" and path.is_file(),
+    read_parquet,
+)
