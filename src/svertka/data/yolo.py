@@ -22,6 +22,7 @@ from svertka.runtime.image import IMAGE_SUFFIXES, ImageError, image_size, read_f
 _YAML = (".yaml", ".yml")
 _NAMES = ("classes.txt", "obj.names", "labels.txt")
 _MOST = 10_000  # classes
+_MAX_LABELS = 4 << 20  # bytes of an image's text: a hundred thousand boxes
 _KEY_OF_NAMES = re.compile(r"^[\"']?names[\"']?\s*:", re.M)
 _OTHER_KEY = re.compile(r"^[\"']?(train|val|valid|test|path|nc)[\"']?\s*:", re.M)
 _LINE = re.compile(r"\s*\d+(\s+[-+0-9.eE]+){4,}\s*")
@@ -97,7 +98,7 @@ class _Labels:
         name = relative(self.image, self.root)
         try:
             lines = (
-                read_text(below(self.root, self.text.relative_to(self.root).as_posix())).splitlines()
+                read_text(below(self.root, self.text.relative_to(self.root).as_posix()), _MAX_LABELS).splitlines()
                 if self.text.exists()
                 else []
             )
@@ -291,7 +292,7 @@ def _some_labels(root: Path) -> Iterator[Path]:
 
 def _is_labels(file: Path) -> bool:
     try:
-        lines = [line for line in read_text(file).splitlines() if line.strip()]
+        lines = [line for line in read_text(file, _MAX_LABELS).splitlines() if line.strip()]
     except RecordError:
         return False
     return bool(lines) and _LINE.fullmatch(lines[0]) is not None
