@@ -7,6 +7,20 @@ tags and words are replaced by hostile ones), and it is read: each time within 5
 be a data set of finite boxes and of files within its folder, or a `UserError` of one line. An audit hook sees to it
 that no file outside is opened, nothing is started and no connection made. Last measured:
 
+    mutants of        read  left something out   slowest   memory
+    coco             5,000               4,324    228 ms     2 MB
+    voc              5,000               4,876     31 ms     3 MB
+    voc lists        5,000               3,012     35 ms     1 MB
+    yolo             5,000               4,142     49 ms     2 MB
+    yolo yaml        2,739                  53     45 ms     1 MB
+    label_studio     2,559               2,313    120 ms     2 MB
+    cvat             2,366               2,207     23 ms     0 MB
+    labelme          5,000               4,690     34 ms     2 MB
+    csv              2,577               2,226     60 ms     1 MB
+    masks            5,000                   0     51 ms     0 MB
+    legend csv         316                   0     30 ms     1 MB
+    legend json        250                   0     29 ms     0 MB
+    5,000 mutants each; x86_64, 2 cores that others used too
 """
 
 from __future__ import annotations

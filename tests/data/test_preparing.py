@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from svertka.annotations import Boxes
 from svertka.data.preparing import Prepared, learnable_classes, measure, prepare
 from svertka.errors import UserError
 from svertka.runtime.preprocess import Preprocess
@@ -188,6 +189,42 @@ def test_records_of_no_split_are_learnt_from(
     rows = [f"{number}.png,{'ab'[number % 2]},{split}" for number, split in enumerate(splits)]
     (tmp_path / "labels.csv").write_text("\n".join(["file,label,split", *rows]))
     assert prepared(tmp_path / "labels.csv").counts == counts
+
+
+def test_the_fingerprint_of_boxes_changes_with_them(tmp_path: Path, write_images: WriteImages) -> None:
+    def fingerprint(text: str) -> str:
+        (tmp_path / "labels.csv").write_text(f"file,label,left,top,right,bottom\n{text}")
+        return prepared(tmp_path / "labels.csv", val_fraction=0).fingerprint
+
+    write_images(tmp_path, ["1.png", "2.png"])
+    first, second = "1.png,a,0,0,2,2\n", "2.png,b,1,1,3,3\n2.png,a,0,0,2,2\n"
+    before = fingerprint(first + second)
+    assert fingerprint(second + first) == before
+    assert fingerprint(first + "2.png,a,0,0,2,2\n2.png,b,1,1,3,3\n") == before
+    assert fingerprint(first + second.replace("3,3", "3,3.5")) != before
+    assert fingerprint(first + second.replace("b", "c")) != before
+
+
+def test_boxes_are_divided_by_the_classes_that_are_there(tmp_path: Path, write_images: WriteImages) -> None:
+    write_images(tmp_path, [f"{number}.png" for number in range(20)])
+    lines = [f"{number}.png,{'ab'[number // 10]},0,0,2,2\n" * (1 + number % 5) for number in range(20)]
+    (tmp_path / "labels.csv").write_text("file,label,left,top,right,bottom\n" + "".join(lines))
+    found = prepared(tmp_path / "labels.csv")
+    assert found.counts == {"train": 16, "val": 4}
+    kinds = [{box.label for box in label.boxes} for label in found.parts["val"].labels if isinstance(label, Boxes)]
+    assert sorted(map(sorted, kinds)) == [["a"], ["a"], ["b"], ["b"]]
+
+
+def test_the_fingerprint_of_masks_and_pictures_changes_with_them(tmp_path: Path, write_images: WriteImages) -> None:
+    for kind, other in (("images", "masks"), ("A", "B")):
+        write_images(tmp_path / kind, [f"{kind}/1.png", f"{kind}/2.png", f"{other}/2.png"])
+        Image.fromarray(np.array([[0, 1]], np.uint8)).save(tmp_path / kind / other / "1.png")
+        before = prepare(
+            tmp_path / kind, SMALL, val_fraction=0, seed=0, format="masks" if kind == "images" else "pairs"
+        )
+        Image.fromarray(np.array([[1, 1]], np.uint8)).save(tmp_path / kind / other / "1.png")
+        after = prepare(tmp_path / kind, SMALL, val_fraction=0, seed=0, format="masks" if kind == "images" else "pairs")
+        assert after.fingerprint != before.fingerprint
 
 
 def test_mean_and_deviation_by_hand(tmp_path: Path) -> None:

@@ -19,9 +19,11 @@ from svertka.data.records import RecordError
 MAX_JSON: Final = 1 << 30
 MAX_XML: Final = 8 << 20  # of one image; the tree takes about twenty times as much
 MAX_XML_STREAM: Final = 1 << 30  # of many images, read one by one
-MAX_YAML: Final = 256 << 10  # which takes about two seconds
+MAX_YAML: Final = 64 << 10  # which takes up to three seconds; the thousand classes of ImageNet take half of it
 MAX_TEXT: Final = 64 << 20
 
+_DEPTH = 20  # of YAML
+_TOO_DEEP = "not readable YAML (lists within lists without end)"
 _PEEK = 65_536  # bytes at both ends that tell what a file is
 
 
@@ -109,7 +111,15 @@ def read_yaml(path: Path) -> Any:
     import yaml
 
     class Plain(yaml.BaseLoader):
-        """Knows texts, lists and tables."""
+        """Knows texts, lists and tables, to a small depth: the time of the library grows with its cube."""
+
+        flow_level: int
+        depth = 0
+
+        def fetch_flow_collection_start(self, kind: Any) -> None:
+            if self.flow_level > _DEPTH:
+                raise RecordError(_TOO_DEEP)
+            super().fetch_flow_collection_start(kind)
 
         def compose_node(self, parent: Any, index: Any) -> Any:
             event: Any = self.peek_event()  # type: ignore[no-untyped-call]
@@ -117,7 +127,12 @@ def read_yaml(path: Path) -> Any:
                 raise RecordError("YAML with anchors, which is not read")
             if event.tag is not None:
                 raise RecordError(f"YAML with the tag {event.tag[:50]!r}, which is not read")
-            return super().compose_node(parent, index)
+            self.depth += 1
+            if self.depth > _DEPTH:
+                raise RecordError(_TOO_DEEP)
+            node = super().compose_node(parent, index)
+            self.depth -= 1
+            return node
 
     try:
         loader = Plain(read_text(path, MAX_YAML))
@@ -125,8 +140,6 @@ def read_yaml(path: Path) -> Any:
             return loader.get_single_data()
         finally:
             loader.dispose()
-    except RecursionError:
-        raise RecordError("not readable YAML (lists within lists without end)") from None
     except (yaml.YAMLError, ValueError, TypeError) as error:
         raise RecordError(f"not readable YAML ({' '.join(str(error).split())[:200]})") from error
 

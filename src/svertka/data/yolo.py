@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from svertka.annotations import Box, Boxes
-from svertka.data.documents import read_text, read_yaml
+from svertka.data.documents import peek, read_text, read_yaml
 from svertka.data.layout import child, files_in, images_below, part_in, relative, subfolders
 from svertka.data.paths import below
 from svertka.data.records import RecordError, dataset_of, extent, name_of, number, shown, whole
@@ -22,13 +22,16 @@ from svertka.runtime.image import IMAGE_SUFFIXES, ImageError, image_size, read_f
 _YAML = (".yaml", ".yml")
 _NAMES = ("classes.txt", "obj.names", "labels.txt")
 _MOST = 10_000  # classes
+_MAX_LABELS = 4 << 20  # bytes of an image's text: a hundred thousand boxes
+_KEY_OF_NAMES = re.compile(r"^[\"']?names[\"']?\s*:", re.M)
+_OTHER_KEY = re.compile(r"^[\"']?(train|val|valid|test|path|nc)[\"']?\s*:", re.M)
 _LINE = re.compile(r"\s*\d+(\s+[-+0-9.eE]+){4,}\s*")
 
 
 def is_yolo(path: Path) -> bool:
     """Whether it is a ``data.yaml``, a folder that has one, or a folder with ``images/`` and texts in ``labels/``."""
     if path.is_file():
-        return path.suffix.lower() in _YAML and _settings_or_none(path) is not None
+        return path.suffix.lower() in _YAML and _is_settings(path)
     return _yaml(path) is not None or any(_is_labels(file) for file in _some_labels(path))
 
 
@@ -49,7 +52,7 @@ def read_yolo(path: Path) -> Dataset:
     notes: list[str] = []
     skipped: list[Skipped] = []
     try:
-        settings = (_settings(file) if file else None) or {}
+        settings = _settings(file) if file else {}
         names, points = _names(root, settings), _points(settings)
     except RecordError as error:
         raise UserError(str(error), where=file or root) from error
@@ -95,7 +98,7 @@ class _Labels:
         name = relative(self.image, self.root)
         try:
             lines = (
-                read_text(below(self.root, self.text.relative_to(self.root).as_posix())).splitlines()
+                read_text(below(self.root, self.text.relative_to(self.root).as_posix()), _MAX_LABELS).splitlines()
                 if self.text.exists()
                 else []
             )
@@ -157,26 +160,20 @@ class _Labels:
 
 def _yaml(folder: Path) -> Path | None:
     files = [file for suffix in _YAML for file in files_in(folder, suffix, folder)][:20]
-    return next((file for file in files if _settings_or_none(file) is not None), None)
+    return next((file for file in files if _is_settings(file)), None)
 
 
-def _settings_or_none(file: Path) -> dict[str, object] | None:
-    try:
-        return _settings(file)
-    except RecordError:
-        # Damaged, but meant: reading it will say how.
-        return {} if file.stem.lower() in ("data", "dataset") else None
+def _is_settings(file: Path) -> bool:
+    # By its words: to parse it takes long, and reading it will say what is wrong with it.
+    text = peek(file)
+    return bool(_KEY_OF_NAMES.search(text) and _OTHER_KEY.search(text))
 
 
-def _settings(file: Path) -> dict[str, object] | None:
+def _settings(file: Path) -> dict[str, object]:
     told = read_yaml(file)
-    if (
-        isinstance(told, dict)
-        and "names" in told
-        and any(key in told for key in ("train", "val", "test", "path", "nc"))
-    ):
-        return told
-    return None
+    if not isinstance(told, dict):
+        raise RecordError(f"{shown(told)}, not a table")
+    return told
 
 
 def _names(root: Path, settings: dict[str, object]) -> dict[int, str]:
@@ -295,7 +292,7 @@ def _some_labels(root: Path) -> Iterator[Path]:
 
 def _is_labels(file: Path) -> bool:
     try:
-        lines = [line for line in read_text(file).splitlines() if line.strip()]
+        lines = [line for line in read_text(file, _MAX_LABELS).splitlines() if line.strip()]
     except RecordError:
         return False
     return bool(lines) and _LINE.fullmatch(lines[0]) is not None

@@ -89,6 +89,10 @@ class Course:
             advance=self.display.advance,
         )
         self.classes = self.classes or learnable_classes(prepared)
+        if not all(isinstance(label, str | tuple) for label in prepared.parts["train"].labels):
+            raise UserError(
+                "the images have boxes, masks or pictures, and what is compared gives classes", where=self.source
+            )
         if not all(isinstance(label, str) for label in prepared.parts["train"].labels):
             raise UserError(
                 "an image may have several labels here, and what is compared gives one",
