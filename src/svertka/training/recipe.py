@@ -157,11 +157,9 @@ class Recipe:
             raise _impossible("taps", self.taps, "a list of names, at least one")
         object.__setattr__(self, "views", tuple(dict.fromkeys(self.views)))
         object.__setattr__(self, "taps", tuple(dict.fromkeys(self.taps)))
-        if not isinstance(self.weights, str | None):
-            raise _impossible("weights", self.weights, "a name or a path")
-        for name in ("group", "split", "format"):
+        for name, wanted in _TEXTS:
             if not isinstance(getattr(self, name), str | None):
-                raise _impossible(name, getattr(self, name), "a text")
+                raise _impossible(name, getattr(self, name), wanted)
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if value is None and name in _OPTIONAL:
@@ -285,6 +283,12 @@ _KINDS: tuple[tuple[str, Any, str], ...] = (
     ("views", list | tuple, "a list of names"),
     ("taps", list | tuple, "a list of names"),
     ("freeze", str, "all, none or the name of a stage"),
+)
+_TEXTS = (
+    ("weights", "a name or a path"),
+    ("format", "the name of a format"),
+    ("group", "a column or a regular expression"),
+    ("split", "a path"),
 )
 _OPTIONAL = ("dropout", "image_size", "channels")
 _CHOICES = (
