@@ -14,7 +14,6 @@ from svertka.training.recipe import Recipe
 
 OTHER: dict[str, Any] = {
     "net": "mlp",
-    "format": "voc",
     "net_options": {"hidden": [256, 12], "activation": "elu", "pieces": 3},
     "epochs": 7,
     "batch": 3,

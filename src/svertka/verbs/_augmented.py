@@ -33,8 +33,8 @@ def show_augmented(
     names: Sequence[str],
     out: Path,
     *,
-    format: str | None = None,
-    seed: int = 0,  # noqa: A002
+    format: str | None = None,  # noqa: A002 (the user's word)
+    seed: int = 0,
 ) -> None:
     """Write a PNG: a row for each of up to eight images of different classes, the image and seven of its variants.
 
