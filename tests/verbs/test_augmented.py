@@ -34,7 +34,7 @@ def test_a_row_for_each_image_and_a_column_for_each_epoch(data: Path, tmp_path: 
     sheet = read_image(tmp_path / "sheet.png")
     assert sheet.shape == (STEP * 6 + 4, STEP * 8 + 8, 3)
     colours = [tuple(sheet[4 + row * STEP + 64, 4 + 100]) for row in range(6)]
-    assert colours[:3] == [(0, 250, 0), (0, 0, 250), (250, 0, 0)]
+    assert colours[:3] == [(250, 0, 0), (0, 250, 0), (0, 0, 250)]
     mirrored = [sheet[4 + 64, 8 + column * STEP + 20].max() == 250 for column in range(1, 8)]
     assert set(mirrored) == {True, False}
 
