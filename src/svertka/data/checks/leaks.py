@@ -85,7 +85,7 @@ def neighbours_by_name(survey: Survey) -> Iterator[Finding]:
     pairs = [(int(chosen[one]), int(chosen[other])) for one, other in found.pairs[:_SHOWN]]
     yield Finding(
         kind="neighbours_by_name",
-        severity="error" if divided else "warning",
+        severity="warning",  # it names no image for certain
         message=message,
         mend=mend,
         count=round(found.share * len(asked)),
