@@ -17,6 +17,7 @@ import pytest
 from svertka.data.archives import Limits, archive_kind, unpacked
 from svertka.data.reading import open_dataset
 from svertka.errors import UserError
+from svertka.verbs.check import check
 
 WriteImages = Callable[..., None]
 NAMES = ("cat/1.png", "cat/2.png", "dog/deep/3.png")
@@ -441,3 +442,13 @@ def test_omniglot(shared_data: Path, name: str, images_in_all: int, classes: int
         len({sample.annotation for sample in open_dataset(shared_data / "omniglot" / name, "folders").parts["all"]})
         == 5
     )
+
+
+def test_what_lies_beside_an_archive_is_no_unused_image_of_it(
+    tmp_path: Path, images: dict[str, bytes], write_images: WriteImages
+) -> None:
+    place = tmp_path / "downloads"
+    place.mkdir()
+    archive = zip_of(place / "pets.zip", images)
+    write_images(place, ["holiday.png"])
+    assert [finding.kind for finding in check(archive, progress=False).findings if "annotation" in finding.kind] == []

@@ -53,6 +53,8 @@ def unused_images(survey: Survey) -> Iterator[Finding]:
     if not used:
         return
     folder = root if root.is_dir() else root.parent
+    if not all(Path(path).is_relative_to(os.path.realpath(folder)) for path in used):  # unpacked from an archive
+        folder = Path(os.path.commonpath(used))
     unused: dict[str, list[str]] = defaultdict(list)
     for file in _image_files(folder):
         if os.path.realpath(file) not in used:
