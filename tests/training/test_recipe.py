@@ -54,6 +54,7 @@ OTHER: dict[str, Any] = {
     "balance": "weights",
     "budget": 90.0,
     "lr_decay": 0.7,
+    "format": "folders",
     "group": "(person[0-9]+)_",
     "split": "split.csv",
     "folds": 5,
