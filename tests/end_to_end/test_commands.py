@@ -205,6 +205,7 @@ def test_every_flag_reaches_the_recipe(
         "group": "person",
         "split": "split.csv",
         "folds": 5,
+        "format": "folders",
         "fold": 2,
     }
     words = [word for name, value in flags.items() for word in (f"--{name.replace('_', '-')}", value)]
