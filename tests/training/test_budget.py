@@ -18,7 +18,7 @@ OPTIONS = [Option(8, 10, 1), Option(5, 10, 4), Option(2, 10, 15), Option(0, 0, 6
         (40, [(5, 6)]),
         (100, [(2, 5)]),
         (600, [(0, 9)]),
-        (6000, [(0, 12)]),
+        (6000, [(0, 30)]),
     ],
 )
 def test_the_earliest_boundary_that_fits(seconds: float, phases: list[tuple[int, int]]) -> None:

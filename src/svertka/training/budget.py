@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_FEWEST, _MOST = 4, 12  # epochs
+_FEWEST, _MOST = 4, 30  # epochs
 _RESERVE = 0.1  # of the time, for what comes after
 
 

@@ -230,7 +230,7 @@ class Recipe:
 _INF = math.inf
 # A head that is fitted first is nearly always right where it learns: without smoothing there would be no gradient left,
 # and Adam would follow the noise.
-_FINE_TUNING = {"epochs": 6, "lr": 1e-4, "batch": 32, "augment": (), "label_smoothing": 0.1}
+_FINE_TUNING = {"epochs": 6, "lr": 1e-3, "batch": 32, "augment": ("affine",), "label_smoothing": 0.1}
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("epochs", 1, _INF),
     ("batch", 1, _INF),
