@@ -61,18 +61,20 @@ def write_check_report(path: Path, survey: Survey, findings: Sequence[Finding]) 
 
 
 def _exhibits(finding: Finding, by_name: dict[str, Sample]) -> list[Exhibit]:
-    exhibits: list[Exhibit] = []
+    exhibits: list[Exhibit] = [
+        Facts(title="What it is", items=[("Found", finding.message), ("To mend it", finding.mend)])
+    ]
     pictures = []
     for shown in finding.exhibited:
         if image := _image(by_name.get(shown.name)):
             pictures.append(Picture(image=image[0], caption=shown.caption, detail=shown.detail))
-    note = f"{finding.message}. To mend it: {finding.mend}."
     if pictures:
-        exhibits.append(Gallery(title="Pictures", pictures=pictures, note=note))
+        exhibits.append(Gallery(title="Pictures", pictures=pictures))
     lines = finding.lines()
     left = len(lines) - _NAMED
     text = "\n".join(lines[:_NAMED]) + (f"\n… and {left:,} more" if left > 0 else "")
-    exhibits.append(Listing(title="Files", text=text or finding.message, note="" if pictures else note))
+    if text:
+        exhibits.append(Listing(title="Files", text=text))
     return exhibits
 
 
