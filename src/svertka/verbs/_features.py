@@ -36,7 +36,7 @@ def features_at_hand() -> bool:
 
 
 def frozen_features(survey: Survey, positions: NDArray[np.int64], display: Display) -> NDArray[np.float32]:
-    """The means of the last two thirds of the stages, ``(N, D)``, as the head of ``svertka train --weights`` reads them.
+    """The means of the last two thirds of the stages, ``(N, D)``, as a head that is trained on them reads them.
 
     They are remembered as training remembers them: what was checked is learnt from sooner, and the other way round.
 
