@@ -55,7 +55,7 @@ def kinds(folder: Path) -> list[str]:
     rows = []
     for kind, plant in planted.PLANTED.items():
         hits = sum(
-            kind in {finding.kind for finding in planted.all_findings(plant(folder / kind / str(fault), fault))}
+            kind in {finding.kind for finding in planted.findings_of(kind, plant(folder / kind / str(fault), fault))}
             for fault in FAULTS
         )
         rows.append(f"| `{kind}` | {hits} of {len(FAULTS)} | {alarms[kind]} of {healthy} |")
@@ -249,7 +249,7 @@ def main() -> None:
             "",
             f"Of {WRONG:.0%} of the images the label is exchanged for another at random, five times anew, and",
             "`--labels` is asked. Found is the share of these that it names; right, the share of what it names that",
-            "was planted; the last column counts what it names where nothing was planted, some of which are hard images.",
+            "was planted; the last column counts what it names where nothing was planted, some of which are hard.",
             "(Of Fashion-MNIST, 100 images of each class. Where the weights are not installed, it goes by gradients",
             "and colours.)",
             "",

@@ -375,6 +375,11 @@ def learnable(root: Path, seed: int, wrong: int = 0) -> Survey:
     return of_folder(root)
 
 
+def findings_of(kind: str, seen: Survey) -> list[Finding]:
+    """What is found where a fault of this kind was planted; labels are learnt only where they are asked for."""
+    return all_findings(seen) if kind == "suspicious_labels" else findings(seen)
+
+
 def all_findings(seen: Survey) -> list[Finding]:
     """What ``svertka check --labels`` finds, by gradients and colours; without wrong labels where these cannot be
     looked for."""

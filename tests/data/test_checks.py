@@ -20,7 +20,7 @@ FAULTS = range(5)
 def test_what_is_planted_is_found(kind: str, tmp_path: Path) -> None:
     for fault in FAULTS:
         seen = planted.PLANTED[kind](tmp_path / str(fault), fault)
-        found = {finding.kind: finding for finding in planted.all_findings(seen)}
+        found = {finding.kind: finding for finding in planted.findings_of(kind, seen)}
         assert kind in found, (fault, list(found))
         assert found[kind].count >= 1
         assert found[kind].message
