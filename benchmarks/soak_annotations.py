@@ -26,6 +26,7 @@ that no file outside is opened, nothing is started and no connection made. Last 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import math
 import os
@@ -34,9 +35,12 @@ import re
 import resource
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +48,12 @@ import numpy as np
 from PIL import Image
 
 from svertka.annotations import Boxes, Mask
+from svertka.data._arrow import ParquetImage
 from svertka.data.reading import open_dataset
-from svertka.data.samples import Dataset, ImageFile
+from svertka.data.samples import Dataset, FileSlice, ImageFile
 from svertka.errors import UserError
+from svertka.runtime.files import cache_folder
+from svertka.runtime.image import ImageError
 
 SECONDS, MEGABYTES = 5, 256
 HEIGHT, WIDTH = 16, 24
@@ -228,6 +235,106 @@ def write_legend(folder: Path) -> None:
     (folder / "legend.json").write_text(json.dumps(told))
 
 
+def write_parquet(folder: Path) -> None:
+    """Files and labels in a Parquet table."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    write_images(folder, ("1.png", "2.png", "3.png"))
+    columns = {"file": ["1.png", "2.png", "3.png"], "labels": [["cat"], [], ["cat", "dog"]], "split": ["train"] * 3}
+    pq.write_table(pa.table(columns), folder / "labels.parquet")
+
+
+def write_hugging_face(folder: Path) -> None:
+    """Images and class numbers in a Parquet shard, as `datasets` pushes them."""
+    import pyarrow.parquet as pq
+
+    (folder / "data").mkdir()
+    pq.write_table(_rows(), folder / "data" / "train-00000-of-00001.parquet", row_group_size=2)
+
+
+def write_arrow(folder: Path) -> None:
+    """The same as `datasets` saves them to disk."""
+    import pyarrow as pa
+
+    table = _rows()
+    (folder / "state.json").write_text("{}")
+    with (
+        pa.OSFile(str(folder / "data-00000-of-00001.arrow"), "wb") as file,
+        pa.ipc.new_stream(file, table.schema) as stream,
+    ):
+        stream.write_table(table, max_chunksize=2)
+
+
+def write_shards(folder: Path) -> None:
+    """Two shards, with labels in all three ways."""
+    kinds = {"cls": b"1", "json": b'{"label": "cat", "width": 24}', "txt": b"dog\n"}
+    for shard in range(2):
+        members: dict[str, bytes] = {}
+        for number, (kind, label) in enumerate(kinds.items()):
+            members |= {f"{shard}{number}.png": _png(number), f"{shard}{number}.{kind}": label}
+        _write_tar(folder / f"train-{shard:03d}.tar", members, "w")
+
+
+def write_metadata_csv(folder: Path) -> None:
+    """An imagefolder, with a CSV in its part."""
+    write_images(folder, ("train/1.png", "train/deep/2.png"))
+    (folder / "train" / "metadata.csv").write_text("file_name,label,more\n1.png,cat,x\ndeep/2.png,dog,\n")
+
+
+def write_metadata_jsonl(folder: Path) -> None:
+    """An imagefolder, with lines of JSON."""
+    write_images(folder, ("1.png", "2.png"))
+    lines = [{"file_name": "1.png", "labels": ["cat", "dog"]}, {"file_name": "2.png", "labels": [], "more": 1}]
+    (folder / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def write_zip(folder: Path) -> None:
+    """Class folders in a zip archive."""
+    with zipfile.ZipFile(folder / "set.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in _class_folders().items():
+            archive.writestr(name, data)
+
+
+def write_tar(folder: Path) -> None:
+    """Class folders in a tar archive."""
+    _write_tar(folder / "set.tar", _class_folders(), "w")
+
+
+def write_tar_gz(folder: Path) -> None:
+    """Class folders in a compressed tar archive."""
+    _write_tar(folder / "set.tar.gz", _class_folders(), "w:gz")
+
+
+def _class_folders() -> dict[str, bytes]:
+    return {f"set/{label}/deep/{label}{number}.png": _png(number) for label in ("cat", "dog") for number in range(2)}
+
+
+def _write_tar(path: Path, files: dict[str, bytes], mode: str) -> None:
+    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+
+
+def _rows() -> Any:
+    import pyarrow as pa
+
+    images = [{"bytes": _png(number), "path": f"{number}.png"} for number in range(3)]
+    made = pa.array(images, pa.struct({"bytes": pa.binary(), "path": pa.string()}))
+    said = {"image": {"_type": "Image"}, "label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}
+    metadata = {b"huggingface": json.dumps({"info": {"features": said}}).encode()}
+    return pa.table({"image": made, "label": pa.array([0, 1, 1])}).replace_schema_metadata(metadata)
+
+
+def _png(seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
 SETS: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "coco": ("coco", write_coco, "*.json"),
     "voc": ("voc", write_voc, "*.xml"),
@@ -241,8 +348,24 @@ SETS: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "masks": ("masks", write_masks, "masks/*.png"),
     "legend csv": ("masks", write_masks, "*.csv"),
     "legend json": ("masks", write_legend, "*.json"),
+    "parquet": ("parquet", write_parquet, "*.parquet"),
+    "hugging face": ("huggingface", write_hugging_face, "*.parquet"),
+    "arrow": ("huggingface", write_arrow, "*.arrow"),
+    "shards": ("webdataset", write_shards, "*.tar"),
+    "metadata csv": ("imagefolder", write_metadata_csv, "*.csv"),
+    "metadata jsonl": ("imagefolder", write_metadata_jsonl, "*.jsonl"),
+    "zip": ("folders", write_zip, "*.zip"),
+    "tar": ("folders", write_tar, "*.tar"),
+    "tar.gz": ("folders", write_tar_gz, "*.tar.gz"),
 }
 """By name: the format, what writes a small data set of it, and the files that are mutated."""
+
+_FILES = {"csv": "labels.csv", "parquet": "labels.parquet", "zip": "set.zip", "tar": "set.tar", "tar.gz": "set.tar.gz"}
+
+
+def opened(name: str, folder: Path) -> Dataset:
+    """The set of that name in ``folder``, as a user would give it."""
+    return open_dataset(folder / _FILES.get(name, ""), SETS[name][0])
 
 
 def mutated(data: bytes, suffix: str, chance: random.Random) -> bytes:
@@ -251,7 +374,7 @@ def mutated(data: bytes, suffix: str, chance: random.Random) -> bytes:
         kind = chance.random()
         if suffix == ".json" and kind < 0.6:
             data = _json_mutant(data, chance)
-        elif suffix != ".png" and kind < 0.75:
+        elif suffix not in (".png", ".zip", ".gz") and kind < 0.75:
             data = _word_mutant(data, chance)
         else:
             data = _byte_mutant(data, chance)
@@ -261,15 +384,19 @@ def mutated(data: bytes, suffix: str, chance: random.Random) -> bytes:
 def judge(dataset: Dataset) -> None:
     """Fail unless all that was read is sound, and lies in the folder."""
     root = dataset.root.resolve()
-    root = root if root.is_dir() else root.parent
+    # Archives are unpacked into the cache.
+    places = (root if root.is_dir() else root.parent, cache_folder().resolve())
     for item in dataset.skipped:
         assert item.file, item
         assert item.error, item
         assert "\n" not in item.error, item
     for sample in (sample for samples in dataset.parts.values() for sample in samples):
-        assert isinstance(sample.source, ImageFile)
-        assert sample.source.path.resolve().is_relative_to(root), sample
+        assert isinstance(sample.source, ImageFile | FileSlice | ParquetImage)
+        assert any(sample.source.path.resolve().is_relative_to(place) for place in places), sample
         assert SECRET not in sample.name
+        if not isinstance(sample.source, ImageFile):  # where it stands in the file was read from the file
+            with suppress(ImageError):
+                assert sample.source.load()[0].ndim == 3
         if isinstance(sample.annotation, Boxes):
             for box in sample.annotation.boxes:
                 assert box.label
@@ -297,7 +424,7 @@ def soak(name: str, mutants: int, folder: Path, *, seed: int = 0) -> dict[str, f
     Raises:
         AssertionError: One was read as something that is not sound, or opened a file outside.
     """
-    format_, write, pattern = SETS[name]
+    _, write, pattern = SETS[name]
     data = folder / "data"
     data.mkdir(parents=True)
     write(data)
@@ -305,7 +432,6 @@ def soak(name: str, mutants: int, folder: Path, *, seed: int = 0) -> dict[str, f
     (data / "link.png").symlink_to(folder / f"{SECRET}.png")
     files = sorted(data.rglob(pattern))
     whole = {file: file.read_bytes() for file in files}
-    path = files[0] if format_ == "csv" else data
     chance = random.Random(f"{name} {seed}")
     slowest, sound, skipped = 0.0, 0, 0
     for _ in range(mutants):
@@ -314,7 +440,7 @@ def soak(name: str, mutants: int, folder: Path, *, seed: int = 0) -> dict[str, f
         started = time.perf_counter()
         try:
             with _watched(data):
-                dataset = open_dataset(path, format_)
+                dataset = opened(name, data)
                 judge(dataset)
             sound += 1
             skipped += bool(dataset.skipped)
@@ -354,7 +480,8 @@ class _watched:  # noqa: N801 (a context)
             raise AssertionError(f"{event} {arguments}")
         if event == "open" and isinstance(arguments[0], str | bytes):
             place = os.path.realpath(os.fsdecode(arguments[0]))
-            if not place.startswith((folder, sys.prefix, sys.base_prefix)) and "/src/svertka/" not in place:
+            known = (folder, os.path.realpath(cache_folder()), sys.prefix, sys.base_prefix)
+            if not place.startswith(known) and "/src/svertka/" not in place:
                 raise AssertionError(f"opened {place}")
 
 
@@ -417,6 +544,7 @@ def _byte_mutant(data: bytes, chance: random.Random) -> bytes:
 def _limited(name: str, mutants: int) -> None:
     """In a process of its own: the limits are the process's."""
     with tempfile.TemporaryDirectory() as place:
+        os.environ["SVERTKA_CACHE"] = str(Path(place) / "cache")
         soak(name, 5, Path(place) / "warm")  # imports
         base = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (base + MEGABYTES * 2**20,) * 2)

@@ -23,10 +23,20 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def soak() -> ModuleType:
     """``benchmarks/soak_annotations.py``, which writes small data sets of every format and mutates them."""
-    path = Path(__file__).parents[1] / "benchmarks" / "soak_annotations.py"
+    return _benchmark("soak_annotations")
+
+
+@pytest.fixture(scope="session")
+def soak_images() -> ModuleType:
+    """``benchmarks/soak_images.py``, which mutates small images of every format."""
+    return _benchmark("soak_images")
+
+
+def _benchmark(name: str) -> ModuleType:
+    path = Path(__file__).parents[1] / "benchmarks" / f"{name}.py"
     if not path.is_file():
         pytest.skip("no benchmarks beside the tests")
-    spec = importlib.util.spec_from_file_location("soak_annotations", path)
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

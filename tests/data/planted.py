@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +15,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from svertka.annotations import Annotation, Box, Boxes, Mask
+from svertka.data.checks.checking import findings
+from svertka.data.checks.findings import Finding
 from svertka.data.checks.survey import Survey, survey
 from svertka.data.grouping import groups_of
 from svertka.data.reading import open_dataset
 from svertka.data.samples import Dataset, ImageFile, Sample, flat
+from svertka.errors import UserError
+from svertka.verbs._progress import Display
+from svertka.verbs._suspects import suspects
 
 SIDE = 96
 PER_CLASS = 40
@@ -296,6 +302,93 @@ def _oversized(root: Path, seed: int) -> None:
     Image.new("1", (9000 + seed, 9000)).save(images(root)[seed].with_suffix(".png"))
 
 
+_UNUSABLE = (
+    ("{}", "", ""),
+    ("", "cat", ""),
+    ("../{}", "cat", ""),
+    ("{}", "cat", "holdout"),
+    ("{}\0", "cat", "train"),
+)
+
+
+def _unusable(root: Path, seed: int) -> Survey:
+    folders(root, seed)
+    names = [(file.relative_to(root).as_posix(), file.parent.name) for file in images(root)]
+    rows = [(name, label, "") for name, label in names]
+    rows[seed] = tuple(cell.format(names[seed][0]) for cell in _UNUSABLE[seed])  # type: ignore[assignment]
+    with (root / "list.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("file", "label", "split"), *rows])
+    return of_folder(root / "list.csv")
+
+
+def _mask_files(root: Path, seed: int, *, broken: bool) -> Survey:
+    for number in range(8):
+        values = np.zeros((SIDE, SIDE), np.uint8)
+        values[20 : 60 + number, 10:50] = 255
+        for folder, image in (("images", picture(seed, number)), ("masks", Image.fromarray(values))):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+            image.save(root / folder / f"{number}.png")
+    if broken:
+        file = root / "masks" / f"{seed}.png"
+        data = file.read_bytes()
+        file.write_bytes((b"", data[: len(data) // 2], b"<html>", data[:20], b"\0" * 300)[seed])
+    return of_folder(root)
+
+
+def _unnamed(root: Path, seed: int) -> Survey:
+    def annotate(number: int) -> Boxes:
+        return Boxes(() if number == seed else (box(seed, number),))
+
+    return annotated(root, seed, annotate)
+
+
+def _absent_class(root: Path, seed: int) -> Survey:
+    def annotate(number: int) -> Mask:
+        values = np.zeros((SIDE, SIDE), np.uint8)
+        values[20:60, 10 + number : 50] = 1 + seed % 2  # the other of the two is in no mask
+        return Mask(Numbers(values), NAMES)
+
+    return annotated(root, seed, annotate)
+
+
+def learnable(root: Path, seed: int, wrong: int = 0) -> Survey:
+    """Class folders whose images show their class: stripes, a disc, or a chequerboard, on any ground; so many of them
+    lie in the folder of another class."""
+    generator = np.random.default_rng(seed)
+    down, across = np.mgrid[:SIDE, :SIDE]
+    for label, name in enumerate(NAMES):
+        (root / name).mkdir(parents=True)
+        for number in range(PER_CLASS):
+            width, left, top = generator.integers(6, 11), *generator.integers(30, 66, 2)
+            shapes = (
+                down // width % 2,
+                (down - top) ** 2 + (across - left) ** 2 < 500,
+                (down // width + across // width) % 2,
+            )
+            ground = np.asarray(picture(seed, label, number), np.float64)
+            light = np.where(shapes[label], 70, -70)[:, :, None]
+            shown = Image.fromarray(np.clip(ground * 0.4 + 77 + light, 0, 255).astype(np.uint8))
+            shown.save(root / name / f"{number:04d}.jpg", quality=90)
+    for number in range(wrong):
+        said, right = NAMES[number % 3], NAMES[(number + 1 + seed % 2) % 3]
+        (root / right / f"{seed + number:04d}.jpg").rename(root / said / f"wrong{number}.jpg")
+    return of_folder(root)
+
+
+def findings_of(kind: str, seen: Survey) -> list[Finding]:
+    """What is found where a fault of this kind was planted; labels are learnt only where they are asked for."""
+    return all_findings(seen) if kind == "suspicious_labels" else findings(seen)
+
+
+def all_findings(seen: Survey) -> list[Finding]:
+    """What ``svertka check --labels`` finds, by gradients and colours; without wrong labels where these cannot be
+    looked for."""
+    found = findings(seen)
+    with suppress(UserError):
+        found += suspects(seen, Display(show=False), frozen=False)
+    return found
+
+
 PLANTED: dict[str, Callable[[Path, int], Survey]] = {
     "empty_files": _written(lambda root, seed: images(root)[seed].write_bytes(b"")),
     "truncated_files": _written(_cut),
@@ -318,7 +411,9 @@ PLANTED: dict[str, Callable[[Path, int], Survey]] = {
     "classes_missing_from_split": _written(_part_without_class, parts=("train", "test")),
     "similar_labels": _written(_spell),
     "annotations_without_image": _table,
+    "unusable_records": _unusable,
     "images_without_annotation": _unlisted,
+    "images_without_objects": _unnamed,
     "ignored_split": _odd_split,
     "boxes_outside": _boxes(
         lambda n: (Box("cat", 80, 10, 120, 30), Box("cat", -9, 1, 9, 9), Box("cat", 3, 90, 9, 99),
@@ -333,6 +428,9 @@ PLANTED: dict[str, Callable[[Path, int], Survey]] = {
     "mask_values": _mask(lambda values: np.where(values == 2, 9, values).astype(np.uint8)),
     "mask_sizes": _mask(lambda values: values[:, 1:]),
     "empty_masks": _mask(lambda values: np.full_like(values, 255)),
+    "unreadable_masks": lambda root, seed: _mask_files(root, seed, broken=True),
+    "classes_not_in_masks": _absent_class,
+    "suspicious_labels": lambda root, seed: learnable(root, seed, wrong=3),
 }  # fmt: skip
 """By kind of finding, how to plant it; faults 0 to 4 differ."""
 
@@ -347,5 +445,6 @@ HEALTHY: dict[str, Callable[[Path, int], Survey]] = {
     "groups kept together": lambda root, seed: _groups(root, seed, leak=False),
     "boxes": _tidy_boxes,
     "masks": _mask(lambda values: values),
+    "classes that can be told apart": learnable,
 }
 """Data sets of which nothing should be said; there are as many as seeds are given."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -149,7 +150,10 @@ def test_links_to_images_are_images(tmp_path: Path, write_images: WriteImages) -
     write_images(data, ["a/1.png", "b/1.png"])
     write_images(tmp_path, ["store.png"])
     (data / "a" / "2.png").symlink_to(tmp_path / "store.png")
-    assert [name for name, _ in told(read_folders(data))["all"]] == ["a/1.png", "a/2.png", "b/1.png"]
+    (data / "b" / "2.png").symlink_to(data / "a" / "1.png")
+    dataset = read_folders(data)
+    assert [name for name, _ in told(dataset)["all"]] == ["a/1.png", "a/2.png", "b/1.png", "b/2.png"]
+    assert dataset.notes == ["links to files outside the folder, which are read: 1, such as a/2.png"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
@@ -162,13 +166,22 @@ def test_a_name_of_no_encoding_becomes_one_that_can_be_printed_and_saved(
     assert all(sample.source.load()[0].shape == (6, 5, 3) for sample in dataset.parts["all"])
 
 
-@pytest.mark.parametrize("names", [[], ["1.png"], ["a/b.txt"]], ids=["empty", "only loose", "no images"])
+@pytest.mark.parametrize("names", [[], ["1.png"]], ids=["empty", "only loose"])
 def test_no_images_in_class_folders_says_how_to_lay_them(
     tmp_path: Path, write_images: WriteImages, names: list[str]
 ) -> None:
-    write_images(tmp_path, [name for name in names if name.endswith("png")])
-    for name in names:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
+    write_images(tmp_path, names)
     with pytest.raises(UserError, match="no images in class folders; put each"):
         read_folders(tmp_path)
+
+
+def test_what_holds_no_image_at_all_says_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "data" / "series").mkdir(parents=True)
+    for name in ("series/1.csv", "series/2.csv", "about.md"):
+        (tmp_path / "data" / name).write_text("1")
+    with pytest.raises(UserError, match=r"no images: .* \(2 \.csv, 1 \.md\); give a folder of images"):
+        read_folders(tmp_path / "data")
+    with zipfile.ZipFile(tmp_path / "data" / "set.zip", "w") as archive:
+        archive.writestr("a/1.txt", "1")
+    with pytest.raises(UserError, match=r"no images, but archives; give one of them: .*set\.zip"):
+        read_folders(tmp_path / "data")

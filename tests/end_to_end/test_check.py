@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
+
+from svertka.annotations import Boxes, Mask
+from svertka.data.reading import open_dataset
 
 RECIPE = ("--net", "perceptron", "--epochs", 2, "--batch", 16, "--device", "cpu", "--precision", "fp32")
 
@@ -65,6 +70,77 @@ def test_a_cleaned_copy_has_nothing_to_mend(faulty: Path, svertka_call: Callable
         rows = list(csv.DictReader(file))
     assert sum(answer.json["images"].values()) == len(rows)
     assert svertka_call("check", faulty, "--fix", listed).status == 2  # nothing is overwritten
+
+
+def test_boxes_are_mended(svertka_call: Callable[..., Any], tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    for number in range(4):
+        Image.effect_noise((100, 80), 60 + number).convert("RGB").save(data / f"{number}.jpg", quality=90)
+    (data / "3.jpg").write_bytes(b"")
+    sound, again = [10, 10, 30, 20], [40, 10, 30, 20]  # x, y, width, height
+    told = {
+        0: [(1, sound), (1, sound), (2, again)],
+        1: [(1, [60, 40, -20, -10]), (1, [50, 50, 0, 9]), (1, [200, 10, 5, 5])],
+        2: [(1, [-20, 10, 60, 90])],
+        3: [(1, sound)],
+    }
+    boxes = [(image, *box) for image, several in told.items() for box in several]
+    document = {
+        "images": [{"id": number, "file_name": f"{number}.jpg", "width": 100, "height": 80} for number in told],
+        "annotations": [
+            {"id": place, "image_id": image, "category_id": label, "bbox": sides}
+            for place, (image, label, sides) in enumerate(boxes)
+        ],
+        "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "Cat"}],
+    }
+    (data / "boxes.json").write_text(json.dumps(document))
+    before = (data / "boxes.json").read_bytes()
+    answer = svertka_call("check", data, "--fix", tmp_path / "clean")
+    assert answer.status == 1
+    assert "2 boxes reaching out" in answer.out
+    assert (data / "boxes.json").read_bytes() == before
+    (samples,) = open_dataset(tmp_path / "clean").parts.values()
+    left = {
+        sample.name[-5:]: [(box.label, box.left, box.top, box.right, box.bottom) for box in sample.annotation.boxes]
+        for sample in samples
+        if isinstance(sample.annotation, Boxes)
+    }
+    assert left == {
+        "0.jpg": [("cat", 10, 10, 40, 30), ("cat", 40, 10, 70, 30)],
+        "1.jpg": [("cat", 40, 30, 60, 40)],
+        "2.jpg": [("cat", 0, 10, 40, 80)],
+    }
+    assert svertka_call("check", tmp_path / "clean", "--json").json["ok"]
+    assert svertka_call("check", data, "--fix", tmp_path / "clean.csv").status == 2
+
+
+@pytest.mark.parametrize("colours", [False, True])
+def test_masks_are_copied_with_their_legend(colours: bool, svertka_call: Callable[..., Any], tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    values = np.zeros((60, 50), np.uint8)
+    values[10:30, 5:40] = 255
+    for number in range(4):
+        for part in ("train", "val"):
+            for folder in ("images", "masks"):
+                (data / folder / part).mkdir(parents=True, exist_ok=True)
+            name = f"{part}/{number}.png"
+            Image.effect_noise((50, 60), 60 + 7 * number + len(part)).convert("RGB").save(data / "images" / name)
+            mask = np.stack([values, values // 5, values], -1) if colours else values
+            Image.fromarray(mask).save(data / "masks" / name)
+    (data / "images/train/1.png").write_bytes(b"no image")
+    Image.fromarray(values[:9]).save(data / "masks/val/2.png")  # of another size
+    if colours:
+        (data / "classes.csv").write_text("name,r,g,b\nwater,255,51,255\nland,0,0,0\n")
+    assert svertka_call("check", data, "--fix", tmp_path / "clean").status == 1
+    before, after = (open_dataset(folder) for folder in (data, tmp_path / "clean"))
+    assert {part: len(samples) for part, samples in after.parts.items()} == {"train": 3, "val": 3}
+    whole, mended = before.parts["train"][0].annotation, after.parts["train"][0].annotation
+    assert isinstance(whole, Mask)
+    assert isinstance(mended, Mask)
+    assert mended.names == whole.names == (("water", "land") if colours else ("background", "foreground"))
+    np.testing.assert_array_equal(mended.source.load(), whole.source.load())
+    assert svertka_call("check", tmp_path / "clean", "--json").json["ok"]
 
 
 def test_folds_are_runs_and_are_resumed(few_digits: Path, svertka_call: Callable[..., Any], tmp_path: Path) -> None:

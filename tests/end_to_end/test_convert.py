@@ -7,13 +7,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 import svertka
-from svertka.annotations import Box, Boxes
+from svertka.annotations import Box, Boxes, Mask
 from svertka.cli import run
 from svertka.data.reading import open_dataset
 from svertka.data.samples import Dataset, ImageFile, Sample
@@ -116,6 +117,18 @@ def test_what_a_format_cannot_hold_is_said(tmp_path: Path, soak: ModuleType) -> 
         "Pascal VOC XML cannot hold what 2 boxes have: keypoints",
         "Pascal VOC XML cannot hold what 4 boxes have: crowd",
     )
+
+
+@pytest.mark.parametrize("write", ["write_masks", "write_legend"])
+def test_masks_stay_what_they_are(write: str, tmp_path: Path, soak: ModuleType) -> None:
+    getattr(soak, write)(tmp_path / "data")
+    svertka.convert(tmp_path / "data", tmp_path / "again", format="masks", progress=False)
+    first, again = (open_dataset(tmp_path / folder).parts["all"] for folder in ("data", "again"))
+    for before, after in zip(first, again, strict=True):
+        assert isinstance(before.annotation, Mask)
+        assert isinstance(after.annotation, Mask)
+        assert after.annotation.names == before.annotation.names == ("void", "cat", "dog")
+        np.testing.assert_array_equal(after.annotation.source.load(), before.annotation.source.load())
 
 
 def test_outlines_stay_in_yolo(tmp_path: Path, soak: ModuleType) -> None:

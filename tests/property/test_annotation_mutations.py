@@ -11,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from svertka.data.reading import open_dataset
 from svertka.errors import UserError
 
 SETS = (
     *("coco", "voc", "voc lists", "yolo", "yolo yaml", "label_studio", "cvat", "labelme", "csv"),
-    *("masks", "legend csv", "legend json"),
+    *("masks", "legend csv", "legend json", "parquet", "hugging face", "arrow", "shards"),
+    *("metadata csv", "metadata jsonl", "zip", "tar", "tar.gz"),
 )
 SHORT = settings(
     derandomize=True,
@@ -39,8 +39,7 @@ def test_a_short_soak(tmp_path: Path, soak: ModuleType, name: str) -> None:
 @pytest.mark.parametrize("name", SETS)
 def test_the_unchanged_set_is_read_without_a_word(tmp_path: Path, soak: ModuleType, name: str) -> None:
     assert soak.soak(name, 0, tmp_path)["read"] == 0
-    path = tmp_path / "data"
-    dataset = open_dataset(path / "labels.csv" if name == "csv" else path, soak.SETS[name][0])
+    dataset = soak.opened(name, tmp_path / "data")
     soak.judge(dataset)
     assert dataset.skipped == []
 
@@ -58,7 +57,7 @@ def test_bytes(
     edits: list[tuple[float, int, bytes]],
     which: int,
 ) -> None:
-    format_, write, pattern = soak.SETS[name]
+    _, write, pattern = soak.SETS[name]
     folder = tmp_path_factory.mktemp("mutants")
     write(folder)
     files = sorted(folder.rglob(pattern))
@@ -68,7 +67,7 @@ def test_bytes(
         start = int(place * len(data))
         data = data[:start] + put + data[start + length :]
     file.write_bytes(data)
-    read(folder / "labels.csv" if format_ == "csv" else folder, format_, soak)
+    read(name, folder, soak)
 
 
 values = st.recursive(
@@ -84,7 +83,7 @@ values = st.recursive(
 def test_structure(
     tmp_path_factory: pytest.TempPathFactory, soak: ModuleType, name: str, place: int, value: Any
 ) -> None:
-    format_, write, pattern = soak.SETS[name]
+    _, write, pattern = soak.SETS[name]
     folder = tmp_path_factory.mktemp("mutants")
     write(folder)
     file = sorted(folder.rglob(pattern))[0]
@@ -93,7 +92,7 @@ def test_structure(
     node, key = places[place % len(places)]
     node[key] = value
     file.write_text(json.dumps(told))
-    read(folder, format_, soak)
+    read(name, folder, soak)
 
 
 def inner_places(node: Any) -> Any:
@@ -103,8 +102,8 @@ def inner_places(node: Any) -> Any:
             yield from inner_places(node[key])
 
 
-def read(path: Path, format_: str, soak: ModuleType) -> None:
+def read(name: str, folder: Path, soak: ModuleType) -> None:
     try:
-        soak.judge(open_dataset(path, format_))
+        soak.judge(soak.opened(name, folder))
     except UserError as error:
         assert "\n" not in str(error)  # noqa: PT017 (either is right)

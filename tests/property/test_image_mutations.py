@@ -2,81 +2,17 @@
 
 from __future__ import annotations
 
-import io
-import zlib
-from functools import cache
+from types import ModuleType
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from image_files import FILES, TEXTS, whole, with_checksums
 
 from svertka.runtime.image import MAX_PIXELS, ImageError, decode
 
 COUNT = 24  # examples for each of the files
-PNG_SIGNATURE = 8  # bytes
-
-FILES: dict[str, tuple[str, str, dict[str, object]]] = {
-    "JPEG": ("RGB", "JPEG", {}),
-    "JPEG, progressive": (
-        "RGB",
-        "JPEG",
-        {"progressive": True, "exif": b"Exif\0\0II*\0\x08\0\0\0\1\0\x12\1\3\0\1\0\0\0\6"},
-    ),
-    "JPEG, CMYK": ("CMYK", "JPEG", {}),
-    "MPO": ("RGB", "MPO", {"save_all": True, "append_images": [Image.new("RGB", (8, 8))]}),
-    "PNG": ("RGB", "PNG", {"exif": b"Exif\0\0MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0\5\0\0\0\0\0\0"}),
-    "PNG, palette": ("P", "PNG", {"transparency": 3}),
-    "PNG, 16-bit": ("I;16", "PNG", {}),
-    "PNG, animated": ("RGBA", "PNG", {"save_all": True, "append_images": [Image.new("RGBA", (24, 16))]}),
-    "GIF": ("P", "GIF", {"save_all": True, "append_images": [Image.new("P", (24, 16))], "transparency": 3}),
-    "BMP": ("RGB", "BMP", {}),
-    "BMP, palette": ("P", "BMP", {}),
-    "BMP, bits": ("1", "BMP", {}),
-    "TIFF": ("RGB", "TIFF", {"tiffinfo": {274: 6}}),
-    "TIFF, LZW": ("RGBA", "TIFF", {"compression": "tiff_lzw"}),
-    "TIFF, deflate": ("I;16", "TIFF", {"compression": "tiff_adobe_deflate"}),
-    "TIFF, JPEG": ("YCbCr", "TIFF", {"compression": "jpeg"}),
-    "TIFF, fax": ("1", "TIFF", {"compression": "group4"}),
-    "TIFF, floats": ("F", "TIFF", {}),
-    "TIFF, LAB": ("LAB", "TIFF", {}),
-    "BigTIFF": ("CMYK", "TIFF", {"big_tiff": True}),
-    "WEBP": ("RGB", "WEBP", {"method": 0}),
-    "WEBP, lossless": ("RGBA", "WEBP", {"lossless": True, "method": 0}),
-    "WEBP, animated": ("RGB", "WEBP", {"save_all": True, "append_images": [Image.new("RGB", (24, 16))]}),
-    "AVIF": ("RGBA", "AVIF", {"speed": 10}),
-    "PPM": ("RGB", "PPM", {}),
-    "PGM, 16-bit": ("I;16", "PPM", {}),
-    "PBM": ("1", "PPM", {}),
-    "PFM": ("F", "PPM", {}),
-    "TGA": ("RGBA", "TGA", {}),
-    "TGA, runs": ("P", "TGA", {"compression": "tga_rle"}),
-}
-TEXTS = {
-    "PPM, text": b"P3 3 2 255\n# plain\n" + b"1 20 255 " * 6,
-    "PGM, odd depth": b"P5 4 4 1000\n" + bytes(range(32)),
-}
-
-
-@cache
-def whole(name: str) -> bytes:
-    """A small image file in which something happens."""
-    if name in TEXTS:
-        return TEXTS[name]
-    mode, kind, options = FILES[name]
-    y, x = np.mgrid[:16, :24]
-    pixels = np.stack([x * 10, y * 15, (x * y * 7) % 256], -1).astype(np.uint8)
-    image = Image.fromarray(pixels)
-    if mode == "I;16":
-        image = Image.fromarray(pixels[..., 2].astype(np.uint16) * 200)
-    elif mode == "F":
-        image = Image.fromarray(pixels[..., 2].astype(np.float32) - 9)
-    file = io.BytesIO()
-    image.convert(mode).save(file, kind, **options)
-    return file.getvalue()
-
-
 positions = st.integers(0, 2**16)
 edits = st.one_of(
     st.tuples(st.just("set"), positions, st.binary(min_size=1, max_size=8)),
@@ -105,16 +41,6 @@ def edited(data: bytes, changes: list[tuple[str, int, bytes | int | None]]) -> b
             case _:
                 data = before
     return data
-
-
-def with_checksums(data: bytes) -> bytes:
-    """A PNG file whose chunks have the right checksums, without which nothing else in them is looked at."""
-    fixed, at = data[:PNG_SIGNATURE], PNG_SIGNATURE
-    while at + 12 <= len(data):
-        end = at + 8 + int.from_bytes(data[at : at + 4])
-        fixed += data[at:end] + zlib.crc32(data[at + 4 : end]).to_bytes(4)
-        at = end + 4
-    return fixed
 
 
 def check(data: bytes) -> None:
@@ -152,3 +78,9 @@ def test_mutants(name: str, changes: list[tuple[str, int, bytes | int | None]]) 
 @given(data=st.binary(max_size=200))
 def test_noise(data: bytes) -> None:
     check(data)
+
+
+@pytest.mark.parametrize("name", [*FILES, *TEXTS])
+def test_a_short_soak(name: str, soak_images: ModuleType) -> None:
+    told = soak_images.soak({name: whole(name)}, 60, seed=1)
+    assert told["slowest"] < soak_images.SECONDS

@@ -56,7 +56,6 @@ OTHER: dict[str, Any] = {
     "reject": 0.02,
     "budget": 90.0,
     "lr_decay": 0.7,
-    "format": "folders",
     "group": "(person[0-9]+)_",
     "split": "split.csv",
     "folds": 5,

@@ -1,3 +1,4 @@
+import importlib.metadata
 import pickle
 from pathlib import Path
 
@@ -61,6 +62,25 @@ def test_real_weights_from_a_package_name_what_is_in_a_photograph(monkeypatch) -
     assert [result.best.name for result in predictor.predict(photographs)] == ["palace", "daisy"]
     assert len(predictor.card.classes) == 1000
     assert predictor.golden_difference() < 1e-4
+
+
+def test_weights_are_at_hand_in_the_cache_or_in_a_package(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SVERTKA_CACHE", str(tmp_path))
+    record = weights.find("resnet50")
+    assert record is not None
+    assert not weights.at_hand(record)
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / f"{record.full_name}.safetensors").touch()
+    assert weights.at_hand(record)
+    packed = weights.find("efficientnet_lite0")
+    assert packed is not None
+    assert packed.package is not None
+    monkeypatch.setattr("importlib.metadata.distribution", _missing)
+    assert not weights.at_hand(packed)
+
+
+def _missing(name: str) -> None:
+    raise importlib.metadata.PackageNotFoundError(name)
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path) -> None:

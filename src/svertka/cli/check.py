@@ -43,12 +43,13 @@ def check(
         What images have in common that must not lie in two parts, such as a person: a column of the CSV, or a regular
         expression on file names, whose first parentheses say it.
     labels
-        Look for wrong labels too: each image is predicted by a classifier that did not learn from it.
+        Look for wrong labels too: each image is predicted by a classifier that did not learn from it, by the features
+        of efficientnet_lite0 where its weights are installed, else by gradients and colours.
     out
         Folder for check.html, a page with pictures of what was found.
     fix
-        Write what is left without faulty images and copies, and with labels spelt alike: a copy into this folder, or a
-        list, where it ends in .csv. It must not exist.
+        Write what is left without faulty images and copies, with labels spelt alike and boxes mended: a copy into this
+        folder (of boxes, as COCO JSON), or a list of labels, where it ends in .csv. It must not exist.
     show_augmented
         PNG file to write: some images, each beside seven variants that training makes of it.
     augment

@@ -14,7 +14,7 @@ def convert(
     target: Path,
     /,
     *,
-    format: Literal["folders", "coco", "voc", "yolo", "csv"],  # noqa: A002 (the user's word)
+    format: Literal["folders", "coco", "voc", "yolo", "masks", "csv"],  # noqa: A002 (the user's word)
     source_format: str | None = None,
     json: Json = False,
 ) -> None:

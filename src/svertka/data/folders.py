@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from pathlib import Path
 
 from svertka.annotations import natural
+from svertka.data.archives import archive_kind
 from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
 from svertka.errors import UserError
 from svertka.runtime.image import IMAGE_SUFFIXES
+
+_MOST = 10_000  # files that are looked at where none is an image
 
 PART_SPELLINGS = {
     "train": {"train", "training", "trn"},
@@ -23,7 +27,10 @@ def read_folders(root: Path, *, nested: bool = False) -> Dataset:
     """Read ``root/CLASS/…`` or ``root/{train,val,test}/CLASS/…``; nested, ``root/GROUP/CLASS/…``, class GROUP/CLASS.
 
     Images may lie in folders below the class folder. Hidden files are passed over; so are links to folders, which
-    may lead anywhere. Bytes in a name that are no text stand as ``\\xff`` in names and labels.
+    may lead anywhere and in circles. Links to files are followed, even out of the folder, and such are told of: a data
+    set is often made of them, so as not to copy what lies elsewhere, and here it is the folder's owner who names files;
+    in every other format names come from a file that may be another's, and links in an archive are refused. Bytes in a
+    name that are no text stand as ``\\xff`` in names and labels.
 
     Raises:
         UserError: There are no class folders with images.
@@ -59,11 +66,16 @@ def read_folders(root: Path, *, nested: bool = False) -> Dataset:
     if linked:
         notes.append(f"links to folders are passed over: {', '.join(linked)}")
     if not any(samples.values()):
+        if not loose and not linked:
+            _refuse_without_images(root)
         raise UserError(
             "no images in class folders" + (" (links to folders are passed over)" if linked else ""),
             where=root,
             mend="put each class's images into a folder of its name: FOLDER/CLASS/IMAGE.jpg",
         )
+    outside = [sample.name for part in samples.values() for sample in part if _leads_out(sample, root)]
+    if outside:
+        notes.append(f"links to files outside the folder, which are read: {len(outside):,}, such as {outside[0]}")
     if nested:
         notes.append("a class is a folder in a folder; --format folders takes the outer one for the class")
     return Dataset(root, "nested class folders" if nested else "class folders", samples, notes, skipped)
@@ -136,6 +148,32 @@ def _subfolders(folder: Path) -> list[str]:
 def _linked(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
         return sorted((entry.name for entry in entries if entry.is_symlink() and entry.is_dir()), key=natural)
+
+
+def _leads_out(sample: Sample, root: Path) -> bool:
+    path = sample.source.path if isinstance(sample.source, ImageFile) else root
+    return path.is_symlink() and not path.resolve().is_relative_to(root.resolve())
+
+
+def _refuse_without_images(root: Path) -> None:
+    # What there is instead may say what went wrong: numbers were given, or archives were not opened.
+    held: Counter[str] = Counter()
+    for place, folders, files in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        held.update(Path(name).suffix.lower() for name in files if not name.startswith("."))
+        for name in sorted(files) if Path(place) == root else ():
+            if archive_kind(root / name):
+                raise UserError("no images, but archives", where=root, mend=f"give one of them: {root / name}")
+        if held.total() > _MOST:
+            break
+    kinds = [(kind, count) for kind, count in held.most_common() if kind]
+    if kinds:
+        told = ", ".join(f"{count:,} {kind}" for kind, count in kinds[:3])
+        raise UserError(
+            f"no images: what it holds are files of other kinds ({told})",
+            where=root,
+            mend="give a folder of images; numbers alone, such as series over time, are not read",
+        )
 
 
 def _printable(name: str) -> str:

@@ -6,13 +6,15 @@ import csv
 import io
 import json
 import re
+import shutil
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from svertka.annotations import Annotation, Box, Boxes, class_names
+from svertka.annotations import Annotation, Box, Boxes, Mask, class_names
+from svertka.data.masks import MaskFile
 from svertka.errors import UserError
 from svertka.runtime.files import make_folder, write_error, write_text
 
@@ -168,6 +170,39 @@ def write_csv(target: Path, items: list[Item]) -> list[str]:
                 if not item.boxes:
                     rows.writerow([name, "", "", "", "", "", *end])
     write_text(target / "labels.csv", file.getvalue())
+    return []
+
+
+def write_masks(target: Path, items: list[Item]) -> list[str]:
+    """``masks/train/x.png`` for ``images/train/x.jpg``, the files as they are; and ``legend.csv``, which says what
+    their numbers or colours are.
+
+    Raises:
+        UserError: A mask has no file of its own, or cannot be copied.
+    """
+    legend: dict[int, str] = {}
+    colours = False
+    for item in items:
+        mask = item.annotation
+        if not isinstance(mask, Mask) or not isinstance(mask.source, MaskFile):
+            raise UserError(f"the mask of {item.file} is no file of its own", where=target)
+        colours |= mask.source.colours
+        legend.update(
+            (key, mask.names[number]) for key, number in zip(mask.source.keys, mask.source.classes, strict=True)
+        )
+        copy = make_folder(target / "masks" / item.inner) / f"{Path(item.file).stem}{mask.source.path.suffix.lower()}"
+        try:
+            shutil.copyfile(mask.source.path, copy)
+        except OSError as error:
+            raise write_error(copy, error) from error
+    # Classes are numbered as they come.
+    order = {name: number for number, name in enumerate(class_names(item.annotation for item in items))}
+    file = io.StringIO()
+    rows = csv.writer(file, lineterminator="\n")
+    rows.writerow(["name", "r", "g", "b"] if colours else ["name", "value"])
+    for key, name in sorted(legend.items(), key=lambda entry: (order[entry[1]], entry[0])):
+        rows.writerow([name, key >> 16, key >> 8 & 255, key & 255] if colours else [name, key])
+    write_text(target / "legend.csv", file.getvalue())
     return []
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from svertka.annotations import Annotation, Box, Boxes, ImageSource, names_in
+from svertka.annotations import Annotation, Box, Boxes, ImageSource, Mask, names_in
 from svertka.data import writers
 from svertka.data.images import Advance
 from svertka.data.samples import Dataset, ImageFile, Sample, Skipped
@@ -74,6 +74,13 @@ LAYOUTS: dict[str, Layout] = {
         frozenset(("polygons",)),
         lambda item: f"images/{item.inner}{item.file}",
         writers.write_yolo,
+    ),
+    "masks": Layout(
+        "images and masks",
+        (Mask,),
+        frozenset(),
+        lambda item: f"images/{item.inner}{item.file}",
+        writers.write_masks,
     ),
     "csv": Layout(
         "a CSV", (str, tuple, Boxes), frozenset(), lambda item: f"images/{item.file}", writers.write_csv, "labels.csv"
@@ -161,8 +168,8 @@ def _check_kind(root: Path, layout: Layout, annotations: list[Annotation]) -> No
                 writers.check_label(label, folders=layout.takes == (str,))
         return
     able = [name for name, other in LAYOUTS.items() if all(isinstance(one, other.takes) for one in annotations)]
-    kinds = {str: "a class", tuple: "labels", Boxes: "boxes"}
-    said = " or ".join(sorted({kinds.get(type(one), "masks or pictures") for one in annotations}))
+    kinds = {str: "a class", tuple: "labels", Boxes: "boxes", Mask: "masks"}
+    said = " or ".join(sorted({kinds.get(type(one), "pictures") for one in annotations}))
     raise UserError(
         f"its images have {said}, which {layout.title} cannot hold",
         where=root,

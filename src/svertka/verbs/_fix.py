@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from svertka.annotations import names_in
-from svertka.data.samples import ImageFile
+from svertka.annotations import Boxes, Mask, names_in
+from svertka.data.checks.boxes import mended
+from svertka.data.samples import Dataset, ImageFile, Sample
+from svertka.data.writing import write_dataset
 from svertka.errors import UserError
 from svertka.runtime.files import make_folder, write_error, write_text
 
@@ -22,29 +25,36 @@ _LIST = "labels.csv"
 
 
 def write_fixed(target: Path, survey: Survey, findings: Sequence[Finding]) -> None:
-    """Write the images that no finding leaves out, and their labels as they should be spelt.
+    """Write the images that no finding leaves out, and what is said of them as it should be: labels spelt alike, boxes
+    as `svertka.data.checks.boxes.mended` has them, masks as they are.
 
     Args:
-        target: A ``.csv`` with columns file, label and split, whose paths lead to where the images are; or a folder,
-            which gets a copy of the images and such a list. It must not exist.
+        target: A folder that gets the images and a list of their labels; of boxes, COCO JSON; of masks, these and a
+            legend. Of labels it may be a ``.csv`` instead, with columns file, label and split, whose paths lead to
+            where the images are. It must not exist.
         survey: The data set.
         findings: About it.
 
     Raises:
-        UserError: The annotations are no labels, the images no files, or something cannot be written.
+        UserError: The annotations are none of these, the images no files, or something cannot be written.
     """
     left_out = {name for finding in findings for name in finding.leave_out}
     rename = {before: after for finding in findings for before, after in finding.rename.items()}
     kept = [position for position in survey.usable.tolist() if survey.samples[position].name not in left_out]
     if not kept:
         raise UserError("nothing is left of it", where=survey.dataset.root, mend="mend it by hand")
+    if name := _layout(survey, kept):
+        if target.suffix.lower() == ".csv":
+            raise UserError("a list can hold labels only", where=target, mend="give --fix a folder")
+        write_dataset(_mended(survey, kept, rename), target, name)
+        return
     rows: list[tuple[str, Path, str, str]] = []
     several = any(isinstance(survey.samples[position].annotation, tuple) for position in kept)
     for position in kept:
         sample = survey.samples[position]
         if not isinstance(sample.annotation, str | tuple):
             raise UserError(
-                "only classes and labels can be cleaned by leaving images out",
+                "only labels, boxes and masks can be cleaned, each by themselves",
                 where="--fix",
                 mend="mend the annotations as the findings say",
             )
@@ -69,6 +79,26 @@ def write_fixed(target: Path, survey: Survey, findings: Sequence[Finding]) -> No
         raise write_error(target, error) from error
     entries = [(_inside(name).as_posix(), label, part) for name, _, label, part in rows]
     write_text(target / _LIST, _table(entries, several=several))
+
+
+def _layout(survey: Survey, kept: Sequence[int]) -> str | None:
+    # The format that is written, where it is not a list.
+    for kind, name in ((Boxes, "coco"), (Mask, "masks")):
+        if all(isinstance(survey.samples[position].annotation, kind) for position in kept):
+            return name
+    return None
+
+
+def _mended(survey: Survey, kept: Sequence[int], rename: Mapping[str, str]) -> Dataset:
+    parts: dict[str, list[Sample]] = {}
+    for position in kept:
+        sample = survey.samples[position]
+        if isinstance(sample.annotation, Boxes):
+            height, width = survey.sizes[position].tolist()
+            spelt = [replace(box, label=rename.get(box.label, box.label)) for box in sample.annotation.boxes]
+            sample = replace(sample, annotation=mended(Boxes(tuple(spelt)), (height, width) if height else None))
+        parts.setdefault(survey.parts[position], []).append(sample)
+    return replace(survey.dataset, parts=parts, notes=[], skipped=[])
 
 
 def _table(entries: Sequence[tuple[str, str, str]], *, several: bool) -> str:

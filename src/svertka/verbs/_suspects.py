@@ -39,8 +39,13 @@ class _Rows:
             yield np.arange(start, start + len(part)), part
 
 
-def suspects(survey: Survey, display: Display) -> list[Finding]:
+def suspects(survey: Survey, display: Display, *, frozen: bool) -> list[Finding]:
     """The finding, or none.
+
+    Args:
+        survey: The data set.
+        display: Is told how it goes.
+        frozen: Go by what frozen stages make of the images, which must be at hand; else by gradients and colours.
 
     Raises:
         UserError: Images have no single label, or too few of them do.
@@ -58,10 +63,20 @@ def suspects(survey: Survey, display: Display) -> list[Finding]:
     chosen = np.array([p for p, name in zip(positions, said, strict=True) if counts[name] >= _LEAST], np.int64)
     number = {name: place for place, name in enumerate(names)}
     labels = np.array([number[str(survey.samples[p].annotation)] for p in chosen.tolist()])
-    features = describe(survey.looks.small[chosen])
-    by = "gradients and colours"
-    probabilities = out_of_sample(features, labels, _folds(survey, chosen, labels), len(names), display)
+    by, features = described(survey, chosen, display, frozen=frozen)
+    probabilities = out_of_sample(features, labels, folds_of(survey, chosen, labels), len(names), display)
     return suspicious_labels(survey, chosen, labels, probabilities, names, by)
+
+
+def described(
+    survey: Survey, positions: NDArray[np.int64], display: Display, *, frozen: bool
+) -> tuple[str, NDArray[np.float32]]:
+    """What images are told apart by, in words and as ``(N, D)``; see `suspects`."""
+    if not frozen:
+        return "gradients and colours", describe(survey.looks.small[positions])
+    from svertka.verbs._features import NET, frozen_features
+
+    return f"the features of {NET}", frozen_features(survey, positions, display)
 
 
 def out_of_sample(
@@ -87,7 +102,8 @@ def out_of_sample(
     return probabilities
 
 
-def _folds(survey: Survey, chosen: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.int64]:
+def folds_of(survey: Survey, chosen: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The fold of each image, ``(N,)``; copies and what is of one group stay together."""
     from svertka.data.split import divide_by_group
 
     keys = survey.keys()

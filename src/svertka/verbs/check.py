@@ -79,10 +79,11 @@ def check(
         format: Format to insist on, such as ``voc``; by default, the data set is looked at.
         group: What images have in common that must not lie in two parts, such as a person: a column of the CSV, or
             a regular expression on names, whose first parentheses say it.
-        labels: Look for wrong labels too: each image is predicted by a classifier that did not learn from it.
+        labels: Look for wrong labels too: each image is predicted by a classifier that did not learn from it, of what
+            frozen stages of trained weights make of it where these are installed, else of gradients and colours.
         out: Folder for a page of pictures; it is made where there is none.
-        fix: Where to write what is left once faulty images are left out and labels spelt alike: a folder for a copy,
-            or a ``.csv`` for a list. It must not exist.
+        fix: Where to write what is left once faulty images are left out, labels spelt alike and boxes mended: a folder
+            for a copy, of boxes as COCO JSON; or a ``.csv`` for a list of labels. It must not exist.
         show_augmented: PNG file to write: some images, each beside what training makes of it.
         augment: Names of augmentations for that, as in a recipe.
         progress: Show progress on standard error.
@@ -117,9 +118,10 @@ def check(
         )
     found = findings(seen)
     if labels:
+        from svertka.verbs._features import features_at_hand
         from svertka.verbs._suspects import suspects
 
-        found += suspects(seen, display)
+        found += suspects(seen, display, frozen=features_at_hand())
     counts: dict[str, Counter[str]] = {part: Counter() for part in seen.part_names}
     images: Counter[str] = Counter()
     for position in seen.usable.tolist():

@@ -45,14 +45,14 @@ def convert(
     source_format: str | None = None,
     progress: bool = True,
 ) -> Converted:
-    """Write a data set in another format: class folders, COCO, VOC, YOLO or CSV.
+    """Write a data set in another format: class folders, COCO, VOC, YOLO, CSV, or images and masks.
 
     Images are linked where the disk allows it, and copied elsewhere. Parts stay as they are.
 
     Args:
         source: A data set in any format that is read.
         target: Folder to write to; it must be new or empty.
-        format: ``folders``, ``coco``, ``voc``, ``yolo`` or ``csv``.
+        format: ``folders``, ``coco``, ``voc``, ``yolo``, ``masks`` or ``csv``.
         source_format: Insist on the format that is read; by default, the data set is looked at.
         progress: Show progress on standard error.
 

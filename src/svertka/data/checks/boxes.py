@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 from svertka.annotations import Box, Boxes
 from svertka.data.checks.findings import Exhibited, Finding, counted, images
@@ -81,6 +82,46 @@ def other_sizes(survey: Survey) -> Iterator[Finding]:
             files=[f"{survey.samples[position].name}: {told}" for position, told in wrong],
             exhibited=_exhibited(survey, wrong),
         )
+
+
+def mended(annotation: Boxes, size: tuple[int, int] | None) -> Boxes:
+    """The boxes as they should be: inverted ones turned, those that reach out cut at the border; what has no area then,
+    or is there twice, is left out.
+
+    Args:
+        annotation: Of an image; the size it tells is forgotten.
+        size: Height and width of the upright image, where that is known.
+    """
+    kept: dict[tuple[str, float, float, float, float], Box] = {}
+    for told in annotation.boxes:
+        box = told
+        if _kind(box, size) == "inverted_boxes":
+            across, down = sorted((box.left, box.right)), sorted((box.top, box.bottom))
+            box = replace(box, left=across[0], top=down[0], right=across[1], bottom=down[1])
+        if size and _kind(box, size) == "boxes_outside":
+            box = _cut(box, size)
+        if _kind(box, size) not in ("boxes_not_finite", "zero_area_boxes"):
+            kept.setdefault((box.label, box.left, box.top, box.right, box.bottom), box)
+    return Boxes(tuple(kept.values()))
+
+
+def _cut(box: Box, size: tuple[int, int]) -> Box:
+    height, width = size
+
+    def within(side: float, most: int) -> float:
+        return min(max(side, 0.0), float(most))
+
+    return replace(
+        box,
+        left=within(box.left, width),
+        top=within(box.top, height),
+        right=within(box.right, width),
+        bottom=within(box.bottom, height),
+        polygons=tuple(
+            tuple(within(side, height if place % 2 else width) for place, side in enumerate(outline))
+            for outline in box.polygons
+        ),
+    )
 
 
 def _kind(box: Box, size: tuple[int, int] | None) -> str | None:
