@@ -193,9 +193,9 @@ def measure(prepared: Prepared) -> tuple[tuple[float, ...], tuple[float, ...]]:
     positions = positions[:: max(1, len(positions) // _MEASURED)]
     counts = np.zeros((prepared.images.preprocess.channels, 256), np.int64)
     for start in range(0, len(positions), 64):
-        pixels = prepared.images.take(positions[start : start + 64])
-        for channel in range(len(counts)):
-            counts[channel] += np.bincount(pixels[..., channel].ravel(), minlength=256)
+        for pixels in prepared.images.each(positions[start : start + 64]):
+            for channel in range(len(counts)):
+                counts[channel] += np.bincount(pixels[..., channel].ravel(), minlength=256)
     values = np.arange(256) / 255
     share = counts / counts.sum(axis=1, keepdims=True)
     mean = share @ values
@@ -210,7 +210,7 @@ def _looks(images: Images, notes: list[str]) -> Looks:
         usable = np.array([place for place, digest in enumerate(images.digests) if digest], np.int64)
         for start in range(0, len(usable), 64):
             chosen = usable[start : start + 64]
-            small[chosen] = [shrink(image) for image in images.take(chosen)]
+            small[chosen] = [shrink(image) for image in images.each(chosen)]
         return small
 
     side = min(images.preprocess.height, images.preprocess.width)

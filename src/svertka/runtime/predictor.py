@@ -11,6 +11,7 @@ from svertka.results import Result
 from svertka.runtime.card import Card
 from svertka.runtime.decoders import Outputs, decode
 from svertka.runtime.engines import Engine
+from svertka.runtime.tiling import assemble, pieces
 
 
 class Predictor:
@@ -26,12 +27,30 @@ class Predictor:
         self.card = card
 
     def raw(self, images: Sequence[NDArray[np.uint8]]) -> Outputs:
-        """Raw outputs for images ``(H, W, 3)`` uint8 RGB of any sizes."""
-        return self.engine.run(self.card.preprocess(images))
+        """Raw outputs for images ``(H, W, 3)`` uint8 RGB of any sizes; of one, where they are taken whole."""
+        preprocess = self.card.preprocess
+        if preprocess.fit == "whole":
+            return assemble(self._run_placed, _planes([preprocess.place(image) for image in images]), preprocess)
+        return self.engine.run(preprocess(images))
 
     def predict(self, images: Sequence[NDArray[np.uint8]]) -> list[Result]:
         """A result an image, in order, for images ``(H, W, 3)`` uint8 RGB of any sizes."""
+        if self.card.preprocess.fit == "whole":
+            return [self._in_pieces(image) for image in images]
         return decode(self.raw(images), self.card) if images else []
+
+    def _in_pieces(self, image: NDArray[np.uint8]) -> Result:
+        # Each is decoded before the next is run, so that there are never logits of a whole image.
+        planes = _planes([self.card.preprocess.place(image)])
+        found = []
+        for piece in pieces(*image.shape[:2], self.card.preprocess):
+            outputs = self._run_placed(piece.cut(planes))
+            answers = {name: piece.answer(output) for name, output in outputs.items()}
+            found.append((piece.rows, piece.columns, decode(answers, self.card)[0]))
+        return found[0][2].joined(found, image.shape[0], image.shape[1])
+
+    def _run_placed(self, planes: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        return dict(self.engine.run(self.card.preprocess.normalise(planes.transpose(0, 2, 3, 1))))
 
     def golden_difference(self) -> float:
         """Largest absolute difference between the golden outputs on the card and what the engine gives now.
@@ -48,3 +67,7 @@ class Predictor:
                 # A nan anywhere is a difference, not the absence of one.
                 largest = max(largest, float(np.nan_to_num(difference, nan=np.inf).max(initial=0.0)))
         return largest
+
+
+def _planes(placed: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    return np.stack(placed).transpose(0, 3, 1, 2)
