@@ -124,10 +124,7 @@ class Part(Dataset[Batch]):
             targets = self.mixing.targets(targets, self.targets[others], shares)
         return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(key.indices), key.weight)
 
-
-    def _take(
-        self, indices: NDArray[np.int64], epoch: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.generic]]:
+    def _take(self, indices: NDArray[np.int64], epoch: int) -> tuple[NDArray[np.float32], NDArray[np.generic]]:
         targets = self.targets[indices]
         if isinstance(self.inputs, Paired):
             return self.inputs.pair(indices, epoch, targets)

@@ -191,9 +191,7 @@ def _decode_all(sources: Sequence[ImageSource], preprocess: Preprocess, stem: Pa
             _make_room(stem.parent, 0)
         kept = _mapped(stem, index, preprocess)
         values = {"digests": index.digests, "errors": index.errors}
-        write_text(
-            stem.with_suffix(".json"), json.dumps(values | ({"shapes": index.shapes} if index.shapes else {}))
-        )
+        write_text(stem.with_suffix(".json"), json.dumps(values | ({"shapes": index.shapes} if index.shapes else {})))
     except (UserError, OSError, ValueError, _NoRoomError):
         # No room, no right to write, or another process made room already: slower, but it works.
         return None, decoded(len)

@@ -12,6 +12,7 @@ from svertka.annotations import Mask, MaskSource
 from svertka.data.augment import augment_together
 from svertka.data.chance import uniform
 from svertka.data.images import Advance, Images, load_images
+from svertka.data.memory import VIEWS, Remembered
 from svertka.runtime.image import ImageError
 from svertka.runtime.preprocess import Preprocess
 from svertka.runtime.tiling import mirrored
@@ -132,6 +133,85 @@ class Crops:
         return self.preprocess.normalise(moved.images), numbered(moved.masks, targets)
 
 
+class Pieces:
+    """Whole images cut into pieces that cover them, each of one size: what frozen stages are run on.
+
+    Args:
+        images: All images of the data set.
+        preprocess: Its size is that of a piece; smaller images are mirrored at their borders.
+    """
+
+    def __init__(self, images: Images, preprocess: Preprocess) -> None:
+        assert images.shapes is not None
+        self._images, self.preprocess = images, preprocess
+        found = [
+            (number, top, left)
+            for number, (height, width, *_) in enumerate(images.shapes)
+            for top in _begins(height, preprocess.height)
+            for left in _begins(width, preprocess.width)
+        ]
+        self.places = np.array(found, np.int64).reshape(-1, 3)
+        self.digests = [f"{images.digests[number]} {top} {left}" for number, top, left in found]
+
+    def of(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Which pieces are of the images at these positions."""
+        return np.flatnonzero(np.isin(self.places[:, 0], positions))
+
+    def take(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Pieces ``(n, height, width, channels)`` uint8."""
+        return self.cut(self._images, positions)
+
+    def cut(self, images: Images, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """These pieces of other images over the same, such as masks."""
+        size = self.preprocess.height, self.preprocess.width
+        cut = []
+        for number, *begins in self.places[positions].tolist():
+            image = images.each(np.array([number]))[0]
+            places = [
+                mirrored(begin, side, length) for begin, side, length in zip(begins, size, image.shape, strict=False)
+            ]
+            cut.append(image[np.ix_(*places)])
+        return np.stack(cut)
+
+
+@dataclass(frozen=True)
+class RememberedPieces:
+    """What frozen stages made of pieces, and the masks of these, as inputs of what learns behind them.
+
+    Attributes:
+        remembered: Of the pieces.
+        views: By name, in the order in which they were remembered.
+        pieces: All of the data set.
+        masks: Of the whole images.
+        chosen: Which pieces these are.
+        samples: Which sample of its part each is of.
+    """
+
+    remembered: Remembered
+    views: Sequence[str]
+    pieces: Pieces
+    masks: Images
+    chosen: NDArray[np.int64]
+    samples: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def take(self, indices: NDArray[np.int64], epoch: int) -> NDArray[np.float32]:
+        """See `svertka.data.batches.Inputs.take`."""
+        return self.remembered.take(indices, epoch)
+
+    def pair(
+        self, indices: NDArray[np.int64], epoch: int, targets: NDArray[np.generic]
+    ) -> tuple[NDArray[np.float32], NDArray[np.generic]]:
+        """See `svertka.data.batches.Paired.pair`; ``targets`` are `numbered`'s tables."""
+        masks = self.pieces.cut(self.masks, self.chosen[indices])
+        views = self.remembered.views(indices, epoch)
+        for number in np.unique(views):
+            masks[views == number] = VIEWS[self.views[number]](masks[views == number])
+        return self.take(indices, epoch), numbered(masks[..., 0], targets)
+
+
 def numbered(masks: NDArray[np.uint8], tables: NDArray[np.generic]) -> NDArray[np.uint8]:
     """Masks ``(n, H, W)`` with the numbers that the network's classes have.
 
@@ -142,6 +222,14 @@ def numbered(masks: NDArray[np.uint8], tables: NDArray[np.generic]) -> NDArray[n
     rows = np.arange(len(masks))[:, None, None]
     found: NDArray[np.uint8] = tables[rows, masks].astype(np.uint8)
     return found
+
+
+def _begins(length: int, side: int) -> list[int]:
+    # As few pieces as cover a line, spread evenly; a shorter line stands in the middle of one.
+    count = -(-length // side)
+    if count == 1:
+        return [(length - side) // 2]
+    return [round(number * (length - side) / (count - 1)) for number in range(count)]
 
 
 def _begin(length: int, side: int, chance: float) -> int:

@@ -11,6 +11,7 @@ from svertka.results import Result
 from svertka.runtime.card import Card
 from svertka.runtime.decoders import Outputs, decode
 from svertka.runtime.engines import Engine
+from svertka.runtime.preprocess import Preprocess
 from svertka.runtime.tiling import assemble, pieces
 
 
@@ -27,11 +28,8 @@ class Predictor:
         self.card = card
 
     def raw(self, images: Sequence[NDArray[np.uint8]]) -> Outputs:
-        """Raw outputs for images ``(H, W, 3)`` uint8 RGB of any sizes; of one, where they are taken whole."""
-        preprocess = self.card.preprocess
-        if preprocess.fit == "whole":
-            return assemble(self._run_placed, _planes([preprocess.place(image) for image in images]), preprocess)
-        return self.engine.run(preprocess(images))
+        """See `raw_outputs`."""
+        return raw_outputs(self.engine, self.card.preprocess, images)
 
     def predict(self, images: Sequence[NDArray[np.uint8]]) -> list[Result]:
         """A result an image, in order, for images ``(H, W, 3)`` uint8 RGB of any sizes."""
@@ -44,13 +42,10 @@ class Predictor:
         planes = _planes([self.card.preprocess.place(image)])
         found = []
         for piece in pieces(*image.shape[:2], self.card.preprocess):
-            outputs = self._run_placed(piece.cut(planes))
+            outputs = _run_placed(self.engine, self.card.preprocess, piece.cut(planes))
             answers = {name: piece.answer(output) for name, output in outputs.items()}
             found.append((piece.rows, piece.columns, decode(answers, self.card)[0]))
         return found[0][2].joined(found, image.shape[0], image.shape[1])
-
-    def _run_placed(self, planes: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-        return dict(self.engine.run(self.card.preprocess.normalise(planes.transpose(0, 2, 3, 1))))
 
     def golden_difference(self) -> float:
         """Largest absolute difference between the golden outputs on the card and what the engine gives now.
@@ -67,6 +62,18 @@ class Predictor:
                 # A nan anywhere is a difference, not the absence of one.
                 largest = max(largest, float(np.nan_to_num(difference, nan=np.inf).max(initial=0.0)))
         return largest
+
+
+def raw_outputs(engine: Engine, preprocess: Preprocess, images: Sequence[NDArray[np.uint8]]) -> Outputs:
+    """Raw outputs for images ``(H, W, 3)`` uint8 RGB of any sizes; of one, where they are taken whole."""
+    if preprocess.fit != "whole":
+        return engine.run(preprocess(images))
+    planes = _planes([preprocess.place(image) for image in images])
+    return assemble(lambda cut: _run_placed(engine, preprocess, cut), planes, preprocess)
+
+
+def _run_placed(engine: Engine, preprocess: Preprocess, planes: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+    return dict(engine.run(preprocess.normalise(planes.transpose(0, 2, 3, 1))))
 
 
 def _planes(placed: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:

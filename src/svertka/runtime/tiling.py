@@ -54,8 +54,8 @@ class Piece(NamedTuple):
 def pieces(height: int, width: int, preprocess: Preprocess) -> Iterator[Piece]:
     """The pieces of an image, row by row; each pixel is answered for by one of them.
 
-    An image of up to 640 pixels a side, or somewhat more than the side of what the network learnt from, is one piece. A network with a
-    margin gets pieces of just the size that it learnt from.
+    An image of up to 640 pixels a side, or somewhat more than the side of what the network learnt from, is one piece.
+    A network with a margin gets pieces of just the size that it learnt from.
     """
     downwards = _spans(height, preprocess.height, preprocess.margin)
     for first, last, begin, size in downwards:

@@ -41,6 +41,8 @@ def task_for(
     """
     masks = [label for label in labels if isinstance(label, Mask)]
     if len(masks) == len(labels):
+        if label_smoothing:
+            raise UserError("masks are learnt as they are", mend="leave out --label-smoothing")
         chosen = {"losses": tuple(losses)} if losses else {}
         return SegmentationTask(
             classes, preprocess, weights=pixel_weights(masks, classes) if balanced else None, border=border, **chosen

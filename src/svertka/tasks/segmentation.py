@@ -43,6 +43,7 @@ class SegmentationTask(Task):
     """
 
     name = "segmentation"
+    net_kind = "segmenter"
     exclusive = False
     dense = True
     headline = ("miou", "boundary_f1")
@@ -79,7 +80,7 @@ class SegmentationTask(Task):
     def some_targets(self, output: Tensor) -> Tensor:
         """See `Task.some_targets`."""
         targets = torch.zeros(len(output), *output.shape[-2:], dtype=torch.uint8, device=output.device)
-        targets[:, :: 2, :: 2] = 1
+        targets[:, ::2, ::2] = 1
         return targets
 
     def losses(self, output: Tensor, targets: Tensor) -> dict[str, Tensor]:
@@ -108,6 +109,9 @@ class SegmentationTask(Task):
     def run(self, forward: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
         """Logits of whole images ``(N, C, H, W)``, piece by piece where they are large: ``(N, classes, H, W)``."""
 
+        if images.ndim == 2:  # what frozen stages made of pieces of one size
+            return forward(images)
+
         def piece(cut: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
             return {"logits": forward(torch.from_numpy(np.ascontiguousarray(cut))).float().numpy()}
 
@@ -125,7 +129,8 @@ class SegmentationTask(Task):
         """See `Task.sentence`."""
         metrics = evaluation.metrics
         return (
-            f"It gets {metrics['accuracy']:.1%} of the pixels of {len(evaluation.arrays['loss']):,} {part} images right; "
+            f"It gets {metrics['accuracy']:.1%} of the pixels of {len(evaluation.arrays['loss']):,} {part} images "
+            "right; "
             f"the mean IoU of the classes is {metrics['miou']:.1%}."
         )
 
@@ -247,9 +252,7 @@ def border_weights(targets: Tensor) -> Tensor:
     return torch.from_numpy(result).to(targets.device)
 
 
-def boundary_counts(
-    predicted: NDArray[np.uint8], target: NDArray[np.uint8], classes: int
-) -> NDArray[np.int64]:
+def boundary_counts(predicted: NDArray[np.uint8], target: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
     """Of every class, border pixels: predicted, predicted and right, true, true and found; ``(classes, 4)``.
 
     A border pixel has one of another class beside it, to its left or right, above or below; the border of the image is
@@ -357,9 +360,7 @@ class _MaskScore(Score):
         return Evaluation(metrics, {"per_class": per_class, "confusion": confusion.tolist()}, arrays)
 
 
-def _f1(
-    precision: NDArray[np.float64], recall: NDArray[np.float64], there: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _f1(precision: NDArray[np.float64], recall: NDArray[np.float64], there: NDArray[np.int64]) -> NDArray[np.float64]:
     # Where one of the two has no border pixel, nothing of the other is right.
     precision, recall = np.nan_to_num(precision), np.nan_to_num(recall)
     score = 2 * precision * recall / np.maximum(precision + recall, 1e-12)

@@ -57,6 +57,9 @@ class Task(ABC):
 
     classes: tuple[str, ...]
 
+    net_kind: str = "classifier"
+    """What kind of network learns it; see `svertka.zoo.registry.NetRecord`."""
+
     exclusive: bool
     """Whether an image has exactly one class."""
 

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from svertka.runtime.card import Card, Golden
+from svertka.runtime.predictor import raw_outputs
 from svertka.runtime.preprocess import Preprocess
 from svertka.zoo import registry
 from svertka.zoo.conversion import Converted
@@ -47,7 +48,7 @@ def write_model(
     net.load_state_dict(converted.state, assign=True)
     engine = TorchEngine(net)
     golden = tuple(
-        Golden(image, {name: value[0] for name, value in engine.run(preprocess([image])).items()})
+        Golden(image, {name: value[0] for name, value in raw_outputs(engine, preprocess, [image]).items()})
         for image in _patterns()
     )
     card = Card(
