@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from svertka.errors import UserError
-from svertka.layers.trunk import Classifier
+from svertka.layers.net import Net
 from svertka.runtime.card import CARD_KEY, Card
 from svertka.runtime.engines import OnnxRuntimeEngine
 from svertka.runtime.files import replacing
@@ -25,7 +25,7 @@ TOLERANCE = 1e-4
 """Largest difference between the outputs of two engines that counts as agreement, in fp32."""
 
 
-def export_onnx(net: Classifier, card: Card, path: Path) -> float:
+def export_onnx(net: Net, card: Card, path: Path) -> float:
     """Write ``net`` to ``path`` as ONNX with the card in its metadata; the batch axis is free.
 
     The file gets its name only when ONNX Runtime gives the golden outputs, and the same answer for an image
@@ -47,7 +47,7 @@ def export_onnx(net: Classifier, card: Card, path: Path) -> float:
     return difference
 
 
-def onnx_bytes(net: Classifier, card: Card) -> bytes:
+def onnx_bytes(net: Net, card: Card) -> bytes:
     """``net`` as an ONNX file with the card in its metadata, not yet proven.
 
     Raises:
@@ -86,7 +86,7 @@ def onnx_bytes(net: Classifier, card: Card) -> bytes:
 class _Named(nn.Module):
     """A network that gives all its outputs, in the order of their names."""
 
-    def __init__(self, net: Classifier) -> None:
+    def __init__(self, net: Net) -> None:
         super().__init__()
         self.net = net
 

@@ -15,7 +15,7 @@ from svertka.layers.transfer import transfer_head
 from svertka.layers.trunk import Classifier
 from svertka.runtime.card import Card
 from svertka.zoo import registry
-from svertka.zoo.modelfile import load_model
+from svertka.zoo.modelfile import load_classifier
 
 _MOST_FEATURES = 4096  # of a head that reads several stages
 
@@ -53,7 +53,7 @@ def start_from(path: Path, *, classes: int, in_channels: int, side: int, own_hea
     Raises:
         UserError: The file cannot be used, or the network cannot be changed like this.
     """
-    net, card = load_model(path)
+    net, card = load_classifier(path)
     arguments: dict[str, Any] = {**card.arguments, "classes": classes, "in_channels": in_channels}
     if arguments.get("image_size", side) != side:
         raise UserError(
