@@ -141,7 +141,17 @@ def test_a_network_of_masks_goes_on_with_other_classes(
     masks_run: tuple[Path, Any], discs: Path, plain: tuple[str, ...], svertka_call: Callable[..., Any], tmp_path: Path
 ) -> None:
     answer = svertka_call(
-        "train", discs, "--weights", masks_run[0], "--out", tmp_path / "run", *QUICK, "--freeze", "all", *plain, "--json"
+        "train",
+        discs,
+        "--weights",
+        masks_run[0],
+        "--out",
+        tmp_path / "run",
+        *QUICK,
+        "--freeze",
+        "all",
+        *plain,
+        "--json",
     )
     assert answer.status == 0, answer.err
     assert answer.json["metrics"]["miou"] > 0.6

@@ -25,9 +25,7 @@ def whole(side: int = 224, margin: int = 0) -> Preprocess:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 1500), st.integers(1, 1500), st.sampled_from([(224, 0), (700, 0), (572, 92), (188, 92)]))
-def test_what_says_of_a_pixel_what_it_is_gives_the_image_again(
-    height: int, width: int, size: tuple[int, int]
-) -> None:
+def test_what_says_of_a_pixel_what_it_is_gives_the_image_again(height: int, width: int, size: tuple[int, int]) -> None:
     preprocess = whole(*size)
     image = np.random.default_rng(height * width).random((1, 1, height, width), np.float32)
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from svertka.layers.trunk import Classifier
 from svertka.runtime.card import Card, Golden
 from svertka.runtime.predictor import raw_outputs
 from svertka.runtime.preprocess import Preprocess
@@ -44,7 +45,7 @@ def write_model(
         The card as it was written.
     """
     with torch.device("meta"):
-        net = registry.build(converted.net, converted.arguments)
+        net = registry.build_any(converted.net, converted.arguments)
     net.load_state_dict(converted.state, assign=True)
     engine = TorchEngine(net)
     golden = tuple(
@@ -54,7 +55,7 @@ def write_model(
     card = Card(
         net=converted.net,
         arguments=converted.arguments,
-        task="classification",
+        task="classification" if isinstance(net, Classifier) else "segmentation",
         classes=tuple(classes),
         preprocess=preprocess,
         licence=licence,

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from svertka.errors import UserError
 from svertka.layers.net import Net
+from svertka.layers.trunk import Classifier
 from svertka.runtime.card import CARD_KEY, Card
 from svertka.runtime.files import replacing
 from svertka.runtime.safetensors import Header, Serialised, read_header, read_tensors
@@ -62,6 +63,18 @@ def read_card(path: Path) -> Card:
         UserError: The file is missing, truncated, damaged, a pickle, or of another version.
     """
     return _card(path, read_header(path))
+
+
+def load_classifier(path: Path) -> tuple[Classifier, Card]:
+    """`load_model`, where the network is to have a head.
+
+    Raises:
+        UserError: As `load_model`, or the network is no classifier.
+    """
+    net, card = load_model(path)
+    if not isinstance(net, Classifier):
+        raise UserError(f"{card.net} finds masks and is no classifier", where=path)
+    return net, card
 
 
 def load_model(path: Path) -> tuple[Net, Card]:
