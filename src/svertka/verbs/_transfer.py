@@ -62,6 +62,8 @@ def from_weights(job: Job) -> Learnt:
             f"the head {recipe.head!r} gives an image one class, and here it may have several labels",
             mend="give --head linear, mlp or own",
         )
+    if recipe.head != "own" and job.task.dense:
+        raise UserError(f"a head {recipe.head!r} says nothing of a pixel", mend="leave --head and --taps out")
     with job.clock.stage("setting up"):
         start = start_from(
             model_file(Path(recipe.weights)),
