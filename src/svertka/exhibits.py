@@ -91,11 +91,12 @@ class Matrix:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """An image, ``(H, W, 3)`` uint8 RGB, with a line in bold and a line below it."""
+    """An image, ``(H, W, 3)`` uint8 RGB, with a line in bold and a line below it; it may be several side by side."""
 
     image: NDArray[np.uint8]
     caption: str
     detail: str = ""
+    panels: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

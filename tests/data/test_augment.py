@@ -237,7 +237,9 @@ def test_no_boxes_and_empty_boxes_are_kept_apart() -> None:
     assert augment_together(noise(2), ALL, seed=0, epoch=0, indices=np.arange(2)).boxes == []
 
 
-@pytest.mark.parametrize("name", [name for name in ALL if AUGMENTATIONS[name].moves is None])
+@pytest.mark.parametrize(
+    "name", [name for name in ALL if not AUGMENTATIONS[name].moves and not AUGMENTATIONS[name].points]
+)
 def test_what_moves_nothing_leaves_masks_and_boxes(name: str) -> None:
     batch, masks, boxes = noise(6), noise(6)[..., 0], [np.array([[1.0, 2.0, 3.0, 4.0]])] * 6
     moved = augment_together(batch, (name,), seed=0, epoch=0, indices=np.arange(6), masks=masks, boxes=boxes)

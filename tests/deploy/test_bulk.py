@@ -22,7 +22,7 @@ def frozen() -> FrozenStages:
     net = registry.build("resnet20_cifar", {"classes": 3, "in_channels": 3})
     with torch.no_grad():
         net.train()(torch.randn(32, 3, 16, 16))
-    return FrozenStages(net.eval().trunk, ("conv2", "conv4"), "conv3").eval()
+    return FrozenStages(net.eval().trunk, ("conv2", "conv4"), ["conv3"]).eval()
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ def test_both_parts_make_the_whole(boundary: str, own: bool) -> None:
     behind = Behind(net, boundary, shapes).eval()
     x = torch.randn(4, 3, 16, 16)
     with torch.no_grad():
-        *means, maps = FrozenStages(net.trunk, behind.frozen_taps, boundary)(x)
+        *means, maps = FrozenStages(net.trunk, behind.frozen_taps, [boundary])(x)
         rows = torch.cat([*means, maps.flatten(1)], dim=1)
         torch.testing.assert_close(behind(rows), net(x))
     assert rows.shape[1] == behind.means + maps[0].numel()

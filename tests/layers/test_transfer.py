@@ -54,5 +54,5 @@ def test_behind_frozen_stages_features_are_those_of_the_whole(boundary: str) -> 
     behind = Behind(net, boundary, net.trunk.shapes(16, 16)).eval()
     x = torch.randn(4, 3, 16, 16)
     with torch.no_grad():
-        *means, maps = FrozenStages(net.trunk, behind.frozen_taps, boundary)(x)
+        *means, maps = FrozenStages(net.trunk, behind.frozen_taps, [boundary])(x)
         torch.testing.assert_close(behind.features(torch.cat([*means, maps.flatten(1)], dim=1)), net.features(x))

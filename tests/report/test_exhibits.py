@@ -201,3 +201,12 @@ def test_intervals_of_certainty_have_an_axis(page: Show) -> None:
     found = page(Intervals(title="i", items=[Interval(name="all", share=1.0, low=1.0, high=1.0)]))
     assert found.all("circle")
     assert "nan" not in found.words
+
+
+def test_pictures_side_by_side_are_each_as_large_as_one(page: Show) -> None:
+    pixels = np.zeros((700, 4 * 700, 3), np.uint8)
+    shown = page(Gallery(title="g", pictures=[Picture(image=pixels, caption="c", panels=4)]))
+    (image,) = shown.all("img")
+    with Image.open(io.BytesIO(base64.b64decode(image["src"].partition(",")[2]))) as embedded:
+        assert embedded.size == (4 * 320, 320)
+    assert any(figure.get("class") == "panels" for figure in shown.all("figure"))

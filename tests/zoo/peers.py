@@ -77,6 +77,16 @@ def _torchvision(net: str, sides: tuple[int, int], **arguments: Any) -> Pair:
     return Pair(net=net, library="torchvision", title=net, sides=sides, make=make)
 
 
+def _torchvision_masks(net: str, sides: tuple[int, int]) -> Pair:
+    def make(library: Any, sides: tuple[int, int]) -> nn.Module:
+        del sides
+        theirs: nn.Module = library.models.get_model(net, weights=None, weights_backbone=None, aux_loss=True)
+        theirs.register_forward_hook(lambda *call: call[2]["out"])
+        return theirs
+
+    return Pair(net=net, library="torchvision", title=net, sides=sides, make=make)
+
+
 def _timm(net: str, sides: tuple[int, int], title: str | None = None) -> Pair:
     def make(library: Any, sides: tuple[int, int]) -> nn.Module:
         del sides
@@ -126,6 +136,7 @@ PAIRS = (
     *(_torchvision(f"densenet{layers}", (83, 109)) for layers in (121, 169, 201)),
     *(_torchvision(f"squeezenet1_{version}", _WHOLE) for version in (0, 1)),
     _torchvision("mobilenet_v2", _WHOLE),
+    _torchvision_masks("fcn_resnet50", _SMALL),
     *(_timm(f"resnet{layers}", _SMALL) for layers in (18, 34, 50, 101, 152)),
     *(_timm(f"resnext{layers}_32x4d", _SMALL) for layers in (50, 101)),
     _timm("inception_v4", (161, 139)),
@@ -196,7 +207,7 @@ def compare(pair: Pair) -> Difference:
             expected = theirs(x)
         converted = convert(pair.net, pair.source or pair.library, checkpoint)
         with torch.device("meta"):  # all weights come from the peer
-            ours = registry.build(pair.net, converted.arguments)
+            ours = registry.build_any(pair.net, converted.arguments)
         ours.load_state_dict(converted.state, assign=True)
         return difference(ours.eval()(x), expected)
 

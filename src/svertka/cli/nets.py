@@ -18,6 +18,7 @@ _IMAGES = {
     "imagenet": "ImageNet's validation images",
     "cifar10": "CIFAR-10's test images",
     "visual_wake_words": "Visual Wake Words",
+    "voc": "COCO's validation images with the classes of Pascal VOC",
 }
 """What the accuracy of published weights was measured on, by their data set."""
 
@@ -101,6 +102,7 @@ def _print_list(found: Sequence[dict[str, Any]]) -> None:
     rows = [
         [
             net["name"],
+            net["kind"],
             str(net["year"]),
             f"{net['parameters']:,}",
             _macs(net["macs"]),
@@ -112,7 +114,7 @@ def _print_list(found: Sequence[dict[str, Any]]) -> None:
         ]
         for net in found
     ]
-    columns = ("name", "year", "parameters", "macs", "memory", "input", "top1", "weights", "licence")
+    columns = ("name", "kind", "year", "parameters", "macs", "memory", "input", "top1", "weights", "licence")
     print_table(columns, rows, right=("year", "parameters", "macs", "memory", "top1"))
 
 
@@ -161,7 +163,8 @@ def _print_ledger(*, json: bool) -> None:
 
 
 def _accuracy(weights: dict[str, Any]) -> str:
-    figures = [f"{name} {_percent(weights[name])}" for name in ("top1", "top5") if weights[name] is not None]
+    names = {"top1": "top1", "top5": "top5", "miou": "mean IoU", "pixel_accuracy": "pixel accuracy"}
+    figures = [f"{name} {_percent(weights[key])}" for key, name in names.items() if weights[key] is not None]
     return f"{', '.join(figures) or 'no accuracy is published'} on {_IMAGES[weights['data']]}"
 
 

@@ -28,7 +28,7 @@ def _recipe_flags() -> type[Any]:
         parameter = Parameter(
             show_default=str(shown) if shown is not False else False,
             negative=(),
-            consume_multiple=item.name in ("augment", "views", "taps"),
+            consume_multiple=item.name in ("augment", "views", "taps", "loss"),
             converter=converter,
         )
         fields.append((item.name, Annotated[kind | None, parameter], dataclasses.field(default=None)))

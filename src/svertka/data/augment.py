@@ -23,6 +23,7 @@ Pixels = NDArray[np.uint8]
 _SHIFT = 1 / 8  # of the side
 _DEGREES, _SCALE, _DRIFT = 10.0, 0.1, 0.06
 _ROTATION = 30.0  # degrees
+_BEND, _BENT_MOST = 0.02, 10.0  # of the side, and pixels: the deviation of what each of nine places moves by
 _AREA, _RATIO = (0.25, 1.0), (3 / 4, 4 / 3)  # of what a resized crop takes
 _JITTER, _HUE = 0.4, 0.1
 _ERASED, _ERASED_RATIO = (0.02, 0.33), (0.3, 3.3)
@@ -115,6 +116,29 @@ def rotation(batch: Pixels, chance: Chance) -> Pixels:
 def rotation_moves(height: int, width: int, chance: Chance) -> Moves:
     """Of `rotation`."""
     return geometry.about_the_middle(_turn(np.deg2rad(_ROTATION) * (2 * chance(0) - 1)), height, width)
+
+
+def elastic(batch: Pixels, chance: Chance) -> Pixels:
+    """Bend: every point goes its own way, by some 2 % of the side (at most 10 pixels); borders are repeated.
+
+    O. Ronneberger et al., "U-Net", 2015: the ways are drawn at nine places, and bicubic in between.
+    """
+    return geometry.sample(batch, elastic_points(batch.shape[1], batch.shape[2], chance))
+
+
+def elastic_points(height: int, width: int, chance: Chance) -> NDArray[np.float64]:
+    """Of `elastic`: where every pixel of the result comes from, ``(N, 2, H, W)``."""
+    import torch
+    import torch.nn.functional as F
+
+    spread = min(_BEND * min(height, width), _BENT_MOST)
+    # Normal numbers of two uniform ones each (Box and Muller).
+    drawn = [
+        np.sqrt(-2 * np.log1p(-chance(2 * number))) * np.cos(2 * np.pi * chance(2 * number + 1)) for number in range(18)
+    ]
+    coarse = torch.from_numpy(spread * np.stack(drawn, axis=1).reshape(-1, 2, 3, 3)).float()
+    ways = F.interpolate(coarse, size=(height, width), mode="bicubic", align_corners=True)
+    return geometry.middles(height, width) + ways.double().numpy()
 
 
 def resized_crop(batch: Pixels, chance: Chance) -> Pixels:
@@ -245,10 +269,12 @@ class Augmentation:
     Attributes:
         pixels: Takes and gives images ``(N, H, W, C)`` uint8.
         moves: Where their points go, by height, width and the same chance; None if every point stays.
+        points: The same for what is no matrix: where every pixel comes from, ``(N, 2, H, W)``.
     """
 
     pixels: Callable[[Pixels, Chance], Pixels]
     moves: Callable[[int, int, Chance], Moves] | None = None
+    points: Callable[[int, int, Chance], NDArray[np.float64]] | None = None
 
 
 AUGMENTATIONS: dict[str, Augmentation] = {
@@ -258,6 +284,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "resized_crop": Augmentation(resized_crop, resized_crop_moves),
     "affine": Augmentation(affine, affine_moves),
     "rotation": Augmentation(rotation, rotation_moves),
+    "elastic": Augmentation(elastic, points=elastic_points),
     "colour": Augmentation(colour),
     "randaugment": Augmentation(randaugment, randaugment_moves),
     "erasing": Augmentation(erasing),
@@ -330,6 +357,10 @@ def augment_together(
     left = [np.ones(len(sample)) for sample in found]
     for augmentation, chance in _steps(names, seed, epoch, indices):
         batch = augmentation.pixels(batch, chance)
+        if augmentation.points is not None:
+            points = augmentation.points(height, width, chance)
+            masks = None if masks is None else geometry.sample_masks(masks, points)
+            found = [geometry.sample_boxes(sample, where) for sample, where in zip(found, points, strict=False)]
         if augmentation.moves is None:
             continue
         moves = augmentation.moves(height, width, chance)

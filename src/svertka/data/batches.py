@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -48,6 +48,23 @@ class Inputs(Protocol):
 
     def take(self, indices: NDArray[np.int64], epoch: int) -> NDArray[np.float32]:
         """The inputs of these samples in this epoch, first axis a sample."""
+        ...
+
+
+@runtime_checkable
+class Paired(Protocol):
+    """Inputs whose targets lie over them and move with them."""
+
+    def pair(
+        self, indices: NDArray[np.int64], epoch: int, targets: NDArray[np.generic]
+    ) -> tuple[NDArray[np.float32], NDArray[np.generic]]:
+        """The inputs of these samples in this epoch, and their targets laid over them; first axis a sample.
+
+        Args:
+            indices: Which samples.
+            epoch: Of training.
+            targets: What the task made of their annotations.
+        """
         ...
 
 
@@ -100,12 +117,18 @@ class Part(Dataset[Batch]):
         return len(self.targets)
 
     def __getitem__(self, key: _Key) -> Batch:
-        inputs, targets = self.inputs.take(key.indices, key.epoch), self.targets[key.indices]
+        inputs, targets = self._take(key.indices, key.epoch)
         if self.mixing:
             others = self.mixing.partners(key.indices, key.epoch, len(self))
             shares = self.mixing.mix(inputs, self.inputs.take(others, key.epoch), key.indices, key.epoch)
             targets = self.mixing.targets(targets, self.targets[others], shares)
         return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(key.indices), key.weight)
+
+    def _take(self, indices: NDArray[np.int64], epoch: int) -> tuple[NDArray[np.float32], NDArray[np.generic]]:
+        targets = self.targets[indices]
+        if isinstance(self.inputs, Paired):
+            return self.inputs.pair(indices, epoch, targets)
+        return self.inputs.take(indices, epoch), targets
 
 
 @dataclass(frozen=True)
@@ -150,8 +173,9 @@ class Loader:
     def in_order(self) -> Iterator[Batch]:
         """All samples once, in order."""
         indices = np.arange(self.rank, len(self.part), self.world)
-        starts = range(0, len(indices), self.batch)
-        return self._load([_Key(0, indices[start : start + self.batch], 1.0) for start in starts])
+        batch = min(self.batch, getattr(self.part.inputs, "at_once", self.batch))
+        starts = range(0, len(indices), batch)
+        return self._load([_Key(0, indices[start : start + batch], 1.0) for start in starts])
 
     def _load(self, keys: list[_Key]) -> Iterator[Batch]:
         if self.workers == 0:

@@ -54,23 +54,59 @@ def to_grid(moves: Moves, height: int, width: int) -> NDArray[np.float64]:
 
 def warp(batch: NDArray[np.uint8], rows: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Images ``(N, H, W, C)`` moved, bilinearly, by ``rows`` as in `from_grid`; the border's pixels are repeated."""
-    images = torch.from_numpy(np.ascontiguousarray(batch.transpose(0, 3, 1, 2))).float()
-    grid = F.affine_grid(torch.from_numpy(rows).float(), list(images.shape), align_corners=False)
-    moved = F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    result: NDArray[np.uint8] = moved.round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    return result
+    count, height, width, channels = batch.shape
+    grid = F.affine_grid(torch.from_numpy(rows).float(), [count, channels, height, width], align_corners=False)
+    return _sampled(batch, grid)
 
 
 def move_masks(masks: NDArray[np.uint8], moves: Moves) -> NDArray[np.uint8]:
     """Masks ``(N, H, W)`` moved: each pixel is that of the source in which its middle falls, or `OUTSIDE`."""
+    points = np.concatenate([middles(*masks.shape[1:]), np.ones((1, *masks.shape[1:]))])
+    return sample_masks(masks, np.einsum("nij,jhw->nihw", moves[:, :2], points))
+
+
+def middles(height: int, width: int) -> NDArray[np.float64]:
+    """The points x, y in the middle of every pixel, ``(2, H, W)``."""
+    return np.stack(np.broadcast_arrays(np.arange(width) + 0.5, np.arange(height)[:, None] + 0.5))
+
+
+def sample_masks(masks: NDArray[np.uint8], found: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Masks ``(N, H, W)`` as they are at the points ``found`` ``(N, 2, H, W)``, x and y in pixels, or `OUTSIDE`."""
     height, width = masks.shape[1:]
-    points = np.stack(np.broadcast_arrays(np.arange(width) + 0.5, np.arange(height)[:, None] + 0.5, 1.0))
-    found = np.einsum("nij,jhw->nihw", moves[:, :2], points)
     columns, rows = np.floor(found[:, 0]).astype(np.int64), np.floor(found[:, 1]).astype(np.int64)
     inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
     numbers = np.arange(len(masks))[:, None, None]
     taken = masks[numbers, rows.clip(0, height - 1), columns.clip(0, width - 1)]
     return np.where(inside, taken, np.uint8(OUTSIDE))
+
+
+def sample(batch: NDArray[np.uint8], found: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Images ``(N, H, W, C)`` as they are, bilinearly, at these points; see `sample_masks`. Borders are repeated."""
+    grid = found.transpose(0, 2, 3, 1) / [batch.shape[2] / 2, batch.shape[1] / 2] - 1
+    return _sampled(batch, torch.from_numpy(grid).float())
+
+
+def sample_boxes(boxes: NDArray[np.floating], found: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Boxes ``(K, 4)`` of one sample: the least around the pixels that show something of each; see `sample_masks`.
+
+    Args:
+        boxes: Left, top, right, bottom.
+        found: Where the pixels of the result come from, ``(2, H, W)``.
+    """
+    result = np.zeros((len(boxes), 4), np.float32)
+    for number, (left, top, right, bottom) in enumerate(boxes.tolist()):
+        inside = (found[0] >= left) & (found[0] < right) & (found[1] >= top) & (found[1] < bottom)
+        rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+        if len(rows):
+            result[number] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+    return result
+
+
+def _sampled(batch: NDArray[np.uint8], grid: torch.Tensor) -> NDArray[np.uint8]:
+    images = torch.from_numpy(np.ascontiguousarray(batch.transpose(0, 3, 1, 2))).float()
+    moved = F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    result: NDArray[np.uint8] = moved.round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    return result
 
 
 def move_boxes(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import time
 from collections import deque
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svertka.annotations import ImageSource
-from svertka.data.mapped import HeldRows, MappedRows
+from svertka.data.mapped import HeldRows, MappedArrays, MappedRows
 from svertka.errors import UserError
 from svertka.runtime.engines import available_cores
 from svertka.runtime.files import cache_folder, make_folder, replacing, write_text
@@ -26,7 +27,7 @@ from svertka.runtime.image import ImageError
 from svertka.runtime.preprocess import Preprocess
 
 _CACHE_VERSION = 1  # raise it when decoding or geometry changes what comes out
-_CHUNK = 64  # images a thread takes at a time
+_CHUNK, _CHUNK_OF_WHOLE = 64, 4  # images a thread takes at a time
 _STALE = 86_400  # seconds after which a file that nobody writes to is nobody's
 
 Advance = Callable[[int, int], None]
@@ -47,23 +48,33 @@ class Images:
     """The images of a data set as the network will see them, before augmentation.
 
     Attributes:
-        pixels: Rows ``(height, width, channels)`` uint8, memory-mapped; None where they were too many to keep,
-            and are decoded whenever they are asked for.
+        pixels: Arrays ``(height, width, channels)`` uint8, memory-mapped: rows of one shape, or whole images of their
+            own shapes; None where they were too many to keep, and are decoded whenever they are asked for.
         digests: Digest of each image's content; empty for one that cannot be read.
         errors: Why an image cannot be read, by position.
     """
 
     sources: Sequence[ImageSource]
     preprocess: Preprocess
-    pixels: MappedRows | HeldRows | None
+    pixels: MappedRows | HeldRows | MappedArrays | None
     digests: tuple[str, ...]
     errors: dict[int, str]
+    shapes: tuple[tuple[int, ...], ...] | None = None
+    """Of every image, where they are whole; an image that cannot be read is of one pixel."""
 
     def take(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """A copy of the images at these positions, ``(n, height, width, channels)`` uint8."""
-        if self.pixels is not None:
+        """A copy of the images at these positions, ``(n, height, width, channels)`` uint8; all of one shape."""
+        if isinstance(self.pixels, MappedRows | HeldRows):
             return self.pixels.take(positions)
-        return np.stack([self.preprocess.place(self.sources[position].load()[0]) for position in positions])
+        return np.stack(self.each(positions))
+
+    def each(self, positions: NDArray[np.int64]) -> list[NDArray[np.uint8]]:
+        """A copy of each of the images at these positions, ``(height, width, channels)`` uint8."""
+        if isinstance(self.pixels, MappedRows | HeldRows):
+            return list(self.pixels.take(positions))
+        if self.pixels is not None:
+            return [self.pixels.get(position) for position in positions.tolist()]
+        return [self.preprocess.place(self.sources[position].load()[0]) for position in positions.tolist()]
 
 
 def load_images(sources: Sequence[ImageSource], preprocess: Preprocess, *, advance: Advance | None = None) -> Images:
@@ -71,18 +82,34 @@ def load_images(sources: Sequence[ImageSource], preprocess: Preprocess, *, advan
 
     Only the geometry of ``preprocess`` matters. An image that cannot be read is named in the result, no error.
     """
-    height, width, channels = preprocess.height, preprocess.width, preprocess.channels
-    shape = (len(sources), height, width, channels)
     folder = cache_folder() / "images"
     stem = folder / _key(sources, preprocess)
-    found = _open(stem, shape)
+    found = _open(stem, len(sources), preprocess)
     if found is None:
         found = _decode_all(sources, preprocess, stem, advance)
-    pixels, digests, errors = found
-    return Images(sources, preprocess, pixels, digests, errors)
+    pixels, index = found
+    return Images(sources, preprocess, pixels, tuple(index.digests), index.errors, index.whole)
 
 
-Found = tuple[MappedRows | None, tuple[str, ...], dict[int, str]]
+@dataclass
+class _Index:
+    """What is known of decoded images beside their pixels; shapes only of whole ones."""
+
+    digests: list[str]
+    errors: dict[int, str]
+    shapes: list[tuple[int, ...]]
+
+    @property
+    def whole(self) -> tuple[tuple[int, ...], ...] | None:
+        return tuple(self.shapes) or None
+
+    def add(self, chunk: _Index) -> None:
+        self.errors.update({len(self.digests) + offset: error for offset, error in chunk.errors.items()})
+        self.digests += chunk.digests
+        self.shapes += chunk.shapes
+
+
+Found = tuple[MappedRows | MappedArrays | None, _Index]
 
 
 def _key(sources: Sequence[ImageSource], preprocess: Preprocess) -> str:
@@ -97,75 +124,107 @@ def _key(sources: Sequence[ImageSource], preprocess: Preprocess) -> str:
     return total.hexdigest()[:32]
 
 
-def _open(stem: Path, shape: tuple[int, ...]) -> Found | None:
-    index, data = stem.with_suffix(".json"), stem.with_suffix(".pixels")
+def _open(stem: Path, count: int, preprocess: Preprocess) -> Found | None:
     try:
-        values = json.loads(index.read_text())
-        digests = tuple(values["digests"])
-        errors = {int(position): str(error) for position, error in values["errors"].items()}
-        if len(digests) != shape[0] or data.stat().st_size != int(np.prod(shape)):
+        text = stem.with_suffix(".json").read_text()
+        values = json.loads(text)
+        index = _Index(
+            [str(digest) for digest in values["digests"]],
+            {int(position): str(error) for position, error in values["errors"].items()},
+            [tuple(map(int, shape)) for shape in values.get("shapes", ())],
+        )
+        if len(index.digests) != count:
             return None
+        pixels = _mapped(stem, index, preprocess)
         with suppress(OSError):  # a cache can be another user's
-            os.utime(index)  # the least recently used goes first
-        return MappedRows(data, np.uint8, shape[1:]), digests, errors
+            os.utime(stem.with_suffix(".json"))  # the least recently used goes first
+        return pixels, index
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # absent or damaged: decoded anew
 
 
-def _decode_all(sources: Sequence[ImageSource], preprocess: Preprocess, stem: Path, advance: Advance | None) -> Found:
-    shape = (len(sources), preprocess.height, preprocess.width, preprocess.channels)
-    size = int(np.prod(shape))
-    digests: list[str] = []
-    errors: dict[int, str] = {}
+def _mapped(stem: Path, index: _Index, preprocess: Preprocess) -> MappedRows | MappedArrays:
+    data = stem.with_suffix(".pixels")
+    if preprocess.fit == "whole":
+        if len(index.shapes) != len(index.digests):
+            raise ValueError("shapes are missing")
+        return MappedArrays(data, index.shapes)
+    shape = (preprocess.height, preprocess.width, preprocess.channels)
+    if data.stat().st_size != len(index.digests) * math.prod(shape):
+        raise ValueError("pixels are missing")
+    return MappedRows(data, np.uint8, shape)
 
-    def decoded(write: Callable[[bytes], object]) -> None:
-        digests.clear()
-        errors.clear()
-        for pixels, chunk_digests, chunk_errors in _chunks(sources, preprocess):
-            errors.update({len(digests) + offset: error for offset, error in chunk_errors.items()})
-            digests.extend(chunk_digests)
-            write(pixels.tobytes())
+
+class _NoRoomError(Exception):
+    """There is more than the cache may hold."""
+
+
+def _decode_all(sources: Sequence[ImageSource], preprocess: Preprocess, stem: Path, advance: Advance | None) -> Found:
+    size = 0  # of whole images it shows while they are decoded
+    if preprocess.fit != "whole":
+        size = len(sources) * preprocess.height * preprocess.width * preprocess.channels
+
+    def decoded(write: Callable[[bytes], object]) -> _Index:
+        index = _Index([], {}, [])
+        for pixels, chunk in _chunks(sources, preprocess):
+            index.add(chunk)
+            for image in pixels:
+                write(image.tobytes())
             if advance:
-                advance(len(digests), len(sources))
+                advance(len(index.digests), len(sources))
+        return index
 
     if size > cache_limit():
-        decoded(len)
-        return None, tuple(digests), errors
+        return None, decoded(len)
     try:
         make_folder(stem.parent)
         _make_room(stem.parent, size)
         with replacing(stem.with_suffix(".pixels")) as file:
-            decoded(file.write)
-        kept = MappedRows(stem.with_suffix(".pixels"), np.uint8, shape[1:])
-        write_text(stem.with_suffix(".json"), json.dumps({"digests": digests, "errors": errors}))
-    except (UserError, OSError):
+
+            def write(data: bytes) -> None:
+                file.write(data)
+                if file.tell() > cache_limit():
+                    raise _NoRoomError
+
+            index = decoded(write)
+        if preprocess.fit == "whole":
+            _make_room(stem.parent, 0)
+        kept = _mapped(stem, index, preprocess)
+        values = {"digests": index.digests, "errors": index.errors}
+        write_text(stem.with_suffix(".json"), json.dumps(values | ({"shapes": index.shapes} if index.shapes else {})))
+    except (UserError, OSError, ValueError, _NoRoomError):
         # No room, no right to write, or another process made room already: slower, but it works.
-        decoded(len)
-        return None, tuple(digests), errors
-    return kept, tuple(digests), errors
+        return None, decoded(len)
+    return kept, index
 
 
 def _chunks(
     sources: Sequence[ImageSource], preprocess: Preprocess
-) -> Iterator[tuple[NDArray[np.uint8], list[str], dict[int, str]]]:
-    def decode(start: int) -> tuple[NDArray[np.uint8], list[str], dict[int, str]]:
-        part = sources[start : start + _CHUNK]
-        pixels = np.zeros((len(part), preprocess.height, preprocess.width, preprocess.channels), np.uint8)
-        digests = [""] * len(part)
-        errors = {}
+) -> Iterator[tuple[Sequence[NDArray[np.uint8]], _Index]]:
+    whole = preprocess.fit == "whole"
+
+    def decode(start: int) -> tuple[Sequence[NDArray[np.uint8]], _Index]:
+        part = sources[start : start + chunk]
+        side = (1, 1) if whole else (preprocess.height, preprocess.width)
+        pixels = [np.zeros((*side, preprocess.channels), np.uint8) for _ in part]
+        index = _Index([""] * len(part), {}, [])
         for offset, source in enumerate(part):
             try:
-                image, digests[offset] = source.load()
+                image, digest = source.load()
                 pixels[offset] = preprocess.place(image)
+                index.digests[offset] = digest
             except ImageError as error:
-                errors[offset] = str(error)
-        return pixels, digests, errors
+                index.errors[offset] = str(error)
+        if whole:
+            index.shapes = [image.shape for image in pixels]
+        return pixels, index
 
+    chunk = _CHUNK_OF_WHOLE if whole else _CHUNK
     # Pillow lets go of the interpreter while it decodes and resizes, so threads suffice. A few chunks are under
     # way at a time and no more, so that memory does not grow with the number of images.
     cores = available_cores()
     with ThreadPoolExecutor(cores) as pool:
-        starts = iter(range(0, len(sources), _CHUNK))
+        starts = iter(range(0, len(sources), chunk))
         waiting = deque(pool.submit(decode, start) for start in islice(starts, 2 * cores))
         while waiting:
             yield waiting.popleft().result()

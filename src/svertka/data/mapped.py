@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import mmap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +44,49 @@ class MappedRows:
     def take(self, positions: NDArray[np.int64]) -> NDArray[Any]:
         """A copy of the rows at these positions."""
         rows: NDArray[Any] = self._rows[positions]
+        self._was_read(rows)
+        return rows
+
+    def between(self, first: int, last: int) -> NDArray[Any]:
+        """A copy of the rows from ``first`` up to ``last``."""
+        rows = self._rows[first:last].copy()
+        self._was_read(rows)
+        return rows
+
+    def _was_read(self, rows: NDArray[Any]) -> None:
         self._read += rows.nbytes
         if self._read > _HELD:
             self._read = 0
             if hasattr(mmap, "MADV_DONTNEED"):  # where there is no such call, the system decides by itself
                 self._map.madvise(mmap.MADV_DONTNEED)
-        return rows
+
+
+class MappedArrays:
+    """Arrays of different heights and widths in a file, one after another; as `MappedRows`.
+
+    Args:
+        path: The file; nothing but uint8 arrays.
+        shapes: Of every array.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: Its size is not that of these arrays.
+    """
+
+    def __init__(self, path: Path, shapes: Sequence[tuple[int, ...]]) -> None:
+        self._bytes = MappedRows(path, np.uint8, ())
+        self._source = path, shapes
+        self.shapes = shapes
+        self._starts = np.concatenate([[0], np.cumsum([math.prod(shape) for shape in shapes])])
+        if self._starts[-1] != len(self._bytes):
+            raise ValueError(f"{len(self._bytes)} bytes, not {self._starts[-1]}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return MappedArrays, self._source
+
+    def get(self, position: int) -> NDArray[np.uint8]:
+        """A copy of one of them."""
+        return self._bytes.between(*self._starts[position : position + 2].tolist()).reshape(self.shapes[position])
 
 
 class HeldRows:

@@ -23,10 +23,11 @@ import torch
 from numpy.typing import NDArray
 
 from svertka.data.chance import uniform
-from svertka.data.images import Advance, Images, cache_limit
+from svertka.data.images import Advance, cache_limit
 from svertka.data.mapped import HeldRows, MappedRows
 from svertka.errors import UserError
 from svertka.runtime.files import cache_folder, make_folder, replacing, write_text
+from svertka.runtime.preprocess import Preprocess
 
 _SEGMENT, _SECONDS = 64 << 20, 10.0  # bytes, and time, after which a segment is written
 _SHIFT = 1 / 16  # of the side, for the views of the corners
@@ -158,11 +159,15 @@ class Remembered:
 
     def take(self, indices: NDArray[np.int64], epoch: int) -> NDArray[np.float32]:
         """See `svertka.data.batches.Inputs.take`."""
-        views = (uniform(self._seed, epoch, indices, _VIEW) * len(self._stores)).astype(int)
+        views = self.views(indices, epoch)
         result = np.empty((len(indices), self.width), np.float32)
         for view in np.unique(views):
             result[views == view] = self._read(view, indices[views == view])
         return result
+
+    def views(self, indices: NDArray[np.int64], epoch: int) -> NDArray[np.int64]:
+        """Which view of each of these samples is taken in this epoch."""
+        return (uniform(self._seed, epoch, indices, _VIEW) * len(self._stores)).astype(np.int64)
 
     def chunks(self, size: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """All samples in all views, ``size`` at a time, each time with their indices."""
@@ -181,6 +186,16 @@ class Remembered:
         return wide
 
 
+class Pictures(Protocol):
+    """What is looked at: images, or pieces of them, each with a digest; `svertka.data.images.Images` are some."""
+
+    @property
+    def digests(self) -> Sequence[str]: ...
+    @property
+    def preprocess(self) -> Preprocess: ...
+    def take(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]: ...
+
+
 class BulkEngine(Protocol):
     """Runs the frozen stages over many batches; `svertka.deploy.bulk` has some."""
 
@@ -192,7 +207,7 @@ class BulkEngine(Protocol):
 
 
 def remember(
-    images: Images,
+    images: Pictures,
     positions: NDArray[np.int64],
     view: str,
     stores: Sequence[Store],
@@ -203,7 +218,7 @@ def remember(
     """See that all these images are in the stores, one for each output of the engine.
 
     Args:
-        images: Decoded; their preprocessing is applied.
+        images: Decoded; the arithmetic of ``preprocess`` is applied.
         positions: Which of them.
         view: Name of the view that the stores are for.
         stores: Where the outputs go, in the order of the engine's outputs.

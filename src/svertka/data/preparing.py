@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ from svertka.data.split import Written, divide_by_group, read_split, split_by_cl
 from svertka.errors import UserError
 from svertka.runtime.image import ImageError
 from svertka.runtime.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    from svertka.data.batches import Inputs
 
 _COMPARED = 20_000  # images that are compared with one another, at most: time grows with the square
 _MEASURED = 5000  # images that mean and deviation are taken from, at most
@@ -62,6 +65,28 @@ class Prepared:
     notes: list[str]
     looks: Looks
     groups: list[str] | None = None
+    masks: Images | None = None
+    """The masks of whole images, in the order of the samples."""
+
+    def inputs(
+        self,
+        part: str,
+        preprocess: Preprocess,
+        *,
+        learning: bool = False,
+        augmentations: Sequence[str] = (),
+        seed: int = 0,
+    ) -> Inputs:
+        """What a network gets of the images of a part; to learn from, augmented, and of whole images a piece each."""
+        from svertka.data.batches import Pixels
+        from svertka.data.laid import Crops, Whole
+
+        positions = self.parts[part].positions
+        if self.masks is None:
+            return Pixels(self.images, positions, preprocess, augmentations if learning else (), seed)
+        if learning:
+            return Crops(self.images, self.masks, positions, preprocess, augmentations, seed)
+        return Whole(self.images, self.masks, positions, preprocess)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -124,6 +149,7 @@ def prepare(
     if not isinstance(preprocess, Preprocess):
         preprocess = preprocess(sources)
     images = load_images(sources, preprocess, advance=advance)
+    masks = _masks_over(images, samples, advance)
     skipped = dataset.skipped + [
         Skipped(samples[position].name, _without_place(error)) for position, error in sorted(images.errors.items())
     ]
@@ -157,7 +183,23 @@ def prepare(
         for part in ("train", "val", "test", "all")
         if positions.get(part)
     }
-    return Prepared(dataset, samples, images, parts, skipped, fingerprint, notes, looks, groups)
+    return Prepared(dataset, samples, images, parts, skipped, fingerprint, notes, looks, groups, masks)
+
+
+def _masks_over(images: Images, samples: list[Sample], advance: Advance | None) -> Images | None:
+    # Of whole images alone: of others it is not known where their pixels have gone.
+    annotations = [sample.annotation for sample in samples if isinstance(sample.annotation, Mask)]
+    if images.shapes is None or len(annotations) < len(samples):
+        return None
+    from svertka.data.laid import load_masks
+
+    masks = load_masks(annotations, advance=advance)
+    images.errors.update({place: error for place, error in masks.errors.items() if place not in images.errors})
+    assert masks.shapes is not None
+    for place, (image, mask) in enumerate(zip(images.shapes, masks.shapes, strict=True)):
+        if place not in images.errors and image[:2] != mask[:2]:
+            images.errors[place] = f"its mask is {mask[1]}×{mask[0]}, and the image {image[1]}×{image[0]}"
+    return masks
 
 
 def learnable_classes(prepared: Prepared) -> tuple[str, ...]:
@@ -193,9 +235,9 @@ def measure(prepared: Prepared) -> tuple[tuple[float, ...], tuple[float, ...]]:
     positions = positions[:: max(1, len(positions) // _MEASURED)]
     counts = np.zeros((prepared.images.preprocess.channels, 256), np.int64)
     for start in range(0, len(positions), 64):
-        pixels = prepared.images.take(positions[start : start + 64])
-        for channel in range(len(counts)):
-            counts[channel] += np.bincount(pixels[..., channel].ravel(), minlength=256)
+        for pixels in prepared.images.each(positions[start : start + 64]):
+            for channel in range(len(counts)):
+                counts[channel] += np.bincount(pixels[..., channel].ravel(), minlength=256)
     values = np.arange(256) / 255
     share = counts / counts.sum(axis=1, keepdims=True)
     mean = share @ values
@@ -210,7 +252,7 @@ def _looks(images: Images, notes: list[str]) -> Looks:
         usable = np.array([place for place, digest in enumerate(images.digests) if digest], np.int64)
         for start in range(0, len(usable), 64):
             chosen = usable[start : start + 64]
-            small[chosen] = [shrink(image) for image in images.take(chosen)]
+            small[chosen] = [shrink(image) for image in images.each(chosen)]
         return small
 
     side = min(images.preprocess.height, images.preprocess.width)

@@ -8,24 +8,26 @@ import logging
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from svertka.errors import UserError
-from svertka.layers.trunk import Classifier
+from svertka.layers.net import Net
 from svertka.runtime.card import CARD_KEY, Card
 from svertka.runtime.engines import OnnxRuntimeEngine
 from svertka.runtime.files import replacing
 from svertka.runtime.predictor import Predictor
+from svertka.runtime.preprocess import Preprocess
 
 _OPSET = 18
 TOLERANCE = 1e-4
 """Largest difference between the outputs of two engines that counts as agreement, in fp32."""
 
 
-def export_onnx(net: Classifier, card: Card, path: Path) -> float:
+def export_onnx(net: Net, card: Card, path: Path) -> float:
     """Write ``net`` to ``path`` as ONNX with the card in its metadata; the batch axis is free.
 
     The file gets its name only when ONNX Runtime gives the golden outputs, and the same answer for an image
@@ -47,7 +49,7 @@ def export_onnx(net: Classifier, card: Card, path: Path) -> float:
     return difference
 
 
-def onnx_bytes(net: Classifier, card: Card) -> bytes:
+def onnx_bytes(net: Net, card: Card) -> bytes:
     """``net`` as an ONNX file with the card in its metadata, not yet proven.
 
     Raises:
@@ -70,7 +72,7 @@ def onnx_bytes(net: Classifier, card: Card) -> bytes:
             (example,),
             input_names=["images"],
             output_names=list(net.output_names),
-            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            dynamic_shapes=(_free_axes(preprocess),),
             opset_version=_OPSET,
             dynamo=True,
             verbose=False,
@@ -83,10 +85,17 @@ def onnx_bytes(net: Classifier, card: Card) -> bytes:
     return data
 
 
+def _free_axes(preprocess: Preprocess) -> dict[int, Any]:
+    axes: dict[int, Any] = {0: torch.export.Dim("batch", min=1)}
+    if preprocess.fit == "whole" and not preprocess.margin:
+        axes |= {2: torch.export.Dim("height", min=32), 3: torch.export.Dim("width", min=32)}
+    return axes
+
+
 class _Named(nn.Module):
     """A network that gives all its outputs, in the order of their names."""
 
-    def __init__(self, net: Classifier) -> None:
+    def __init__(self, net: Net) -> None:
         super().__init__()
         self.net = net
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor, nn
 
+from svertka.layers.dense import Segmenter
 from svertka.layers.transfer import TransferHead
 from svertka.layers.trunk import Classifier, Trunk
 
@@ -21,24 +24,25 @@ def frozen_stages(trunk: Trunk, freeze: str) -> int:
 
 
 class FrozenStages(nn.Module):
-    """Images ``(N, C, H, W)`` to the means of the stages ``taps``, each ``(N, C')``, and the maps of one stage."""
+    """Images ``(N, C, H, W)`` to the means of the stages ``taps``, each ``(N, C')``, then the maps of others."""
 
-    def __init__(self, trunk: Trunk, taps: Sequence[str], maps: str | None) -> None:
+    def __init__(self, trunk: Trunk, taps: Sequence[str], maps: Sequence[str]) -> None:
         super().__init__()
-        self.taps, self.maps = tuple(taps), maps
-        last = max(trunk.depth(stage) for stage in (*taps, *([maps] if maps else [])))
+        self.taps, self.maps = tuple(taps), tuple(maps)
+        last = max(trunk.depth(stage) for stage in (*taps, *maps))
         self.trunk = Trunk({name: getattr(trunk, name) for name in trunk.names[:last]}, in_channels=trunk.in_channels)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         outputs = self.trunk.pyramid(x)
         means = [TransferHead.features([outputs[tap]]) for tap in self.taps]
-        return (*means, outputs[self.maps]) if self.maps else tuple(means)
+        return (*means, *(outputs[stage] for stage in self.maps))
 
 
 class Behind(nn.Module):
     """What follows the frozen stages of a network, sharing its layers.
 
-    Takes rows ``(N, D)``: the means of the frozen stages that the head reads, then the maps of the last of them.
+    Takes rows ``(N, D)``: the means of the frozen stages that the head reads, then the maps of the last of them;
+    ``reads`` says so, by stage and whether all of its maps.
 
     Args:
         net: The network.
@@ -58,6 +62,7 @@ class Behind(nn.Module):
         self.later_taps = taps[len(self.frozen_taps) :]
         self.means = sum(shapes[tap][0] for tap in self.frozen_taps)
         self.maps = shapes[boundary]
+        self.reads = (*((tap, False) for tap in self.frozen_taps), (boundary, True))
 
     def forward(self, rows: Tensor) -> Tensor:
         if isinstance(self.head, TransferHead):
@@ -76,3 +81,51 @@ class Behind(nn.Module):
         for name, stage in self.trunk.named_children():
             outputs[name] = stage(next(reversed(outputs.values())))
         return outputs
+
+
+class BehindPieces(nn.Module):
+    """What follows the frozen stages of a network that says something of every pixel, sharing its layers.
+
+    Takes rows ``(N, D)``: the maps of the frozen stages that its decoder reads, in order, and of the last of them where
+    others follow; ``reads`` names them.
+
+    Args:
+        net: The network.
+        boundary: The last of the frozen stages.
+        shapes: Of every stage's output, ``(C, H, W)``, for pieces of ``size``.
+        size: Height and width of the pieces.
+    """
+
+    def __init__(
+        self, net: Segmenter, boundary: str, shapes: Mapping[str, tuple[int, ...]], size: tuple[int, int]
+    ) -> None:
+        super().__init__()
+        names, depth = net.trunk.names, net.trunk.depth(boundary)
+        self.trunk = Trunk({name: getattr(net.trunk, name) for name in names[depth:]}, in_channels=shapes[boundary][0])
+        self.trunk.keeps_statistics = net.trunk.keeps_statistics
+        self.decoder, self.taps = net.decoder, net.taps
+        self.boundary, self.size = boundary, size
+        read = {name for name in net.taps if net.trunk.depth(name) <= depth} | ({boundary} if names[depth:] else set())
+        self.shapes = {name: shapes[name] for name in names if name in read}
+        self.reads = tuple((name, True) for name in self.shapes)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        pieces = torch.split(rows, [math.prod(shape) for shape in self.shapes.values()], dim=1)
+        outputs = {
+            name: piece.reshape(-1, *shape) for (name, shape), piece in zip(self.shapes.items(), pieces, strict=True)
+        }
+        x = outputs.get(self.boundary)
+        for name, stage in self.trunk.named_children():
+            x = outputs[name] = stage(x)
+        logits: Tensor = self.decoder([outputs[name] for name in self.taps], self.size)
+        return logits
+
+
+def behind(
+    net: nn.Module, boundary: str, shapes: Mapping[str, tuple[int, ...]], size: tuple[int, int]
+) -> Behind | BehindPieces:
+    """What follows the frozen stages of a network of either kind; see there."""
+    if isinstance(net, Segmenter):
+        return BehindPieces(net, boundary, shapes, size)
+    assert isinstance(net, Classifier)
+    return Behind(net, boundary, shapes)

@@ -30,14 +30,17 @@ def he_normal(net: nn.Module, fan: Literal["fan_in", "fan_out"]) -> None:
     """Draw every convolution from a normal distribution of variance ``2 / fan``; biases become zero.
 
     That keeps the size of the signal (``fan_in``) or of its gradient (``fan_out``) through rectified layers. A
-    grouped convolution counts the connections of one group, so that depthwise ones do not begin almost at zero.
+    grouped convolution counts the connections of one group, so that depthwise ones do not begin almost at zero; a
+    transposed one those of its kernel that meet an input, ``1 / stride²``.
 
     K. He, X. Zhang, S. Ren, J. Sun, "Delving Deep into Rectifiers", 2015.
     """
     for module in net.modules():
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             channels = module.in_channels if fan == "fan_in" else module.out_channels
             connections = channels // module.groups * math.prod(module.kernel_size)
+            if isinstance(module, nn.ConvTranspose2d):
+                connections //= math.prod(module.stride)
             nn.init.normal_(module.weight, std=math.sqrt(2 / connections))
             if module.bias is not None:
                 nn.init.zeros_(module.bias)

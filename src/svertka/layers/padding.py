@@ -32,5 +32,5 @@ class SamePadding(nn.Module):
         return F.pad(x, (left // 2, left - left // 2, top // 2, top - top // 2), value=self.value)
 
     def _missing(self, size: int) -> int:
-        last = (size - 1) // self.stride * self.stride  # where the last window begins
-        return max(last + self.kernel - size, 0)
+        beyond = self.kernel - 1 - (size - 1) % self.stride  # of the last window
+        return beyond if self.kernel >= self.stride else max(beyond, 0)  # no question to a size that is left open

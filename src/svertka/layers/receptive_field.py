@@ -38,6 +38,13 @@ class Field:
         reach = (kernel - 1) * dilation
         return Field(self.size + reach * self.stride, self.stride * stride, self.start - padding * self.stride)
 
+    def spread(self, kernel: int, factor: int, padding: int) -> Field:
+        """Behind a transposed convolution of stride ``factor``, whose units see up to ``kernel / factor`` units."""
+        seen = -(-kernel // factor)
+        step = self.stride / factor
+        start = self.start + (padding - kernel + 1) * step
+        return Field(self.size + (seen - 1) * self.stride, step, start)
+
     def joined(self, other: Field) -> Field:
         """Where two branches meet."""
         start = min(self.start, other.start)
@@ -91,6 +98,12 @@ class FollowFields(TorchFunctionMode):
             fields = _joined(sources)
             if func in _WINDOWED:
                 fields = _behind_window(func, fields, args, kwargs)
+            elif func is F.conv_transpose2d:
+                fields = _behind_transposed(fields, args, kwargs)
+            elif func is F.pixel_shuffle:
+                fields = (fields[0].spread(args[1], args[1], 0), fields[1].spread(args[1], args[1], 0))
+            elif func is F.pixel_unshuffle:
+                fields = (fields[0].windowed(args[1], args[1], 0, 1), fields[1].windowed(args[1], args[1], 0, 1))
             elif func is F.pad:
                 fields = _behind_padding(fields, args, kwargs)
             elif func in _GLOBAL:
@@ -111,10 +124,7 @@ def _behind_window(func: Any, fields: Fields, args: tuple[Any, ...], kwargs: Map
     convolution = func in (torch.conv2d, F.conv2d)
 
     def argument(place: int, name: str, default: Any) -> tuple[int, int]:
-        value = args[place] if len(args) > place else kwargs.get(name, default)
-        if value is None or value == []:
-            value = default
-        return (value, value) if isinstance(value, int) else tuple(value)
+        return _pair(args, kwargs, place, name, default)
 
     if convolution:
         weight = args[1] if len(args) > 1 else kwargs["weight"]
@@ -129,6 +139,22 @@ def _behind_window(func: Any, fields: Fields, args: tuple[Any, ...], kwargs: Map
         fields[0].windowed(kernel[0], stride[0], padding[0], dilation[0]),
         fields[1].windowed(kernel[1], stride[1], padding[1], dilation[1]),
     )
+
+
+def _behind_transposed(fields: Fields, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Fields:
+    weight = args[1] if len(args) > 1 else kwargs["weight"]
+    factor, padding = _pair(args, kwargs, 3, "stride", 1), _pair(args, kwargs, 4, "padding", 0)
+    height, width = (
+        field.spread(int(weight.shape[2 + axis]), factor[axis], padding[axis]) for axis, field in enumerate(fields)
+    )
+    return height, width
+
+
+def _pair(args: tuple[Any, ...], kwargs: Mapping[str, Any], place: int, name: str, default: Any) -> tuple[int, int]:
+    value = args[place] if len(args) > place else kwargs.get(name, default)
+    if value is None or value == []:
+        value = default
+    return (value, value) if isinstance(value, int) else tuple(value)
 
 
 def _behind_padding(fields: Fields, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Fields:

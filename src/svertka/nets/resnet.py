@@ -21,8 +21,10 @@ from torch import Tensor, nn
 from svertka.layers.convolution import ConvNorm
 from svertka.layers.head import LinearHead
 from svertka.layers.initialisation import he_normal
-from svertka.layers.residual import Residual, bottleneck, projection, residual_blocks, residual_trunk
+from svertka.layers.residual import Residual, bottleneck, dilate, projection, residual_blocks, residual_trunk
 from svertka.layers.trunk import Classifier, Trunk
+
+_DILATED_STAGES = {32: 0, 16: 1, 8: 2}
 
 
 def basic(
@@ -44,6 +46,8 @@ class ResNet(Classifier):
     Args:
         depths: Number of blocks of ``conv2`` … ``conv5``.
         bottlenecks: Blocks of three layers (ResNet-50 and deeper) instead of two.
+        output_stride: Of the last stage, in pixels: 32, or 16 or 8 by dilation, for a network that says something of
+            every pixel. The weights are the same.
         classes: Number of classes.
         in_channels: Number of channels of the images.
     """
@@ -53,14 +57,19 @@ class ResNet(Classifier):
         *,
         depths: Sequence[int] = (3, 4, 6, 3),
         bottlenecks: bool = True,
+        output_stride: int = 32,
         classes: int = 1000,
         in_channels: int = 3,
     ) -> None:
+        if output_stride not in _DILATED_STAGES:
+            raise ValueError(f"an output stride of {output_stride}; it can be 32, 16 or 8")
+
         def narrowed(inputs: int, outputs: int, stride: int) -> Residual:
             return bottleneck(inputs, outputs, stride, width=outputs // 4)
 
         block, outputs = (narrowed, 256) if bottlenecks else (basic, 64)
         trunk = residual_trunk(block, depths, outputs, in_channels=in_channels)
+        dilate(list(trunk.children())[len(trunk) - _DILATED_STAGES[output_stride] :])
         super().__init__(trunk, LinearHead(outputs * 2 ** (len(depths) - 1), classes), classes=classes)
         he_normal(self, "fan_out")
 

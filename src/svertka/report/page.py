@@ -222,7 +222,7 @@ def _table(table: Table) -> dict[str, object]:
 
 
 def _gallery(gallery: Gallery) -> dict[str, object]:
-    pictures = [(picture, embed(picture.image)) for picture in gallery.pictures]
+    pictures = [(picture, embed(picture.image, picture.panels)) for picture in gallery.pictures]
     # A drawing or two have room to be seen whole, and a few dozen pixels need none.
     if all(image.pixelated and not image.wide for _, image in pictures):
         size = "small"

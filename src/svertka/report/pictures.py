@@ -26,11 +26,11 @@ class Embedded:
     wide: bool
 
 
-def embed(image: NDArray[np.uint8]) -> Embedded:
-    """Embed an ``(H, W, 3)`` uint8 RGB image, at most 320 pixels long."""
+def embed(image: NDArray[np.uint8], panels: int = 1) -> Embedded:
+    """Embed an ``(H, W, 3)`` uint8 RGB image, at most 320 pixels long; of ``panels`` side by side, each."""
     picture = Image.fromarray(np.ascontiguousarray(image))
-    small = max(picture.size) <= _PIXEL_ART
-    picture.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
+    small = max(picture.width // panels, picture.height) <= _PIXEL_ART
+    picture.thumbnail((panels * LONGEST, LONGEST), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     if small:
         picture.save(file, "PNG", optimize=True)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svertka.errors import UserError, nearest
-from svertka.results import Classes, ClassScore, Labels, LabelScore, NoneOfThese, Result
+from svertka.results import Classes, ClassScore, Labels, LabelScore, NoneOfThese, Result, Segmentation
 from svertka.runtime.card import Card
 
 Outputs = Mapping[str, NDArray[np.float32]]
@@ -61,6 +61,11 @@ def multilabel(outputs: Outputs, card: Card) -> list[Result]:
     return results
 
 
+def segmentation(outputs: Outputs, card: Card) -> list[Result]:
+    """``logits`` ``(N, classes, H, W)`` to the likeliest class of every pixel of each image."""
+    return [Segmentation(row.argmax(axis=0).astype(np.uint8), card.classes) for row in _logits(outputs, card, axes=4)]
+
+
 def distances(outputs: Outputs, count: int) -> NDArray[np.float32]:
     """The ``distance`` of each of ``count`` images from the nearest class mean, ``(count,)``.
 
@@ -76,10 +81,10 @@ def distances(outputs: Outputs, count: int) -> NDArray[np.float32]:
     return found
 
 
-def _logits(outputs: Outputs, card: Card) -> NDArray[np.float32]:
+def _logits(outputs: Outputs, card: Card, *, axes: int = 2) -> NDArray[np.float32]:
     logits = outputs.get("logits", np.empty(0, np.float32))
     # Scores of an infinite logit would be no numbers.
-    if logits.ndim != 2 or logits.shape[1] != len(card.classes) or not np.isfinite(logits).all():
+    if logits.ndim != axes or logits.shape[1] != len(card.classes) or not np.isfinite(logits).all():
         raise UserError(
             f"the network gave logits of shape {logits.shape} that are not finite scores "
             f"of {len(card.classes)} classes",
@@ -91,6 +96,7 @@ def _logits(outputs: Outputs, card: Card) -> NDArray[np.float32]:
 _DECODERS: dict[str, Callable[[Outputs, Card], list[Result]]] = {
     "classification": classification,
     "multilabel": multilabel,
+    "segmentation": segmentation,
 }
 
 

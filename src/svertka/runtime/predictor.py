@@ -11,6 +11,8 @@ from svertka.results import Result
 from svertka.runtime.card import Card
 from svertka.runtime.decoders import Outputs, decode
 from svertka.runtime.engines import Engine
+from svertka.runtime.preprocess import Preprocess
+from svertka.runtime.tiling import assemble, pieces
 
 
 class Predictor:
@@ -26,12 +28,24 @@ class Predictor:
         self.card = card
 
     def raw(self, images: Sequence[NDArray[np.uint8]]) -> Outputs:
-        """Raw outputs for images ``(H, W, 3)`` uint8 RGB of any sizes."""
-        return self.engine.run(self.card.preprocess(images))
+        """See `raw_outputs`."""
+        return raw_outputs(self.engine, self.card.preprocess, images)
 
     def predict(self, images: Sequence[NDArray[np.uint8]]) -> list[Result]:
         """A result an image, in order, for images ``(H, W, 3)`` uint8 RGB of any sizes."""
+        if self.card.preprocess.fit == "whole":
+            return [self._in_pieces(image) for image in images]
         return decode(self.raw(images), self.card) if images else []
+
+    def _in_pieces(self, image: NDArray[np.uint8]) -> Result:
+        # Each is decoded before the next is run, so that there are never logits of a whole image.
+        planes = _planes([self.card.preprocess.place(image)])
+        found = []
+        for piece in pieces(*image.shape[:2], self.card.preprocess):
+            outputs = _run_placed(self.engine, self.card.preprocess, piece.cut(planes))
+            answers = {name: piece.answer(output) for name, output in outputs.items()}
+            found.append((piece.rows, piece.columns, decode(answers, self.card)[0]))
+        return found[0][2].joined(found, image.shape[0], image.shape[1])
 
     def golden_difference(self) -> float:
         """Largest absolute difference between the golden outputs on the card and what the engine gives now.
@@ -48,3 +62,19 @@ class Predictor:
                 # A nan anywhere is a difference, not the absence of one.
                 largest = max(largest, float(np.nan_to_num(difference, nan=np.inf).max(initial=0.0)))
         return largest
+
+
+def raw_outputs(engine: Engine, preprocess: Preprocess, images: Sequence[NDArray[np.uint8]]) -> Outputs:
+    """Raw outputs for images ``(H, W, 3)`` uint8 RGB of any sizes; of one, where they are taken whole."""
+    if preprocess.fit != "whole":
+        return engine.run(preprocess(images))
+    planes = _planes([preprocess.place(image) for image in images])
+    return assemble(lambda cut: _run_placed(engine, preprocess, cut), planes, preprocess)
+
+
+def _run_placed(engine: Engine, preprocess: Preprocess, planes: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+    return dict(engine.run(preprocess.normalise(planes.transpose(0, 2, 3, 1))))
+
+
+def _planes(placed: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    return np.stack(placed).transpose(0, 3, 1, 2)

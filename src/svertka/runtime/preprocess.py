@@ -13,7 +13,7 @@ from PIL import Image
 
 from svertka.errors import UserError
 
-Fit = Literal["stretch", "crop", "pad"]
+Fit = Literal["stretch", "crop", "pad", "whole"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 Order = Literal["rgb", "bgr"]
 
@@ -34,14 +34,17 @@ class Preprocess:
     """Geometry first (uint8 to uint8, what the image cache keeps), then arithmetic (to float32).
 
     Attributes:
-        height, width: Size of the result in pixels.
+        height, width: Size of the result in pixels; of ``"whole"``, that of what the network learnt from at a time.
         channels: 3, or 1 for grey (ITU-R 601 luma).
         fit: ``"stretch"`` changes the proportions; ``"crop"`` brings the shorter side to ``shorter`` pixels
-            and cuts the middle out; ``"pad"`` brings the longer side inside and fills with white.
+            and cuts the middle out; ``"pad"`` brings the longer side inside and fills with white; ``"whole"`` leaves
+            every pixel where it is, see `svertka.runtime.tiling`.
         shorter: Length of the shorter side before the cut, for ``"crop"``.
         interpolation: How pixels are resampled (with antialiasing when shrinking).
         mean, std: By channel, in units where white is 1: ``(pixel / 255 - mean) / std``.
         order: Order of the channels in the result.
+        margin: Pixels at each border of its input of which the network says nothing, for ``"whole"``: what its
+            convolutions without padding take away.
     """
 
     height: int
@@ -53,6 +56,7 @@ class Preprocess:
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     order: Order = "rgb"
+    margin: int = 0
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -82,15 +86,21 @@ class Preprocess:
             return f"the channel order {self.order!r} does not suit {self.channels} channels"
         if (self.fit == "crop") != (self.shorter is not None):
             return "'shorter' belongs to the fit 'crop', and only to it"
+        if not isinstance(self.margin, int) or not 0 <= 2 * self.margin < min(self.height, self.width):
+            return f"a margin of {self.margin} leaves nothing of {self.height}×{self.width}"
+        if self.margin and self.fit != "whole":
+            return "'margin' belongs to the fit 'whole', and only to it"
         if self.shorter is not None and self.shorter < max(self.height, self.width):
             return f"cannot cut {self.height}×{self.width} out of an image whose shorter side is {self.shorter}"
         return None
 
     def place(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Geometry: ``(H, W, 3)`` uint8 RGB to ``(height, width, channels)`` uint8."""
+        """Geometry: ``(H, W, 3)`` uint8 RGB to ``(height, width, channels)`` uint8; ``(H, W, channels)`` if whole."""
         picture = Image.fromarray(image)
         if self.channels == 1:
             picture = picture.convert("L")
+        if self.fit == "whole":
+            return np.asarray(picture, dtype=np.uint8).reshape(*image.shape[:2], self.channels)
         resampling = _RESAMPLING[self.interpolation]
         if self.fit == "stretch":
             picture = picture.resize((self.width, self.height), resampling)
@@ -124,12 +134,15 @@ class Preprocess:
         return result
 
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Images ``(H, W, 3)`` uint8 RGB of any sizes to one batch ``(N, channels, height, width)`` float32."""
+        """Images ``(H, W, 3)`` uint8 RGB of any sizes to one batch ``(N, channels, height, width)`` float32.
+
+        Whole ones must be of one size.
+        """
         return self.normalise(np.stack([self.place(image) for image in images]))
 
     def to_json(self) -> dict[str, Any]:
         """The values, for the card."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "margin" or value}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Preprocess:

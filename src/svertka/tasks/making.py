@@ -5,40 +5,60 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from svertka.annotations import Annotation, names_in
+from svertka.annotations import Annotation, Mask, names_in
 from svertka.errors import UserError, nearest
 from svertka.runtime.card import Card
+from svertka.runtime.preprocess import Preprocess
 from svertka.tasks.classification import Classification
 from svertka.tasks.multilabel import MultiLabel
+from svertka.tasks.segmentation import Loss, SegmentationTask, pixel_weights
 from svertka.tasks.task import Task
 
 
 def task_for(
     labels: Sequence[Annotation],
     classes: Sequence[str],
+    preprocess: Preprocess,
     *,
     label_smoothing: float = 0.0,
     balanced: bool = False,
+    losses: Sequence[Loss] = (),
+    border: bool = False,
 ) -> Task:
-    """The task that training images ask for: several labels each if they are tuples, else one class each.
+    """The task that training images ask for: masks, several labels each if they are tuples, else one class each.
 
     Args:
         labels: What is said of the training images.
         classes: All names in them, in the order of the logits.
+        preprocess: Of the images.
         label_smoothing: See the task.
         balanced: Let every class count alike; of several labels, let each count alike where it is there and where not.
+        losses: Of a task that has several to choose from; its own if none is named.
+        border: Let pixels between objects count for more, where the task knows them.
 
     Raises:
         UserError: No task here learns what is said of the images.
     """
+    masks = [label for label in labels if isinstance(label, Mask)]
+    if len(masks) == len(labels):
+        if label_smoothing:
+            raise UserError("masks are learnt as they are", mend="leave out --label-smoothing")
+        chosen = {"losses": tuple(losses)} if losses else {}
+        return SegmentationTask(
+            classes, preprocess, weights=pixel_weights(masks, classes) if balanced else None, border=border, **chosen
+        )
+    if losses or border:
+        raise UserError(
+            "a loss is named, and what is said of the images has but one", mend="leave out --loss and --border"
+        )
     if all(isinstance(label, str) for label in labels):
         counts = Counter(labels)
         shares = [len(labels) / len(classes) / counts[name] for name in classes] if balanced else None
         return Classification(classes, label_smoothing=label_smoothing, weights=shares)
     if not all(isinstance(label, str | tuple) for label in labels):
         raise UserError(
-            "the images have boxes, masks or pictures, and networks here learn classes and labels",
-            mend="svertka check and svertka convert read them; to train, give class folders or a CSV of labels",
+            "the images have boxes or pictures, and networks here learn classes, labels and masks",
+            mend="svertka check and svertka convert read them; to train, give class folders, labels or masks",
         )
     held = Counter(name for label in labels for name in names_in(label))
     odds = [max(len(labels) - held[name], 1) / held[name] for name in classes] if balanced else None
@@ -58,5 +78,6 @@ def task_of(card: Card) -> Task:
 
 _TASKS: dict[str, Callable[[Card], Task]] = {
     "classification": lambda card: Classification(card.classes),
+    "segmentation": lambda card: SegmentationTask(card.classes, card.preprocess),
     "multilabel": lambda card: MultiLabel(card.classes, thresholds=card.thresholds),
 }

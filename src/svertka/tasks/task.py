@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from svertka.annotations import Annotation
 from svertka.errors import UserError
 from svertka.exhibits import Exhibit
+from svertka.results import Result
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,17 @@ class Task(ABC):
 
     classes: tuple[str, ...]
 
+    net_kind: str = "classifier"
+    """What kind of network learns it; see `svertka.zoo.registry.NetRecord`."""
+
     exclusive: bool
     """Whether an image has exactly one class."""
 
     headline: tuple[str, ...]
     """Metrics that are shown first; the first of them ranks."""
+
+    dense: bool = False
+    """Whether a target lies over its image and moves with it; `targets` then gives what its numbers mean."""
 
     thresholds: tuple[float, ...] = ()
     """From which score on a class is said to be there, for tasks that decide by class."""
@@ -71,6 +79,14 @@ class Task(ABC):
         Raises:
             UserError: An annotation has a name that is no class, or does not suit the task.
         """
+
+    def some_targets(self, output: Tensor) -> Tensor:
+        """Targets that suit an output of the network, whatever they say; to time a step with."""
+        return torch.from_numpy(self.targets([self.classes[0]] * len(output))).to(output.device)
+
+    def run(self, forward: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        """The raw output for images that are judged, both on the processor; ``forward`` runs the network."""
+        return forward(images)
 
     def sample_weights(self, targets: NDArray[Any]) -> NDArray[np.float64] | None:
         """What each sample, or each of its classes, counts for in the loss; None where all count alike."""
@@ -130,6 +146,19 @@ class Task(ABC):
     @abstractmethod
     def sentence(self, evaluation: Evaluation, part: str) -> str:
         """How good that is, in one sentence; ``part`` says what kind of images they were."""
+
+    def panels(
+        self, image: NDArray[np.uint8], annotation: Annotation, predict: Callable[[NDArray[np.uint8]], Result]
+    ) -> dict[str, NDArray[np.uint8]]:
+        """What is shown of an example, side by side, by name: pictures of one size, ``(H, W, 3)`` uint8 RGB.
+
+        Args:
+            image: The example.
+            annotation: What is said of it.
+            predict: Says what the network says of an image.
+        """
+        del annotation, predict
+        return {"image": image}
 
     @abstractmethod
     def exhibits(self, evaluation: Evaluation) -> list[Exhibit]:

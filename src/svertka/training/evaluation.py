@@ -27,7 +27,7 @@ def evaluate(
     score = task.score()
     with torch.inference_mode():
         for batch in batches:
-            score.update(forward(batch.images), batch.targets, batch.indices)
+            score.update(task.run(forward, batch.images), batch.targets, batch.indices)
     arrays = score.arrays()
     if processes > 1:
         arrays = _gather(arrays, processes)

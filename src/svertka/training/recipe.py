@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -20,6 +20,7 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Head = Literal["linear", "svm", "kernel_svm", "means", "mlp", "own"]
 Engine = Literal["auto", "openvino", "openvino_bf16", "onnxruntime", "pytorch"]
 Balance = Literal["none", "weights"]
+Loss = Literal["cross_entropy", "dice", "focal"]
 
 Option = str | int | float | bool
 
@@ -46,6 +47,9 @@ class Recipe:
             validation images are. 0 for no such answer.
         budget: Seconds within which the best model is sought, from the head alone to the whole network, by what a short
             timing says can be done; it takes the place of ``freeze`` and ``epochs``. 0 for no such search.
+        trunk: Network whose stages are put under one that takes any, such as ``unet``; those of the weights, if given.
+        loss: What is learnt from masks: ``cross_entropy``, ``dice``, ``focal``, or several; the first two by default.
+        border: Let pixels between two objects of a mask that nearly touch count for up to ten more.
         lr_decay: What the learning rate is multiplied with from each stage to the one before it, when trained
             stages go on learning.
         net_options: Constructor arguments of the network, such as ``activation`` or ``hidden``.
@@ -68,8 +72,9 @@ class Recipe:
         clip: Largest norm of the gradient; 0 for no limit.
         ema: Decay of the running mean of the weights that is evaluated and saved; 0 for the weights themselves.
         early_stop: Epochs without a better score after which training ends; 0 for never.
-        augment: ``flip``, ``flip_vertical``, ``crop``, ``resized_crop``, ``affine``, ``rotation``, ``colour``,
-            ``randaugment``, ``erasing``, in the order given; ``mixup``, ``cutmix``, always last; or ``none``.
+        augment: ``flip``, ``flip_vertical``, ``crop``, ``resized_crop``, ``affine``, ``rotation``, ``elastic``,
+            ``colour``, ``randaugment``, ``erasing``, in the order given; ``mixup``, ``cutmix``, always last; or
+            ``none``.
         format: Format of the data set to insist on, such as ``voc``; by default, the data set is looked at.
         image_size: Side of the images in pixels; the network's own if not given, or with weights, at least half of it,
             what the images have.
@@ -99,6 +104,9 @@ class Recipe:
     balance: Balance = "none"
     reject: float = 0.0
     budget: float = 0.0
+    trunk: str | None = None
+    loss: tuple[Loss, ...] = ()
+    border: bool = False
     lr_decay: float = 0.8
     net_options: Mapping[str, Option] = field(default_factory=dict)
     epochs: int = 20
@@ -155,6 +163,9 @@ class Recipe:
             raise _impossible("views", self.views, "a list of names, at least one")
         if not self.taps or not all(isinstance(name, str) for name in self.taps):
             raise _impossible("taps", self.taps, "a list of names, at least one")
+        if not all(name in get_args(Loss) for name in self.loss):
+            raise _impossible("loss", self.loss, f"some of {', '.join(get_args(Loss))}")
+        object.__setattr__(self, "loss", tuple(dict.fromkeys(self.loss)))
         object.__setattr__(self, "views", tuple(dict.fromkeys(self.views)))
         object.__setattr__(self, "taps", tuple(dict.fromkeys(self.taps)))
         for name, wanted in _TEXTS:
@@ -187,18 +198,27 @@ class Recipe:
         return tomli_w.dumps({name: value for name, value in values.items() if value is not None})
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Recipe:
+    def of(cls, values: Mapping[str, Any], *, dense: bool = False) -> Recipe:
         """The recipe with these values, and the defaults for all else: with weights, those of fine-tuning.
+
+        Args:
+            values: Of some fields.
+            dense: Whether the network gives the class of every pixel.
 
         Raises:
             UserError: A field is unknown or its value impossible.
         """
-        defaults = cls(**_FINE_TUNING) if values.get("weights") else cls()  # type: ignore[arg-type]
-        return defaults.changed(values)
+        tuned = bool(values.get("weights"))
+        defaults = (_DENSE_TUNING if tuned else _DENSE) if dense else (_FINE_TUNING if tuned else {})
+        return cls().changed(defaults).changed(values)
 
     @classmethod
-    def from_toml(cls, path: Path) -> Recipe:
+    def from_toml(cls, path: Path, *, dense: Callable[[Mapping[str, Any]], bool] = lambda _: False) -> Recipe:
         """Read a recipe.
+
+        Args:
+            path: The file.
+            dense: Whether the network of these values gives the class of every pixel.
 
         Raises:
             UserError: It is no TOML, has an unknown field, or an impossible value.
@@ -210,7 +230,7 @@ class Recipe:
         except tomllib.TOMLDecodeError as error:
             raise UserError(f"not a recipe: {error}", where=path) from error
         try:
-            return cls.of(values)
+            return cls.of(values, dense=dense(values))
         except UserError as error:
             raise UserError(error.what, where=path, mend=error.mend) from error
 
@@ -230,7 +250,10 @@ class Recipe:
 _INF = math.inf
 # A head that is fitted first is nearly always right where it learns: without smoothing there would be no gradient left,
 # and Adam would follow the noise.
-_FINE_TUNING = {"epochs": 6, "lr": 1e-3, "batch": 32, "augment": ("affine",), "label_smoothing": 0.1}
+_FINE_TUNING: dict[str, Any] = {"epochs": 6, "lr": 1e-3, "batch": 32, "augment": ("affine",), "label_smoothing": 0.1}
+# A batch of pieces has as many pixels to learn from as one of hundreds of images.
+_DENSE: dict[str, Any] = {"epochs": 60, "lr": 1e-3, "batch": 4, "augment": ("flip", "elastic")}
+_DENSE_TUNING = {**_DENSE, "epochs": 30, "head": "own", "freeze": "none"}
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("epochs", 1, _INF),
     ("batch", 1, _INF),
@@ -282,6 +305,8 @@ _KINDS: tuple[tuple[str, Any, str], ...] = (
     ("augment", list | tuple, "a list of names"),
     ("views", list | tuple, "a list of names"),
     ("taps", list | tuple, "a list of names"),
+    ("loss", list | tuple, "a list of names"),
+    ("border", bool, "true or false"),
     ("freeze", str, "all, none or the name of a stage"),
 )
 _TEXTS = (
@@ -289,6 +314,7 @@ _TEXTS = (
     ("format", "the name of a format"),
     ("group", "a column or a regular expression"),
     ("split", "a path"),
+    ("trunk", "the name of a network"),
 )
 _OPTIONAL = ("dropout", "image_size", "channels")
 _CHOICES = (

@@ -108,7 +108,8 @@ def _measure(
 ) -> dict[Choice, float]:
     count = max(2, min(recipe.batch, _PIXELS // math.prod(shape[1:]) or 2))
     images = torch.rand(count, *shape, device=device)
-    targets = torch.from_numpy(task.targets([task.classes[0]] * count)).to(device)
+    with torch.no_grad():
+        targets = task.some_targets(copy.deepcopy(net).to(device).eval()(images))
     steps = {choice: _step(net, task, recipe, choice, images, targets) for choice in choices}
     samples: dict[Choice, list[float]] = {choice: [] for choice in choices}
     for choice in choices:

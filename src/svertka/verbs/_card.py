@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from svertka.runtime.card import Card, Golden
+from svertka.runtime.predictor import raw_outputs
+from svertka.runtime.tiling import mirrored
 
 if TYPE_CHECKING:
     from svertka.data.preparing import Prepared
@@ -85,9 +87,11 @@ def card_of(
 def _golden(prepared: Prepared, part: str, preprocess: Preprocess, engine: TorchEngine) -> tuple[Golden, ...]:
     positions = prepared.parts[part].positions
     chosen = positions[np.linspace(0, len(positions) - 1, min(_GOLDEN, len(positions))).astype(int)]
-    images = [_small(prepared.samples[position].source.load()[0]) for position in chosen]
+    small = _middle if preprocess.fit == "whole" else _small
+    images = [small(prepared.samples[position].source.load()[0]) for position in chosen]
     return tuple(
-        Golden(image, {name: value[0] for name, value in engine.run(preprocess([image])).items()}) for image in images
+        Golden(image, {name: value[0] for name, value in raw_outputs(engine, preprocess, [image]).items()})
+        for image in images
     )
 
 
@@ -95,6 +99,12 @@ def _small(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     picture = Image.fromarray(image)
     picture.thumbnail((_GOLDEN_SIDE, _GOLDEN_SIDE))
     return np.asarray(picture)
+
+
+def _middle(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    # What is taken whole is not made smaller. All of one size, so that they can be run together.
+    places = [mirrored((length - _GOLDEN_SIDE) // 2, _GOLDEN_SIDE, length) for length in image.shape[:2]]
+    return image[np.ix_(*places)]
 
 
 def _versions() -> dict[str, str]:

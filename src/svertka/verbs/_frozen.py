@@ -8,13 +8,15 @@ import platform
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from svertka.data.batches import Inputs
-from svertka.data.memory import VIEWS, Remembered, Store, memory_bytes, remember
+from svertka.data.laid import Pieces, RememberedPieces
+from svertka.data.memory import VIEWS, Pictures, Remembered, Store, memory_bytes, remember
 from svertka.deploy.bulk import Bulk, BulkName, engines, fastest
 from svertka.errors import UserError, nearest
 from svertka.layers.frozen import FrozenStages
@@ -49,7 +51,7 @@ class FrozenMemory:
 
     start: Start
     job: Job
-    _engines: dict[tuple[tuple[str, ...], str | None], Bulk] = field(default_factory=dict)
+    _engines: dict[tuple[Kind, ...], Bulk] = field(default_factory=dict)
     _stores: dict[tuple[str, Kind], Store] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -72,49 +74,72 @@ class FrozenMemory:
         if self.job.machine.world > 1:  # processes might choose differently
             return "pytorch"
         circumstances = [platform.node(), torch.__version__, self.job.recipe.net, self.preprocess.to_json()]
-        return remembered_choice(circumstances, engines(), lambda: self._start_engine(taps, None, None).name)
+        return remembered_choice(circumstances, engines(), lambda: self._start_engine([*map(Kind, taps)], None).name)
 
-    def remember(self, taps: Sequence[str], boundary: str | None) -> None:
-        """See that the means of these stages, and the maps of the last frozen one, are in the stores."""
+    @cached_property
+    def _looked_at(self) -> Pictures:
+        # What is taken whole differs in size, and is run in pieces that do not.
+        images = self.job.prepared.images
+        return images if images.shapes is None else Pieces(images, self.preprocess)
+
+    def _positions(self, part: str) -> NDArray[np.int64]:
+        positions, looked_at = self.job.prepared.parts[part].positions, self._looked_at
+        return looked_at.of(positions) if isinstance(looked_at, Pieces) else positions
+
+    def counts(self) -> dict[str, int]:
+        """How many images, or pieces of images, there are to be run, by part."""
+        return {part: len(self._positions(part)) for part in self.job.prepared.parts}
+
+    def remember(self, kinds: Sequence[Kind]) -> None:
+        """See that what is to be remembered of stages is in the stores."""
         job = self.job
-        kinds = [*map(Kind, taps), *([Kind(boundary, maps=True)] if boundary else [])]
         if not kinds:
             return
+        last = max((kind.stage for kind in kinds), key=self.trunk.depth)
+        what = "pieces of images" if isinstance(self._looked_at, Pieces) else "images"
         for number, view in enumerate(job.recipe.views):
             # What is judged is judged by the first view alone.
             parts = ["train"] if number else list(job.prepared.parts)
-            positions = np.concatenate([job.prepared.parts[part].positions for part in parts])
+            positions = np.concatenate([self._positions(part) for part in parts])
             with job.clock.stage("running frozen stages"), job.machine.first_goes_first():
                 count = remember(
-                    job.prepared.images,
+                    self._looked_at,
                     positions,
                     view,
                     [self._store(view, kind) for kind in kinds],
-                    lambda: self._engine(taps, boundary),
+                    lambda: self._engine(kinds),
                     advance=job.display.remembering,
                 )
             how = f" by {job.recipe.engine}" if count else ""
             kept = "" if job.memory else f"; {memory_bytes() / 1e6:,.0f} MB are kept in all"
             job.display.say(
-                f"frozen stages up to {boundary or self.trunk.names[-1]} ({view}): {count:,} of {len(positions):,} "
-                f"images run{how}, the others remembered{kept}"
+                f"frozen stages up to {last} ({view}): {count:,} of {len(positions):,} {what} run{how}, "
+                f"the others remembered{kept}"
             )
 
     def inputs(self, kinds: Sequence[Kind]) -> dict[str, Inputs]:
         """What is remembered, by part; training sees every view, the others the first."""
-        digests, views = self.job.prepared.images.digests, self.job.recipe.views
-        return {
-            part: Remembered(
-                [[self._store(view, kind) for kind in kinds] for view in (views if part == "train" else views[:1])],
-                [digests[position] for position in division.positions],
+        digests, views = self._looked_at.digests, self.job.recipe.views
+        found: dict[str, Inputs] = {}
+        for part, division in self.job.prepared.parts.items():
+            seen, chosen = views if part == "train" else views[:1], self._positions(part)
+            remembered = Remembered(
+                [[self._store(view, kind) for kind in kinds] for view in seen],
+                [digests[position] for position in chosen],
                 seed=self.job.recipe.seed,
             )
-            for part, division in self.job.prepared.parts.items()
-        }
+            masks, pieces = self.job.prepared.masks, self._looked_at
+            if masks is None or not isinstance(pieces, Pieces):
+                found[part] = remembered
+                continue
+            place = {position: number for number, position in enumerate(division.positions.tolist())}
+            samples = np.array([place[position] for position in pieces.places[chosen, 0].tolist()], np.int64)
+            found[part] = RememberedPieces(remembered, seen, pieces, masks, chosen, samples)
+        return found
 
     def seconds_an_image(self, taps: Sequence[str]) -> float:
         """How long the stages up to these take for one image."""
-        engine, batch = self._engine(taps, None), self._examples()
+        engine, batch = self._engine([*map(Kind, taps)]), self._examples()
         started = time.perf_counter()
         outputs = list(engine.stream([batch[: engine.batch], batch[-engine.batch :]]))
         return (time.perf_counter() - started) / (len(outputs) * engine.batch)
@@ -129,16 +154,16 @@ class FrozenMemory:
             self._stores[view, kind] = Store(hashlib.sha256(text.encode()).hexdigest()[:32], shape, self.job.memory)
         return self._stores[view, kind]
 
-    def _engine(self, taps: Sequence[str], boundary: str | None) -> Bulk:
-        running = self._engines.get((tuple(taps), boundary))
+    def _engine(self, kinds: Sequence[Kind]) -> Bulk:
+        running = self._engines.get(tuple(kinds))
         assert self.job.recipe.engine != "auto"
-        return running or self._start_engine(taps, boundary, self.job.recipe.engine)
+        return running or self._start_engine(kinds, self.job.recipe.engine)
 
-    def _start_engine(self, taps: Sequence[str], boundary: str | None, wanted: BulkName | None) -> Bulk:
-        engine = fastest(FrozenStages(self.trunk, taps, boundary).eval(), self._examples(), wanted=wanted)
-        self._engines[tuple(taps), boundary] = engine
+    def _start_engine(self, kinds: Sequence[Kind], wanted: BulkName | None) -> Bulk:
+        means = [kind.stage for kind in kinds if not kind.maps]
+        stages = FrozenStages(self.trunk, means, [kind.stage for kind in kinds if kind.maps]).eval()
+        engine = self._engines[tuple(kinds)] = fastest(stages, self._examples(), wanted=wanted)
         return engine
 
     def _examples(self) -> NDArray[np.float32]:
-        prepared = self.job.prepared
-        return self.preprocess.normalise(prepared.images.take(np.resize(prepared.parts["train"].positions, _EXAMPLES)))
+        return self.preprocess.normalise(self._looked_at.take(np.resize(self._positions("train"), _EXAMPLES)))

@@ -49,7 +49,15 @@ def preprocess_of(recipe: Recipe, images: Sequence[ImageSource] = ()) -> Preproc
             f"{record.name} takes images from {record.smallest}×{record.smallest} on, not {size}×{size}",
             mend=f"give --image-size {record.image_size}",
         )
-    preprocess = Preprocess(height=size, width=size, channels=channels, mean=(0,) * channels, std=(1,) * channels)
+    preprocess = Preprocess(
+        height=size,
+        width=size,
+        channels=channels,
+        fit="whole" if record.kind == "segmenter" else "stretch",
+        mean=(0,) * channels,
+        std=(1,) * channels,
+        margin=getattr(record.constructor(), "margin", 0),
+    )
     return _adapted(known, preprocess) if known else preprocess
 
 

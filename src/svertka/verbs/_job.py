@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from svertka.data.batches import Inputs, Loader
     from svertka.data.preparing import Prepared
-    from svertka.layers.trunk import Classifier
+    from svertka.layers.net import Net
     from svertka.runtime.preprocess import Preprocess
     from svertka.tasks.task import Evaluation, Task
     from svertka.training.loop import Outcome
@@ -85,29 +85,26 @@ class Job:
 
     def pixels(self) -> dict[str, Inputs]:
         """The images themselves as inputs, by part; those of training are augmented."""
-        from svertka.data.batches import Pixels
-
-        images, recipe = self.prepared.images, self.recipe
+        recipe = self.recipe
         return {
-            part: Pixels(
-                images,
-                division.positions,
-                self.preprocess,
-                recipe.augment if part == "train" else (),
-                recipe.seed,
+            part: self.prepared.inputs(
+                part, self.preprocess, learning=part == "train", augmentations=recipe.augment, seed=recipe.seed
             )
-            for part, division in self.prepared.parts.items()
+            for part in self.prepared.parts
         }
 
     def loader(self, inputs: Mapping[str, Inputs], part: str, recipe: Recipe) -> Loader:
         """Batches of a part for this process."""
         from svertka.data.batches import Loader, Part, Pixels
+        from svertka.data.laid import Crops
         from svertka.data.mixing import MIXTURES, Mixing
 
         names = [name for name in recipe.augment if name in MIXTURES]
-        mixed = bool(names) and part == "train" and isinstance(inputs[part], Pixels)
+        mixed = bool(names) and part == "train" and isinstance(inputs[part], Pixels | Crops)
         mixing = Mixing(names, self.task.mixed, recipe.seed) if mixed else None
-        samples = Part(inputs[part], self.targets[part], recipe.seed, mixing)
+        # Of an image there may be several pieces.
+        chosen = getattr(inputs[part], "samples", slice(None))
+        samples = Part(inputs[part], self.targets[part][chosen], recipe.seed, mixing)
         return Loader(samples, recipe.batch, recipe.workers, self.machine.rank, self.machine.world)
 
     def begin(self, weights: str = "") -> None:
@@ -155,7 +152,7 @@ class Learnt:
         rejection: From where on an image is none of the classes, if that was learnt.
     """
 
-    net: Classifier
+    net: Net
     arguments: Mapping[str, Any]
     recipe: Recipe
     outcome: Outcome

@@ -24,7 +24,7 @@ def look(record: registry.NetRecord, image_size: int) -> dict[str, Any]:
         raise UserError(f"{record.name} takes images from {record.smallest} × {record.smallest} pixels on")
     arguments = {"image_size": image_size} if record.one_size else {}
     with torch.device("meta"):
-        net = registry.build(record.name, {"classes": record.classes, "in_channels": record.channels, **arguments})
+        net = registry.build_any(record.name, {"classes": record.classes, "in_channels": record.channels, **arguments})
     measured = measure(net, image_size, image_size)
     findings = audit(measured, (record.channels, image_size, image_size))
     return {

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from svertka.exhibits import Bars, Curve, Curves, Exhibit, Facts, Gallery, Listing, Picture, Table
 from svertka.report.page import Section, write_report
+from svertka.runtime.predictor import Predictor
+from svertka.zoo.engine import TorchEngine
 
 if TYPE_CHECKING:
     from svertka.data.checks.findings import Finding
@@ -21,7 +25,13 @@ if TYPE_CHECKING:
 
 _EXAMPLES = 24
 _NAMED = 10  # files of a finding
-_METRICS = {"accuracy": "accuracy", "macro_f1": "macro F1", "map": "mean average precision"}
+_METRICS = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "map": "mean average precision",
+    "miou": "mean IoU",
+    "boundary_f1": "boundary F1",
+}
 _PART_NAMES = {"train": "training", "val": "validation", "test": "test"}
 
 
@@ -54,8 +64,10 @@ def write_run_report(
             (f"{name} images", f"{count:,}"),
             ("trained in", _duration(seconds)),
         ]
+        predictor = Predictor(TorchEngine(learnt.net), card)
+        galleries = _galleries(task, judged, prepared, trained.judged_on, predictor)
         sections.append(Section(name="What goes wrong", exhibits=task.exhibits(judged)))
-        sections.append(Section(name="Look at them", exhibits=_galleries(task, judged, prepared, trained.judged_on)))
+        sections.append(Section(name="Look at them", exhibits=galleries))
     if learnt.rejection:
         sections.append(Section(name="None of these", exhibits=[_refused(learnt.rejection, recipe)]))
     how: list[Exhibit] = [*_steps(learnt, task.headline[0]), *(_curves(outcome, recipe) if outcome.history else [])]
@@ -145,16 +157,25 @@ def _refused(rejection: Rejection, recipe: Recipe) -> Table:
     )
 
 
-def _galleries(task: Task, judged: Evaluation, prepared: Prepared, part: str) -> list[Gallery]:
+def _galleries(task: Task, judged: Evaluation, prepared: Prepared, part: str, predictor: Predictor) -> list[Gallery]:
     positions = prepared.parts[part].positions
     galleries = []
     for heading, chosen in task.examples(judged, _EXAMPLES).items():
-        pictures = []
+        pictures, note = [], ""
         for index, caption, detail in chosen:
             sample = prepared.samples[positions[index]]
             image, _ = sample.source.load()
-            pictures.append(Picture(image=image, caption=caption, detail=f"{detail} · {sample.name}"))
-        galleries.append(Gallery(title=heading, pictures=pictures))
+            panels = task.panels(image, sample.annotation, lambda image: predictor.predict([image])[0])
+            note = f"Side by side: {', '.join(panels)}." if len(panels) > 1 else ""
+            pictures.append(
+                Picture(
+                    image=np.concatenate(list(panels.values()), axis=1),
+                    caption=caption,
+                    detail=f"{detail} · {sample.name}",
+                    panels=len(panels),
+                )
+            )
+        galleries.append(Gallery(title=heading, pictures=pictures, note=note))
     return galleries
 
 

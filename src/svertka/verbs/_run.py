@@ -239,10 +239,17 @@ def _begun(folder: Path) -> dict[str, Any]:
 
 def _recipe(recipe: Recipe | str | PathLike[str] | None, changes: Mapping[str, Any]) -> Recipe:
     if recipe is None:
-        return Recipe.of(changes)
+        return Recipe.of(changes, dense=_is_dense(changes))
     if not isinstance(recipe, Recipe):
-        recipe = Recipe.from_toml(Path(recipe))
+        recipe = Recipe.from_toml(Path(recipe), dense=_is_dense)
     return recipe.changed(changes)
+
+
+def _is_dense(values: Mapping[str, Any]) -> bool:
+    known = {record.name for record in registry.records() if record.kind == "segmenter"}
+    if values.get("net", "auto") != "auto" or not values.get("weights"):
+        return values.get("net") in known
+    return net_of(Path(str(values["weights"]))) in known
 
 
 def _with_net(recipe: Recipe) -> Recipe:
@@ -252,6 +259,8 @@ def _with_net(recipe: Recipe) -> Recipe:
         registry.record(found)
         return recipe.changed({"net": found})
     found = net_of(Path(recipe.weights))
+    if recipe.net != "auto" and registry.accepts(recipe.net, "trunk"):
+        return recipe  # their trunk goes under it, or it is theirs
     if recipe.net not in ("auto", found):
         raise UserError(f"the weights are of {found}, not {recipe.net}", where=recipe.weights, mend="leave --net out")
     return recipe.changed({"net": found})

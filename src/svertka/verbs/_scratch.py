@@ -18,8 +18,12 @@ from svertka.zoo import registry
 from svertka.zoo.engine import TorchEngine
 
 if TYPE_CHECKING:
-    from svertka.layers.trunk import Classifier
+    from svertka.layers.net import Net
+    from svertka.tasks.task import Task
     from svertka.training.recipe import Recipe
+
+
+_NAMED = 12  # networks, at most
 
 
 def from_scratch(job: Job) -> Learnt:
@@ -66,12 +70,30 @@ def from_scratch(job: Job) -> Learnt:
     return Learnt(net, arguments, recipe, outcome, evaluations)
 
 
+def check_suits(net: str, task: Task) -> None:
+    """Check that a network is of the kind that learns this.
+
+    Raises:
+        UserError: It is not.
+    """
+    if registry.record(net).kind != task.net_kind:
+        known = [record.name for record in registry.records() if record.kind == task.net_kind]
+        raise UserError(
+            f"{net} does not learn {task.name}, which is what is said of the images",
+            mend=f"give --net {known[-1]}" + (f", or {', '.join(known[:-1])}" if len(known) <= _NAMED else ""),
+        )
+
+
 def _arguments(recipe: Recipe, classes: tuple[str, ...], size: int, channels: int) -> dict[str, Any]:
     for name, flag in (("classes", None), ("in_channels", "--channels"), ("image_size", "--image-size")):
         if name in recipe.net_options:
             mend = f"give {flag}" if flag else "the folders say how many there are"
             raise UserError(f"the net option {name!r} follows from the data", mend=mend)
     arguments: dict[str, Any] = {**recipe.net_options, "classes": len(classes), "in_channels": channels}
+    if recipe.trunk is not None:
+        if not registry.accepts(recipe.net, "trunk"):
+            raise UserError(f"{recipe.net} takes no other trunk", mend="leave --trunk out")
+        arguments["trunk"] = {"net": recipe.trunk, "arguments": {}}
     if registry.record(recipe.net).one_size:
         arguments["image_size"] = size
     if recipe.dropout is not None:
@@ -81,7 +103,7 @@ def _arguments(recipe: Recipe, classes: tuple[str, ...], size: int, channels: in
     return arguments
 
 
-def _build(recipe: Recipe, arguments: Mapping[str, Any]) -> Classifier:
+def _build(recipe: Recipe, arguments: Mapping[str, Any]) -> Net:
 
     torch.manual_seed(recipe.seed)
-    return registry.build(recipe.net, arguments)
+    return registry.build_any(recipe.net, arguments)

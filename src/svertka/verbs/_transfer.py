@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import time
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from svertka.data.batches import Inputs, Loader, Part
 from svertka.data.memory import Remembered
 from svertka.errors import UserError
-from svertka.layers.frozen import Behind, frozen_stages
+from svertka.layers.frozen import Behind, BehindPieces, behind, frozen_stages
 from svertka.layers.transfer import TransferHead
 from svertka.layers.trunk import Classifier
 from svertka.runtime.files import write_text
@@ -61,6 +62,8 @@ def from_weights(job: Job) -> Learnt:
             f"the head {recipe.head!r} gives an image one class, and here it may have several labels",
             mend="give --head linear, mlp or own",
         )
+    if recipe.head != "own" and job.task.dense:
+        raise UserError(f"a head {recipe.head!r} says nothing of a pixel", mend="leave --head and --taps out")
     with job.clock.stage("setting up"):
         start = start_from(
             model_file(Path(recipe.weights)),
@@ -68,6 +71,8 @@ def from_weights(job: Job) -> Learnt:
             in_channels=preprocess.channels,
             side=preprocess.height,
             own_head=recipe.head == "own",
+            net=recipe.net,
+            options=recipe.net_options,
             seed=recipe.seed,
         )
         if recipe.head != "own":
@@ -126,10 +131,13 @@ class Transfer:
         self.display, self.clock = job.display, job.clock
         trunk = self.net.trunk
         self.depth = frozen_stages(trunk, job.recipe.freeze)
-        self.taps = self.net.head.taps if isinstance(self.net.head, TransferHead) else ()
+        head = getattr(self.net, "head", None)
+        self.taps = head.taps if isinstance(head, TransferHead) else ()
         self.memory = FrozenMemory(start, job)
         with self.clock.stage("choosing an engine"):
-            engine = self.memory.choose_engine(self.taps or trunk.names[-1:])
+            # Where all stages learn from the first step on, none is run beforehand.
+            idle = not self.depth and not self._fits_head and not job.recipe.budget
+            engine = "pytorch" if idle else self.memory.choose_engine(self.taps or trunk.names[-1:])
             self.recipe = job.recipe = job.recipe.changed({"engine": engine})
         job.begin(weights=start.card.weights)
 
@@ -149,7 +157,7 @@ class Transfer:
         if self._fits_head:
             # Where it is known from the beginning what learns, one pass gives all that is needed.
             known = self._boundary(self.depth) if self.depth < whole and not self.recipe.budget else None
-            self.memory.remember(self.taps, known)
+            self.memory.remember([*map(Kind, self.taps), *([Kind(known, maps=True)] if known else [])])
             tried.append(self._fit_head(started))
         for depth, epochs in self._phases():
             started = time.perf_counter()
@@ -165,7 +173,10 @@ class Transfer:
             raise RuntimeError("frozen stages have changed; this is a fault of svertka, please report it")
         record = dict(best.record)
         with self.clock.stage("evaluation"):
-            if "val" in best.inputs:
+            if self.task.dense:
+                # Learning went by pieces of images; they are judged whole.
+                best = dataclasses.replace(best, module=self.net, inputs=self.job.pixels())
+            elif "val" in best.inputs:
                 record["temperature"] = self._calibrate(best)
             evaluations = {part: self._judge(best, part) for part in best.inputs if part != "train"}
         rejection = self._reject(best)
@@ -189,7 +200,7 @@ class Transfer:
     @property
     def _fits_head(self) -> bool:
         # The weights' own head may be one that reads several stages, from a run like this.
-        return bool(self.taps) and self.recipe.head != "own"
+        return bool(self.taps) and self.job.recipe.head != "own"
 
     def _boundary(self, depth: int) -> str | None:
         return self.net.trunk.names[depth - 1] if depth else None
@@ -245,13 +256,12 @@ class Transfer:
     def _go_on(self, depth: int, epochs: int, started: float) -> _Candidate:
         """Train all stages behind the first ``depth``, and the head."""
         boundary = self._boundary(depth)
-        if boundary is not None:
-            self.memory.remember([tap for tap in self.taps if self.net.trunk.depth(tap) <= depth], boundary)
         module, size = self._learner(depth)
         inputs = self.job.pixels()
-        if isinstance(module, Behind):
-            assert boundary is not None
-            inputs = self.memory.inputs([*map(Kind, module.frozen_taps), Kind(boundary, maps=True)])
+        if isinstance(module, Behind | BehindPieces):
+            kinds = [Kind(*read) for read in module.reads]
+            self.memory.remember(kinds)
+            inputs = self.memory.inputs(kinds)
         recipe = self.recipe.changed({"epochs": epochs})
         with self.clock.stage("setting up"):
             chosen = speed.choose(module, self.task, recipe, image_shape=size, machine=self.job.machine)
@@ -264,21 +274,25 @@ class Transfer:
     def _learner(self, depth: int) -> tuple[nn.Module, tuple[int, ...]]:
         """What learns behind the first ``depth`` stages, and the shape of what it gets."""
         self.net.trunk.freeze(depth)
-        self.net.head.requires_grad_(True)
+        for name, part in self.net.named_children():
+            if name != "trunk":
+                part.requires_grad_(True)
         boundary = self._boundary(depth)
         if boundary is None:
             return self.net, (self.preprocess.channels, self.preprocess.height, self.preprocess.width)
-        module = Behind(self.net, boundary, self.memory.shapes)
-        return module, (module.means + math.prod(module.maps),)
+        module = behind(self.net, boundary, self.memory.shapes, (self.preprocess.height, self.preprocess.width))
+        shapes = self.memory.shapes
+        return module, (sum(math.prod(shapes[name] if maps else shapes[name][:1]) for name, maps in module.reads),)
 
     def _plan(self) -> list[tuple[int, int]]:
         """What can be done within the budget, by timing a step behind one boundary after another."""
         trunk, recipe = self.net.trunk, self.recipe
-        counts = self.prepared.counts
-        an_image = self.memory.seconds_an_image(self.taps)
+        counts = self.memory.counts()
+        an_image = self.memory.seconds_an_image(self.taps or trunk.names[-1:])
         found: list[Option] = []
-        for depth in reversed(range(len(trunk.names))):
-            if not any(True for _ in getattr(trunk, trunk.names[depth]).parameters()):
+        whole = len(trunk.names)
+        for depth in reversed(range(whole if self._fits_head else whole + 1)):
+            if depth < whole and not any(True for _ in getattr(trunk, trunk.names[depth]).parameters()):
                 continue
             module, size = self._learner(depth)
             step = speed.seconds_a_step(module, self.task, recipe, image_shape=size, machine=self.job.machine)
@@ -288,7 +302,9 @@ class Transfer:
             left = recipe.budget - self.clock.elapsed
             if not found[-1].fits(left):
                 break
-        return choose_phases(found, recipe.budget - self.clock.elapsed)
+        chosen = choose_phases(found, recipe.budget - self.clock.elapsed)
+        # Where there is no head to be fitted, something has to learn.
+        return chosen or ([] if self._fits_head else [(found[0].depth, 1)])
 
     def _train(self, module: nn.Module, inputs: Mapping[str, Inputs], recipe: Recipe, name: str) -> Outcome:
         """Train ``module`` by gradient descent, from its checkpoint if there is one; its best weights stay in it."""
@@ -353,7 +369,7 @@ class Transfer:
 
     def _reject(self, candidate: _Candidate) -> Rejection | None:
         """Learn what known images look like to the head, as it is in the end."""
-        head, module = self.net.head, candidate.module.eval()
+        head, module = getattr(self.net, "head", None), candidate.module.eval()
         if not isinstance(head, TransferHead) or head.distance is None:
             return None
         # What a rule alone was given are the features themselves.

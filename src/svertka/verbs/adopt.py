@@ -100,6 +100,8 @@ def adopt(
         registry.record(net)
     target = _target(path, out)
     converted = _converted(read_checkpoint(path), net, source)
+    if registry.record(converted.net).kind != "classifier":
+        raise UserError(f"it is of {converted.net}, which finds masks; only classifiers are adopted", where=path)
     known = weights.published(path)
     if known is not None and known.net != converted.net:
         known = None

@@ -31,9 +31,9 @@ class Evaluated:
 
     Attributes:
         metrics: Fractions of one, but for ``loss``.
-        per_class: Recall, precision, F1 and both errors of each class.
+        per_class: What is measured of each class: recall, precision, F1 and both errors; IoU and more of masks.
         confusion: Counts by true class (row) and predicted class (column), in the order of ``classes``; None where
-            an image may have several labels.
+            an image may have several labels. Of masks, pixels are counted.
         calibration: ``ece``, the expected calibration error, and by bin of scores how many were right; None where an
             image may have several labels.
         classes: Class names.
@@ -86,7 +86,7 @@ def evaluate(
     predictor = open_predictor(Path(model))
     limit = predictor.card.reject_limit
     others = None if unknown is None else _unknown_files(Path(unknown), limit)
-    from svertka.data.batches import Loader, Part, Pixels
+    from svertka.data.batches import Loader, Part
     from svertka.data.preparing import prepare
     from svertka.runtime.decoders import distances
     from svertka.tasks.making import task_of
@@ -123,7 +123,7 @@ def evaluate(
     for item in prepared.skipped[:5]:
         display.warn(f"skipped {item.file}: {item.error}")
     task = task_of(card)
-    samples = Part(Pixels(prepared.images, division.positions, card.preprocess), task.targets(division.labels))
+    samples = Part(prepared.inputs(chosen, card.preprocess), task.targets(division.labels))
 
     measured: list[NDArray[np.float32]] = []
 

@@ -80,6 +80,7 @@ def _summary(record: registry.NetRecord) -> dict[str, Any]:
     weights = [_weights(weights) for weights in weights_records() if weights.net == record.name]
     return {
         "name": record.name,
+        "kind": record.kind,
         "year": record.year,
         "parameters": record.parameters,
         **figures()[record.name],
@@ -103,6 +104,8 @@ def _weights(record: WeightsRecord) -> dict[str, Any]:
         "data": record.data,
         "top1": record.top1,
         "top5": record.top5,
+        "miou": record.miou,
+        "pixel_accuracy": record.pixel_accuracy,
         "image_size": record.image_size,
         "shorter": record.shorter,
         "interpolation": record.interpolation,

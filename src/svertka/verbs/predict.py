@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from svertka.errors import UserError
 from svertka.results import Result
+from svertka.runtime.files import make_folder, replacing, write_text
 from svertka.verbs._image_files import image_files, read_batches
 from svertka.verbs._models import open_predictor
 
@@ -33,7 +39,12 @@ class Prediction:
         return f"{self.file}: {self.result.line() if self.result else self.error}"
 
 
-def predict(model: str | PathLike[str], images: Iterable[str | PathLike[str]]) -> list[Prediction]:
+def predict(
+    model: str | PathLike[str],
+    images: Iterable[str | PathLike[str]],
+    *,
+    out: str | PathLike[str] | None = None,
+) -> list[Prediction]:
     """Predict image files, and the images in folders.
 
     An exported ``.onnx`` is run without torch.
@@ -41,22 +52,43 @@ def predict(model: str | PathLike[str], images: Iterable[str | PathLike[str]]) -
     Args:
         model: Model file or a run's folder.
         images: Files and folders.
+        out: Folder for what is predicted of each image: ``NAME.json``, ``NAME-drawn.png``, and of masks
+            ``NAME-mask.png`` with the numbers of the classes.
 
     Returns:
         A prediction a file, in order; a file that cannot be read has its error in place of a result.
 
     Raises:
-        UserError: The model is missing or damaged, or no image was given.
+        UserError: The model is missing or damaged, no image was given, or ``out`` cannot be written.
     """
     files = [file for given in images for file in image_files(Path(given))]
     if not files:
         raise UserError("no image was given", mend="name image files, or a folder of them")
     predictor = open_predictor(Path(model))
+    folder = None if out is None else make_folder(Path(out))
+    taken: set[str] = set()
     predictions: list[Prediction] = []
     for batch in read_batches(files):
         results = dict(zip(batch.images, predictor.predict(list(batch.images.values())), strict=True))
-        predictions += [
-            Prediction(str(file), results.get(position), batch.errors.get(position))
-            for position, file in enumerate(batch.files)
-        ]
+        for position, file in enumerate(batch.files):
+            prediction = Prediction(str(file), results.get(position), batch.errors.get(position))
+            predictions.append(prediction)
+            if folder is not None and prediction.result is not None:
+                _write(prediction, batch.images[position], folder / _unlike(file, taken))
     return predictions
+
+
+def _unlike(file: Path, taken: set[str]) -> str:
+    # Two folders may have files of one name.
+    names = itertools.chain([file.stem], (f"{file.stem}-{number}" for number in itertools.count(2)))
+    name = next(name for name in names if name not in taken)
+    taken.add(name)
+    return name
+
+
+def _write(prediction: Prediction, image: NDArray[np.uint8], stem: Path) -> None:
+    assert prediction.result is not None
+    write_text(stem.with_name(f"{stem.name}.json"), json.dumps(prediction.to_json(), ensure_ascii=True))
+    for name, picture in prediction.result.pictures(image).items():
+        with replacing(stem.with_name(f"{stem.name}-{name}.png")) as file:
+            picture.save(file, "PNG")

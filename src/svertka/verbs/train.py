@@ -80,7 +80,7 @@ def _train(run: Run, source: Path, whole: Run, progress: bool) -> Trained:
     from svertka.verbs._findings import quick_findings, say_findings
     from svertka.verbs._rejection import FALSE_REJECTS, check_reject
     from svertka.verbs._report import write_run_report
-    from svertka.verbs._scratch import from_scratch
+    from svertka.verbs._scratch import check_suits, from_scratch
     from svertka.verbs._transfer import from_weights
     from svertka.zoo.engine import TorchEngine
     from svertka.zoo.modelfile import save_model
@@ -115,9 +115,13 @@ def _train(run: Run, source: Path, whole: Run, progress: bool) -> Trained:
     task = task_for(
         prepared.parts["train"].labels,
         classes,
+        preprocess,
         label_smoothing=recipe.label_smoothing,
         balanced=recipe.balance == "weights",
+        losses=recipe.loss,
+        border=recipe.border,
     )
+    check_suits(recipe.net, task)
     check_reject(recipe, prepared, task)
     job = Job(run, recipe, prepared, task, preprocess, machine, display, clock)
     try:

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from svertka.layers.trunk import Classifier
 from svertka.runtime.card import Card, Golden
+from svertka.runtime.predictor import raw_outputs
 from svertka.runtime.preprocess import Preprocess
 from svertka.zoo import registry
 from svertka.zoo.conversion import Converted
@@ -43,17 +45,17 @@ def write_model(
         The card as it was written.
     """
     with torch.device("meta"):
-        net = registry.build(converted.net, converted.arguments)
+        net = registry.build_any(converted.net, converted.arguments)
     net.load_state_dict(converted.state, assign=True)
     engine = TorchEngine(net)
     golden = tuple(
-        Golden(image, {name: value[0] for name, value in engine.run(preprocess([image])).items()})
+        Golden(image, {name: value[0] for name, value in raw_outputs(engine, preprocess, [image]).items()})
         for image in _patterns()
     )
     card = Card(
         net=converted.net,
         arguments=converted.arguments,
-        task="classification",
+        task="classification" if isinstance(net, Classifier) else "segmentation",
         classes=tuple(classes),
         preprocess=preprocess,
         licence=licence,

@@ -8,10 +8,14 @@ from svertka.errors import UserError
 
 _CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _VISUAL_WAKE_WORDS = ("no person", "person")
+_VOC = (
+    *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
+    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
+)
 
 
 def class_names(data: str) -> tuple[str, ...]:
-    """The classes of ``imagenet``, ``cifar10`` or ``visual_wake_words``.
+    """The classes of ``imagenet``, ``cifar10``, ``visual_wake_words`` or ``voc``.
 
     ImageNet's 1,000 names are torchvision's, in the usual order.
 
@@ -22,6 +26,8 @@ def class_names(data: str) -> tuple[str, ...]:
         return _CIFAR10
     if data == "visual_wake_words":
         return _VISUAL_WAKE_WORDS
+    if data == "voc":
+        return _VOC
     assert data == "imagenet"
     try:
         meta = importlib.import_module("torchvision.models._meta")

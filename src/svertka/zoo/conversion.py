@@ -193,4 +193,4 @@ def _telling(net: str, options: tuple[tuple[str, Any], ...]) -> dict[str, tuple[
 @functools.cache
 def _state(net: str, options: tuple[tuple[str, Any], ...], **arguments: int) -> dict[str, Tensor]:
     with torch.device("meta"):
-        return registry.build(net, {**dict(options), **_COUNTS, **arguments}).state_dict()
+        return registry.build_any(net, {**dict(options), **_COUNTS, **arguments}).state_dict()

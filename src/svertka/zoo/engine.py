@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from svertka.layers.trunk import Classifier
+from svertka.layers.net import Net
 from svertka.runtime.decoders import Outputs
 
 
@@ -16,7 +16,7 @@ class TorchEngine:
 
     name = "pytorch"
 
-    def __init__(self, net: Classifier) -> None:
+    def __init__(self, net: Net) -> None:
         self._net = net.eval()
 
     def forward(self, images: Tensor) -> Tensor:

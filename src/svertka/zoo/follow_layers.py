@@ -71,6 +71,9 @@ class FollowLayers(TorchFunctionMode):
         if func in (torch.conv2d, F.conv2d):
             self._convolution(args[1] if len(args) > 1 else kwargs["weight"], args[0], result)
             depth += 1
+        elif func is F.conv_transpose2d:
+            self._transposed(args[1] if len(args) > 1 else kwargs["weight"], args[0], result)
+            depth += 1
         elif func is F.linear:
             outputs, inputs = (args[1] if len(args) > 1 else kwargs["weight"]).shape
             self.layers.append(LayerMeasure(extent, outputs, False, math.prod(extent) > 1, outputs * inputs))
@@ -90,6 +93,18 @@ class FollowLayers(TorchFunctionMode):
                 depthwise=shared == 1 and x.shape[1] > 1,
                 whole=math.prod(x.shape[2:]) > 1 and kernel[0] >= x.shape[2] and kernel[1] >= x.shape[3],
                 macs=weight.numel() * math.prod(y.shape[2:]),
+            )
+        )
+
+    def _transposed(self, weight: Tensor, x: Tensor, y: Tensor) -> None:
+        inputs, shared, *kernel = weight.shape
+        self.layers.append(
+            LayerMeasure(
+                (kernel[0], kernel[1]),
+                y.shape[1],
+                depthwise=shared == 1 and inputs > 1,
+                whole=False,
+                macs=weight.numel() * math.prod(x.shape[2:]),
             )
         )
 

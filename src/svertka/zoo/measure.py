@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from svertka.layers.dense import Decoder, Segmenter
+from svertka.layers.net import Net
 from svertka.layers.receptive_field import FollowFields
-from svertka.layers.trunk import Classifier
 from svertka.zoo.follow_layers import FollowLayers, LayerMeasure
 
 _BYTES = 4  # of a number in fp32
@@ -23,7 +24,7 @@ class StageMeasure:
     """One stage of a network, for one image.
 
     Attributes:
-        name: Name of the stage; ``head`` for the head.
+        name: Name of the stage; ``head`` for the head of a classifier, ``decoder`` for what follows another trunk.
         shape: Shape of its output, without the batch axis.
         parameters: Number of parameters.
         macs: Multiply-accumulate operations of its convolutions and matrix products.
@@ -45,8 +46,8 @@ class StageMeasure:
     layers: tuple[LayerMeasure, ...]
 
 
-def measure(net: Classifier, height: int, width: int) -> list[StageMeasure]:
-    """Measure every stage and the head at images of ``height`` × ``width``.
+def measure(net: Net, height: int, width: int) -> list[StageMeasure]:
+    """Measure every stage and what follows them at images of ``height`` × ``width``.
 
     Args:
         net: The network; on the meta device, or it is copied there stage by stage.
@@ -56,7 +57,8 @@ def measure(net: Classifier, height: int, width: int) -> list[StageMeasure]:
     """
     image = torch.empty(1, net.in_channels, height, width, device="meta")
     geometry = net.trunk.geometry(height, width)
-    stages = [(name, stage) for name, stage in net.trunk.named_children()] + [("head", net.head)]
+    last = ("decoder", net.decoder) if isinstance(net, Segmenter) else ("head", net.head)
+    stages = [*net.trunk.named_children(), last]
     activations: dict[str, int] = defaultdict(int)
     hooks = [
         layer.register_forward_hook(_counter(activations, name))
@@ -66,13 +68,16 @@ def measure(net: Classifier, height: int, width: int) -> list[StageMeasure]:
     ]
     was_training = net.training
     net.eval()
-    x = image
+    x, pyramid = image, {}
     measured = []
     try:
         with torch.no_grad(), FollowFields(image) as fields, FollowLayers(image) as follow:
             for name, stage in stages:
                 before, done = follow.depth(x), len(follow.layers)
-                x = stage(x)
+                if isinstance(stage, Decoder):
+                    x = stage([pyramid[tap] for tap in stage.taps], (height, width))
+                else:
+                    x = pyramid[name] = stage(x)
                 layers = tuple(follow.layers[done:])
                 sizes = [axis.size for axis in fields.of(x)]
                 measured.append(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from svertka.errors import UserError
+from svertka.layers.net import Net
 from svertka.layers.trunk import Classifier
 from svertka.runtime.card import CARD_KEY, Card
 from svertka.runtime.files import replacing
@@ -64,7 +65,19 @@ def read_card(path: Path) -> Card:
     return _card(path, read_header(path))
 
 
-def load_model(path: Path) -> tuple[Classifier, Card]:
+def load_classifier(path: Path) -> tuple[Classifier, Card]:
+    """`load_model`, where the network is to have a head.
+
+    Raises:
+        UserError: As `load_model`, or the network is no classifier.
+    """
+    net, card = load_model(path)
+    if not isinstance(net, Classifier):
+        raise UserError(f"{card.net} finds masks and is no classifier", where=path)
+    return net, card
+
+
+def load_model(path: Path) -> tuple[Net, Card]:
     """The network of a model file, in evaluation mode on the processor, and its card.
 
     Every name, shape and type is compared with the network that the card names, and the digest with the bytes,
@@ -77,7 +90,7 @@ def load_model(path: Path) -> tuple[Classifier, Card]:
     card = _card(path, header)
     try:
         with torch.device("meta"):
-            net = registry.build(card.net, card.arguments)
+            net = registry.build_any(card.net, card.arguments)
     except UserError as error:
         raise UserError(f"its card names no network of this release: {error}", where=path) from error
     _compare(path, header, net.state_dict())

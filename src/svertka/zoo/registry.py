@@ -10,12 +10,17 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from svertka.errors import UserError, nearest
 
 if TYPE_CHECKING:
-    from svertka.layers.trunk import Classifier
+    from svertka.layers.net import Net
+    from svertka.layers.trunk import Classifier, Trunk
+
+_TRUNK = ("net", "arguments", "fully_connected")
+
+Kind = Literal["classifier", "segmenter"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +29,10 @@ class NetRecord:
 
     Attributes:
         name: Registry name.
+        kind: ``classifier``, a trunk and a head, or ``segmenter``, a trunk and a decoder.
         builder: Where its constructor lives, ``"module:name"``.
-        arguments: Arguments that make this entry of its family.
+        arguments: Arguments that make this entry of its family. ``trunk`` among them says which classifier's trunk
+            it is built on, see `trunk`.
         year: Year of the paper.
         paper: Authors and title.
         image_size: Side of the images that the paper used, in pixels.
@@ -37,6 +44,7 @@ class NetRecord:
     """
 
     name: str
+    kind: Kind = "classifier"
     builder: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     year: int
@@ -48,10 +56,10 @@ class NetRecord:
     smallest: int
     one_size: bool = False
 
-    def constructor(self) -> Callable[..., Classifier]:
+    def constructor(self) -> Callable[..., Any]:
         """The constructor, imported now."""
         module, _, name = self.builder.partition(":")
-        constructor: Callable[..., Classifier] = getattr(importlib.import_module(module), name)
+        constructor: Callable[..., Any] = getattr(importlib.import_module(module), name)
         return constructor
 
 
@@ -103,10 +111,22 @@ def family(name: str) -> ModuleType:
 
 
 def build(name: str, arguments: Mapping[str, Any]) -> Classifier:
+    """Build the classifier ``name``; see `build_any`.
+
+    Raises:
+        UserError: As `build_any`, or the network is no classifier.
+    """
+    if record(name).kind != "classifier":
+        raise UserError(f"{name} finds masks and is no classifier", mend="svertka nets lists the classifiers")
+    return cast("Classifier", build_any(name, arguments))
+
+
+def build_any(name: str, arguments: Mapping[str, Any]) -> Net:
     """Build the network ``name`` with the constructor arguments given.
 
-    Beside these there may be ``head``: the options of a head that takes the place of the network's own, see
-    `svertka.layers.transfer.transfer_head`.
+    Beside these there may be, for a classifier, ``head``: the options of a head that takes the place of the network's
+    own, see `svertka.layers.transfer.transfer_head`; and for a segmenter, ``trunk``: which classifier's trunk it is
+    built on, see `trunk`.
 
     Raises:
         UserError: The network or an argument is unknown, or an argument has a value that it cannot have.
@@ -119,18 +139,57 @@ def build(name: str, arguments: Mapping[str, Any]) -> Classifier:
     head = arguments.pop("head", None)
     known = inspect.signature(constructor).parameters
     for argument in arguments:
-        if argument not in known:
-            raise UserError(f"{name} has no option {argument!r}", mend=nearest(argument, known))
+        if argument not in _options(name):
+            raise UserError(f"{name} has no option {argument!r}", mend=nearest(argument, _options(name)))
+    if head is not None and found.kind != "classifier":
+        raise UserError(f"{name} has a decoder and no head")
     try:
         with warnings.catch_warnings(), FilledOnce():
             warnings.filterwarnings("error", "Initializing zero-element")  # a layer of nothing, such as no classes
-            net = constructor(**{**found.arguments, **arguments})
+            given = {**found.arguments, **arguments}
+            if "trunk" in known:
+                given["trunk"] = trunk(given["trunk"], in_channels=given.pop("in_channels", found.channels))
+            net: Net = constructor(**given)
             if head is not None:
-                put_head(net, arguments.get("image_size", found.image_size), head)
+                put_head(cast("Classifier", net), arguments.get("image_size", found.image_size), head)
             return net
     except (TypeError, ValueError, KeyError, RuntimeError, UserWarning) as error:
         reason = str(error).partition("\n")[0]  # torch appends where in its own code it was raised
         raise UserError(f"{name} cannot be built with {dict(arguments)}: {reason}") from error
+
+
+def trunk(options: Mapping[str, Any], *, in_channels: int) -> Trunk:
+    """The trunk of a classifier, by what a card says of it.
+
+    Args:
+        options: ``net``, a registry name; ``arguments`` of its constructor, if any; and ``fully_connected``, whether
+            the hidden layers of its head are to follow as convolutions, see `trunk_of`.
+        in_channels: Number of channels of the images.
+
+    Raises:
+        UserError: There is no such network or option, or the network is no classifier.
+    """
+    unknown = [name for name in options if name not in _TRUNK]
+    if unknown or "net" not in options:
+        raise UserError(f"a trunk is given by {', '.join(_TRUNK)}, not by {', '.join(map(str, options))}")
+    net = build(options["net"], {**options.get("arguments", {}), "in_channels": in_channels})
+    return trunk_of(net, fully_connected=bool(options.get("fully_connected")))
+
+
+def trunk_of(net: Classifier, *, fully_connected: bool) -> Trunk:
+    """The trunk of a classifier, to be built on.
+
+    Args:
+        net: Trained, or not; its layers are shared.
+        fully_connected: With the hidden layers of the head as convolutions, see
+            `svertka.layers.dense.convolutional`.
+
+    Raises:
+        UserError: The head has no such layers.
+    """
+    from svertka.layers.dense import convolutional
+
+    return convolutional(net) if fully_connected else net.trunk
 
 
 def put_head(net: Classifier, side: int, options: Mapping[str, Any]) -> None:
@@ -151,5 +210,10 @@ def put_head(net: Classifier, side: int, options: Mapping[str, Any]) -> None:
 
 
 def accepts(name: str, argument: str) -> bool:
-    """Whether the constructor of the network ``name`` takes ``argument``."""
-    return argument in inspect.signature(record(name).constructor()).parameters
+    """Whether the network ``name`` can be built with ``argument``."""
+    return argument in _options(name)
+
+
+def _options(name: str) -> tuple[str, ...]:
+    known = tuple(inspect.signature(record(name).constructor()).parameters)
+    return (*known, "in_channels") if "trunk" in known else known

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from svertka.errors import UserError
+from svertka.layers.net import Net
 from svertka.layers.transfer import transfer_head
 from svertka.layers.trunk import Classifier
 from svertka.runtime.card import Card
@@ -31,13 +32,23 @@ class Start:
         notes: What was changed, for the user to see.
     """
 
-    net: Classifier
+    net: Net
     arguments: dict[str, Any]
     card: Card
     notes: list[str]
 
 
-def start_from(path: Path, *, classes: int, in_channels: int, side: int, own_head: bool, seed: int) -> Start:
+def start_from(
+    path: Path,
+    *,
+    classes: int,
+    in_channels: int,
+    side: int,
+    own_head: bool,
+    seed: int,
+    net: str = "auto",
+    options: Mapping[str, Any] | None = None,
+) -> Start:
     """The network of a model file, for other classes and channels.
 
     Args:
@@ -49,11 +60,13 @@ def start_from(path: Path, *, classes: int, in_channels: int, side: int, own_hea
         own_head: Keep the network's own head, all but the layer that has another number of classes; else it is to be
             replaced by `put_head`.
         seed: Of the random weights of what is new.
+        net: The network that is wanted: that of the file, or one that takes its trunk.
+        options: Constructor arguments of one that takes its trunk.
 
     Raises:
         UserError: The file cannot be used, or the network cannot be changed like this.
     """
-    net, card = load_model(path)
+    trained, card = load_model(path)
     arguments: dict[str, Any] = {**card.arguments, "classes": classes, "in_channels": in_channels}
     if arguments.get("image_size", side) != side:
         raise UserError(
@@ -61,14 +74,17 @@ def start_from(path: Path, *, classes: int, in_channels: int, side: int, own_hea
             where=path,
             mend=f"give --image-size {arguments['image_size']}",
         )
-    start = Start(net, arguments, card, [])
+    start = Start(trained, arguments, card, [])
     if own_head and "head" in arguments:  # its distances are those of the old classes
         arguments["head"] = {name: value for name, value in arguments["head"].items() if name != "reject"}
     torch.manual_seed(seed)
-    if net.in_channels != in_channels:
-        start.notes.append(f"the first convolution, trained on {net.in_channels} channels, now takes {in_channels}")
-        _adapt_channels(net, in_channels, card.net)
-    if own_head:
+    if trained.in_channels != in_channels:
+        was = trained.in_channels
+        start.notes.append(f"the first convolution, trained on {was} channels, now takes {in_channels}")
+        _adapt_channels(trained, in_channels, card.net)
+    if net not in ("auto", card.net):
+        _put_under(start, net, options or {})
+    elif own_head:
         _renew_head(start)
     return start
 
@@ -89,10 +105,34 @@ def put_head(start: Start, options: dict[str, Any], *, side: int) -> None:
     start.arguments["head"] = options
 
 
+def _put_under(start: Start, name: str, options: Mapping[str, Any]) -> None:
+    """Put the trunk of a classifier under the network ``name``."""
+    classifier = start.net
+    if not isinstance(classifier, Classifier):
+        raise UserError(f"the weights are of {start.card.net}, and {name} takes the trunk of a classifier")
+    own = ("classes", "in_channels", "head", "dropout")
+    wanted = registry.record(name).arguments.get("trunk", {})
+    fully = wanted.get("net") == start.card.net and bool(wanted.get("fully_connected"))
+    trunk: dict[str, Any] = {
+        "net": start.card.net,
+        "arguments": {key: value for key, value in start.card.arguments.items() if key not in own},
+    }
+    if fully:
+        trunk["fully_connected"] = True
+    start.arguments = {
+        **options,
+        **{key: start.arguments[key] for key in ("classes", "in_channels")},
+        "trunk": trunk,
+    }
+    start.net = registry.build_segmenter(name, start.arguments)
+    start.net.trunk.load_state_dict(registry.trunk_of(classifier, fully_connected=fully).state_dict())
+    start.notes.append(f"the trunk of {start.card.net} under {name}; its decoder begins with random weights")
+
+
 def _renew_head(start: Start) -> None:
     # All that fits is kept. What does not, for it has another number of classes, begins at random.
     trained = start.net.state_dict()
-    fresh = registry.build(start.card.net, start.arguments)
+    fresh = registry.build_any(start.card.net, start.arguments)
     state = fresh.state_dict()
     new = [name for name, value in state.items() if name not in trained or trained[name].shape != value.shape]
     fresh.load_state_dict({name: state[name] if name in new else trained[name] for name in state})
@@ -135,7 +175,7 @@ def adapted(kernels: Tensor, channels: int) -> Tensor:
     return repeated * (before / channels)
 
 
-def _adapt_channels(net: Classifier, channels: int, name: str) -> None:
+def _adapt_channels(net: Net, channels: int, name: str) -> None:
     before = net.in_channels
     first = [layer for layer in net.trunk.modules() if isinstance(layer, nn.Conv2d | nn.Linear)][:1]
     if not (first and isinstance(first[0], nn.Conv2d) and first[0].in_channels == before and first[0].groups == 1):

@@ -40,6 +40,7 @@ class WeightsRecord:
         licence: SPDX expression, or what is known.
         data: Data set of ``svertka.zoo.classes`` that they were trained on.
         top1, top5: Published accuracy on its validation or test images, as fractions of one.
+        miou, pixel_accuracy: The same of masks.
         image_size, shorter, interpolation, mean, std, order: The preprocessing it was judged with.
     """
 
@@ -53,6 +54,8 @@ class WeightsRecord:
     data: str = "imagenet"
     top1: float | None
     top5: float | None = None
+    miou: float | None = None
+    pixel_accuracy: float | None = None
     image_size: int = 224
     shorter: int = 256
     interpolation: Interpolation = "bilinear"
@@ -67,7 +70,12 @@ class WeightsRecord:
 
     def metrics(self) -> dict[str, dict[str, float]]:
         """What is published, as a card has it."""
-        figures = {"accuracy": self.top1, "top5": self.top5}
+        figures = {
+            "accuracy": self.top1,
+            "top5": self.top5,
+            "miou": self.miou,
+            "pixel_accuracy": self.pixel_accuracy,
+        }
         published = {name: figure for name, figure in figures.items() if figure is not None}
         return {self.data: published} if published else {}
 

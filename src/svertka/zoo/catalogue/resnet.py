@@ -48,7 +48,8 @@ NETS = (
 )
 
 
-def _torchvision(prefix: str) -> tuple[tuple[str, str], ...]:
+def torchvision_keys(prefix: str) -> tuple[tuple[str, str], ...]:
+    """How the names of torchvision's ResNets become ours, where they begin with ``prefix``, a regular expression."""
     rules = [
         (rf"{prefix}conv1\.weight", r"trunk.conv1.conv.weight"),
         (rf"{prefix}bn1\.(\w+)", r"trunk.conv1.norm.\1"),
@@ -67,10 +68,10 @@ def _torchvision(prefix: str) -> tuple[tuple[str, str], ...]:
 
 
 KEYS = {
-    "torchvision": _torchvision(""),
-    "timm": _torchvision(""),
+    "torchvision": torchvision_keys(""),
+    "timm": torchvision_keys(""),
     # github.com/akamaster/pytorch_resnet_cifar10, whose checkpoints were saved from DataParallel
-    "akamaster": _torchvision(r"(?:module\.)?"),
+    "akamaster": torchvision_keys(r"(?:module\.)?"),
 }
 
 # ResNet-8 of MLPerf Tiny becomes ours by more than names: see `svertka.zoo.converters.resnet`.

@@ -1,0 +1,214 @@
+"""Masks from folder to prediction: trained, judged, exported, predicted; from weights; resumed with the same bits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from svertka.zoo.modelfile import load_model
+
+NET = ("--net", "unet", "--trunk", "resnet8_cifar", "--image-size", 32, "--augment", "flip")
+QUICK = ("--epochs", 2, "--batch", 4, "--engine", "pytorch")
+
+
+@pytest.fixture(scope="session")
+def discs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photographs of bright discs and squares on dark ground, of several sizes, with masks; not to be changed."""
+    folder = tmp_path_factory.mktemp("data") / "discs"
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 16), ("test", 4)):
+        for place in ("images", "masks"):
+            (folder / part / place).mkdir(parents=True)
+        for number in range(count):
+            height, width = rng.integers(40, 60, 2)
+            rows, columns = np.indices((height, width))
+            mask = np.zeros((height, width), np.uint8)
+            for kind in (1, 2):
+                y, x, size = rng.integers(8, height - 8), rng.integers(8, width - 8), rng.integers(6, 10)
+                apart = np.stack([abs(rows - y), abs(columns - x)])
+                mask[(np.hypot(*apart) if kind == 1 else apart.max(axis=0)) < size] = kind
+            image = rng.integers(0, 60, (height, width, 3)) + np.array([[0, 0, 0], [150, 80, 0], [0, 80, 150]])[mask]
+            mask[:2] = 255
+            Image.fromarray(image.astype(np.uint8)).save(folder / part / "images" / f"{number}.png")
+            Image.fromarray(mask).save(folder / part / "masks" / f"{number}.png")
+    (folder / "classes.txt").write_text("background\ndisc\nsquare\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def masks_run(
+    discs: Path, tmp_path_factory: pytest.TempPathFactory, plain: tuple[str, ...], svertka_call: Callable[..., Any]
+) -> tuple[Path, Any]:
+    run = tmp_path_factory.mktemp("runs") / "discs"
+    answer = svertka_call("train", discs, *NET, "--epochs", 25, "--lr", 0.01, "--out", run, *plain, "--json")
+    assert answer.status == 0, answer.err
+    return run, answer.json
+
+
+def test_it_learns_masks(masks_run: tuple[Path, Any]) -> None:
+    run, told = masks_run
+    assert told["judged_on"] == "test"
+    assert told["metrics"]["miou"] > 0.6  # of three classes; all background is 0.3
+    report = (run / "report.html").read_text()
+    assert "Class by class" in report
+    assert "image, truth, prediction, errors" in report
+
+
+def test_it_is_judged_as_training_judged_it(
+    masks_run: tuple[Path, Any], discs: Path, svertka_call: Callable[..., Any]
+) -> None:
+    run, told = masks_run
+    answer = svertka_call("evaluate", run, discs, "--json")
+    assert answer.status == 0, answer.err
+    for name, value in told["metrics"].items():
+        assert answer.json["metrics"][name] == pytest.approx(value, abs=1e-6)
+    assert [row["class"] for row in answer.json["per_class"]] == ["background", "disc", "square"]
+    assert svertka_call("evaluate", run, discs).status == 0
+
+
+def test_every_engine_gives_the_same_masks(
+    masks_run: tuple[Path, Any], discs: Path, svertka_call: Callable[..., Any], tmp_path: Path
+) -> None:
+    run, _ = masks_run
+    verified = svertka_call("verify", run, "--json")
+    assert verified.json["ok"], verified.out
+    assert {"pytorch", "onnxruntime"} <= {engine["name"] for engine in verified.json["engines"]}
+    exported = svertka_call("export", run, "--json").json["model"]
+    large = np.tile(np.asarray(Image.open(discs / "test" / "images" / "0.png")), (20, 20, 1))[:701, :333]
+    Image.fromarray(large).save(tmp_path / "large.png")
+    pictures = (tmp_path / "large.png", discs / "test" / "images")
+    for model, place in ((run, "torch"), (exported, "onnx")):
+        answer = svertka_call("predict", model, *pictures, "--out", tmp_path / place, "--json")
+        assert answer.status == 0, answer.err
+    for path in (tmp_path / "torch").glob("*-mask.png"):
+        one, other = (np.asarray(Image.open(tmp_path / place / path.name)) for place in ("torch", "onnx"))
+        assert np.mean(one == other) > 0.999
+
+
+def test_what_is_predicted_is_written(
+    masks_run: tuple[Path, Any], discs: Path, svertka_call: Callable[..., Any], tmp_path: Path
+) -> None:
+    run, _ = masks_run
+    picture = discs / "test" / "images" / "1.png"
+    (told,) = svertka_call("predict", run, picture, "--out", tmp_path / "out", "--json").json
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"1.json", "1-drawn.png", "1-mask.png"}
+    assert json.loads((tmp_path / "out" / "1.json").read_text()) == told
+    numbers = np.asarray(Image.open(tmp_path / "out" / "1-mask.png"))
+    assert numbers.shape == (told["height"], told["width"]) == np.asarray(Image.open(picture)).shape[:2]
+    for found in told["classes"]:
+        number = ["background", "disc", "square"].index(found["name"])
+        assert found["area"] == (numbers == number).sum()
+        assert bool(found["polygons"]) == (number > 0)
+
+
+@pytest.mark.parametrize("freeze", ["none", "all", "group2"])
+def test_masks_are_learnt_from_the_trunk_of_a_classifier(
+    freeze: str,
+    discs: Path,
+    weights: Path,
+    plain: tuple[str, ...],
+    svertka_call: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    run = tmp_path / "run"
+    flags = ("--net", "unet", "--weights", weights, "--freeze", freeze, "--out", run, "--image-size", 32)
+    before, _ = load_model(weights)
+    names = before.trunk.names
+    if freeze not in ("none", "all"):
+        flags = (*flags[:5], names[1], *flags[6:])
+    answer = svertka_call("train", discs, *flags, *QUICK, "--views", "identity", "flip", *plain, "--json")
+    assert answer.status == 0, answer.err
+    after, card = load_model(run / "model.safetensors")
+    depth = {"none": 0, "all": len(names)}.get(freeze, 2)
+    for number, name in enumerate(names):
+        assert (before.trunk.digests()[name] == after.trunk.digests()[name]) == (number < depth)
+    assert card.preprocess.fit == "whole"
+    assert card.preprocess.mean == (0.4, 0.5, 0.6)
+    assert card.licence == "CC0-1.0"
+    assert svertka_call("verify", run, "--json").json["ok"]
+    assert answer.json["metrics"]["miou"] == pytest.approx(
+        svertka_call("evaluate", run, discs, "--json").json["metrics"]["miou"], abs=1e-6
+    )
+
+
+def test_a_network_of_masks_goes_on_with_other_classes(
+    masks_run: tuple[Path, Any], discs: Path, plain: tuple[str, ...], svertka_call: Callable[..., Any], tmp_path: Path
+) -> None:
+    answer = svertka_call(
+        "train",
+        discs,
+        "--weights",
+        masks_run[0],
+        "--out",
+        tmp_path / "run",
+        *QUICK,
+        "--freeze",
+        "all",
+        *plain,
+        "--json",
+    )
+    assert answer.status == 0, answer.err
+    assert answer.json["metrics"]["miou"] > 0.6
+
+
+@pytest.mark.parametrize("flags", [NET, ("--net", "unet", "--freeze", "all", "--image-size", 32)])
+def test_a_run_that_is_cut_ends_with_the_same_bits(
+    flags: tuple[object, ...],
+    discs: Path,
+    weights: Path,
+    plain: tuple[str, ...],
+    svertka_call: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from svertka.verbs._progress import Display
+
+    if "--trunk" not in flags:
+        flags = (*flags, "--weights", weights)
+    command = ("train", discs, *flags, *QUICK, "--save-every", 0, *plain, "--json")
+    assert svertka_call(*command, "--out", tmp_path / "through").status == 0
+    steps = iter(range(100))
+    with monkeypatch.context() as patch:
+        patch.setattr(Display, "stopping", lambda _: next(steps) == 5)
+        assert svertka_call(*command, "--out", tmp_path / "cut").status == 2
+    answer = svertka_call(*command, "--out", tmp_path / "cut", "--resume")
+    assert answer.status == 0, answer.err
+    one, other = ((tmp_path / place / "model.safetensors").read_bytes() for place in ("through", "cut"))
+    assert one == other
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--net", "lenet5"), ("does not learn segmentation", "unet")),
+        (("--net", "unet", "--label-smoothing", 0.1), ("--label-smoothing",)),
+        (("--net", "unet", "--loss", "square"), ("cross_entropy",)),
+        (("--net", "lenet5", "--trunk", "vgg16"), ("trunk",)),
+    ],
+)
+def test_what_does_not_suit_masks_is_said_in_a_line(
+    flags: tuple[object, ...],
+    words: tuple[str, ...],
+    discs: Path,
+    svertka_call: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    answer = svertka_call("train", discs, *flags, "--out", tmp_path / "run", "--json")
+    assert answer.status == 2
+    assert answer.out == ""
+    for word in words:
+        assert word in answer.err
+
+
+def test_a_network_of_masks_is_refused_for_classes(
+    digits: Path, svertka_call: Callable[..., Any], tmp_path: Path
+) -> None:
+    answer = svertka_call("train", digits, "--net", "unet", "--out", tmp_path / "run", "--json")
+    assert answer.status == 2
+    assert "does not learn classification" in answer.err
