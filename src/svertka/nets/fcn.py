@@ -63,7 +63,7 @@ class Fusion(Decoder):
         )
         for parameter in self.score.parameters():  # "random initialization yielding neither better performance nor
             nn.init.zeros_(parameter)  # faster convergence", section 4.3
-        self.double = nn.ModuleDict(
+        self.upsampling = nn.ModuleDict(
             {
                 tap: _learnt_upsampling(classes, coarse // fine)
                 for tap, fine, coarse in zip(self.taps, strides, strides[1:], strict=False)
@@ -76,7 +76,7 @@ class Fusion(Decoder):
         *names, last = self.taps
         x: Tensor = self.score[last](coarsest)
         for name, skip in zip(reversed(names), reversed(finer), strict=True):
-            x = fitted(self.double[name](x), skip.shape[2:]) + self.score[name](skip)
+            x = fitted(self.upsampling[name](x), skip.shape[2:]) + self.score[name](skip)
         return fitted(self.final(x), size)
 
 

@@ -91,13 +91,13 @@ class Step(nn.Module):
     def __init__(self, inputs: int, skipped: int, outputs: int, *, factor: int) -> None:
         super().__init__()
         self.up = nn.ConvTranspose2d(inputs, outputs, factor, stride=factor)
-        self.double = nn.Sequential(
+        self.convolutions = nn.Sequential(
             OrderedDict(conv1=ConvNorm(outputs + skipped, outputs, 3), conv2=ConvNorm(outputs, outputs, 3))
         )
 
     def forward(self, x: Tensor, skip: Tensor | None, size: Sequence[int]) -> Tensor:
         x = fitted(self.up(x), size)
-        y: Tensor = self.double(x if skip is None else torch.cat([skip, x], dim=1))
+        y: Tensor = self.convolutions(x if skip is None else torch.cat([skip, x], dim=1))
         return y
 
 
@@ -127,7 +127,7 @@ class UNet2015(Segmenter):
             layers: OrderedDict[str, nn.Module] = OrderedDict()
             if number > 1:
                 layers["pool"] = nn.MaxPool2d(2)
-            layers["double"] = _two_convolutions(inputs, outputs)
+            layers["convolutions"] = _two_convolutions(inputs, outputs)
             if number > 3:
                 layers["dropout"] = nn.Dropout(dropout)
             stages[f"down{number}"] = nn.Sequential(layers)
@@ -155,15 +155,15 @@ class UnpaddedPath(Decoder):
         super().__init__(taps)
         coarse_first = list(reversed(widths))
         self.up = nn.ModuleList(nn.ConvTranspose2d(low, high, 2, 2) for low, high in pairwise(coarse_first))
-        self.double = nn.ModuleList(_two_convolutions(2 * width, width) for width in coarse_first[1:])
+        self.convolutions = nn.ModuleList(_two_convolutions(2 * width, width) for width in coarse_first[1:])
         self.score = nn.Conv2d(widths[0], classes, 1)
 
     def forward(self, maps: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
         del size  # what the convolutions leave
         *finer, x = maps
-        for up, double, skip in zip(self.up, self.double, reversed(finer), strict=True):
+        for up, convolutions, skip in zip(self.up, self.convolutions, reversed(finer), strict=True):
             x = up(x)
-            x = double(torch.cat([_middle(skip, x), x], dim=1))
+            x = convolutions(torch.cat([_middle(skip, x), x], dim=1))
         logits: Tensor = self.score(x)
         return logits
 
