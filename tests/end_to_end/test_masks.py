@@ -189,7 +189,7 @@ def test_a_run_that_is_cut_ends_with_the_same_bits(
         (("--net", "lenet5"), ("does not learn segmentation", "unet")),
         (("--net", "unet", "--label-smoothing", 0.1), ("--label-smoothing",)),
         (("--net", "unet", "--loss", "square"), ("cross_entropy",)),
-        (("--net", "lenet5", "--trunk", "vgg16"), ("trunk",)),
+        (("--net", "unet_2015", "--trunk", "vgg16"), ("no other trunk",)),
     ],
 )
 def test_what_does_not_suit_masks_is_said_in_a_line(

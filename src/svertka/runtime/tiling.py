@@ -81,11 +81,12 @@ def assemble(run: Callable[[NDArray[Any]], Outputs], images: NDArray[Any], prepr
         preprocess: How large pieces are.
     """
     whole: Outputs = {}
-    for piece in pieces(*images.shape[-2:], preprocess):
+    height, width = images.shape[-2:]
+    for piece in pieces(height, width, preprocess):
         for name, output in run(piece.cut(images)).items():
             answer = piece.answer(output)
             if name not in whole:
-                whole[name] = np.empty((*answer.shape[:-2], *images.shape[-2:]), answer.dtype)
+                whole[name] = np.empty((*answer.shape[:-2], height, width), answer.dtype)
             whole[name][..., piece.rows, piece.columns] = answer
     return whole
 

@@ -124,7 +124,7 @@ def _put_under(start: Start, name: str, options: Mapping[str, Any]) -> None:
         **{key: start.arguments[key] for key in ("classes", "in_channels")},
         "trunk": trunk,
     }
-    start.net = registry.build_segmenter(name, start.arguments)
+    start.net = registry.build_any(name, start.arguments)
     start.net.trunk.load_state_dict(registry.trunk_of(classifier, fully_connected=fully).state_dict())
     start.notes.append(f"the trunk of {start.card.net} under {name}; its decoder begins with random weights")
 
