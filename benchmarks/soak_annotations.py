@@ -479,6 +479,8 @@ class _watched:  # noqa: N801 (a context)
         if event in ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "socket.connect", "os.fork"):
             raise AssertionError(f"{event} {arguments}")
         if event == "open" and isinstance(arguments[0], str | bytes):
+            if arguments[1] is None and os.path.basename(arguments[0]) == arguments[0]:  # noqa: PTH119
+                return  # within a folder that is open already, as shutil.rmtree goes
             place = os.path.realpath(os.fsdecode(arguments[0]))
             known = (folder, os.path.realpath(cache_folder()), sys.prefix, sys.base_prefix)
             if not place.startswith(known) and "/src/svertka/" not in place:

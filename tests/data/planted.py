@@ -352,23 +352,13 @@ def _absent_class(root: Path, seed: int) -> Survey:
 
 
 def learnable(root: Path, seed: int, wrong: int = 0) -> Survey:
-    """Class folders whose images show their class: stripes, a disc, or a chequerboard, on any ground; so many of them
-    lie in the folder of another class."""
-    generator = np.random.default_rng(seed)
-    down, across = np.mgrid[:SIDE, :SIDE]
+    """Class folders whose images show their class: each has a tint. So many of them lie in the folder of another."""
     for label, name in enumerate(NAMES):
         (root / name).mkdir(parents=True)
+        tint = 90.0 * np.eye(3)[label] - 30
         for number in range(PER_CLASS):
-            width, left, top = generator.integers(6, 11), *generator.integers(30, 66, 2)
-            shapes = (
-                down // width % 2,
-                (down - top) ** 2 + (across - left) ** 2 < 500,
-                (down // width + across // width) % 2,
-            )
-            ground = np.asarray(picture(seed, label, number), np.float64)
-            light = np.where(shapes[label], 70, -70)[:, :, None]
-            shown = Image.fromarray(np.clip(ground * 0.4 + 77 + light, 0, 255).astype(np.uint8))
-            shown.save(root / name / f"{number:04d}.jpg", quality=90)
+            shown = np.clip(np.asarray(picture(seed, label, number)) + tint, 0, 255).astype(np.uint8)
+            Image.fromarray(shown).save(root / name / f"{number:04d}.jpg", quality=90)
     for number in range(wrong):
         said, right = NAMES[number % 3], NAMES[(number + 1 + seed % 2) % 3]
         (root / right / f"{seed + number:04d}.jpg").rename(root / said / f"wrong{number}.jpg")

@@ -12,6 +12,7 @@ import pytest
 
 from svertka.annotations import class_names, natural
 from svertka.data.folders import read_folders
+from svertka.data.reading import FORMATS, open_dataset
 from svertka.data.samples import Dataset
 from svertka.errors import UserError
 
@@ -185,3 +186,12 @@ def test_what_holds_no_image_at_all_says_what_it_holds(tmp_path: Path) -> None:
         archive.writestr("a/1.txt", "1")
     with pytest.raises(UserError, match=r"no images, but archives; give one of them: .*set\.zip"):
         read_folders(tmp_path / "data")
+
+
+@pytest.mark.parametrize("format_", [entry.name for entry in FORMATS])
+def test_what_is_not_of_the_format_that_is_insisted_on_is_refused(format_: str, tmp_path: Path) -> None:
+    (tmp_path / "file.txt").write_text("no data set")
+    (tmp_path / "empty").mkdir()
+    for path in (tmp_path / "file.txt", tmp_path / "empty"):
+        with pytest.raises(UserError):
+            open_dataset(path, format_)

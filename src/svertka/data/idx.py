@@ -68,6 +68,8 @@ def read_idx(folder: Path) -> Dataset:
             Sample(f"{image_file.name}#{number}", IdxImage(images, number, stamp), names[label])
             for number, label in enumerate(labels.tolist())
         ]
+    if not parts:
+        raise UserError("no IDX files", where=folder, mend="give the folder of train-images-idx3-ubyte and the others")
     return Dataset(folder, "IDX", parts)
 
 

@@ -50,7 +50,11 @@ def open_dataset(path: Path, format: str | None = None) -> Dataset:  # noqa: A00
         named = {entry.name: entry for entry in FORMATS}
         if format not in named:
             raise UserError(f"unknown format {format!r}", mend=nearest(format, named))
-        return named[format].read(path)
+        try:
+            return named[format].read(path)
+        except (NotADirectoryError, IsADirectoryError) as error:
+            kind = "folder" if path.is_dir() else "file"
+            raise UserError(f"a {kind}, and no data set of the format {format}", where=path) from error
     for entry in FORMATS:
         if entry.fits(path):
             return entry.read(path)

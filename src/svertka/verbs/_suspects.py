@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from svertka.verbs._progress import Display
 
 _FOLDS = 5
+_KNOWN = 0.5  # share of the way from chance to certainty, from which on who predicts may accuse
 _LEAST = 10  # images of a class, to learn it from four fifths and judge it on the rest
 
 
@@ -40,7 +41,7 @@ class _Rows:
 
 
 def suspects(survey: Survey, display: Display, *, frozen: bool) -> list[Finding]:
-    """The finding, or none.
+    """The finding, or none. Where classes can hardly be told apart, nothing is said but that.
 
     Args:
         survey: The data set.
@@ -65,6 +66,11 @@ def suspects(survey: Survey, display: Display, *, frozen: bool) -> list[Finding]
     labels = np.array([number[str(survey.samples[p].annotation)] for p in chosen.tolist()])
     by, features = described(survey, chosen, display, frozen=frozen)
     probabilities = out_of_sample(features, labels, folds_of(survey, chosen, labels), len(names), display)
+    right = float((probabilities.argmax(axis=1) == labels).mean())
+    chance = float(np.bincount(labels).max() / len(labels))
+    if right - chance < _KNOWN * (1 - chance):
+        display.warn(f"labels cannot be judged by {by}, which tell only {right:.0%} of the images' classes")
+        return []
     return suspicious_labels(survey, chosen, labels, probabilities, names, by)
 
 
