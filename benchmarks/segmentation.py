@@ -12,8 +12,8 @@ EfficientNet-Lite0: the checkpoint of the package is loaded into the peer's enco
   cross-entropy, AdamW at 0.001 in one cycle; its last epoch is judged.
 - smp_pieces: the same on pieces of 224 × 224 cut out at random, so that it sees as many pixels as ours.
 
-All are judged by `svertka.tasks.segmentation` on the whole test images. Seconds are from the call to the trained network,
-without imports; ours with its report, model file and what it judges.
+All are judged by `svertka.tasks.segmentation` on the whole test images. Seconds are from the call to the trained
+network, without imports; ours with its report, model file and what it judges.
 """
 
 from __future__ import annotations

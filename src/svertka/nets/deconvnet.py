@@ -61,7 +61,7 @@ class Mirror(Decoder):
                 mirror6=_transposed(hidden, features, 7),
             )
         )
-        mirrored: OrderedDict[str, nn.Module] = OrderedDict()
+        mirrored: OrderedDict[str, nn.Sequential] = OrderedDict()
         for name, convolutions in reversed(groups.items()):
             layers = [_transposed(conv.out_channels, conv.in_channels, 3) for conv in reversed(convolutions)]
             mirrored[name] = nn.Sequential(*layers)

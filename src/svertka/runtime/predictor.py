@@ -41,7 +41,7 @@ class Predictor:
         # Each is decoded before the next is run, so that there are never logits of a whole image.
         planes = _planes([self.card.preprocess.place(image)])
         found = []
-        for piece in pieces(*image.shape[:2], self.card.preprocess):
+        for piece in pieces(image.shape[0], image.shape[1], self.card.preprocess):
             outputs = _run_placed(self.engine, self.card.preprocess, piece.cut(planes))
             answers = {name: piece.answer(output) for name, output in outputs.items()}
             found.append((piece.rows, piece.columns, decode(answers, self.card)[0]))

@@ -68,6 +68,7 @@ def frozen_features(survey: Survey, positions: NDArray[np.int64], display: Displ
     memory = FrozenMemory(start, job)
     taps = taps_of(start.net, recipe.taps, preprocess.height)
     job.recipe = recipe.changed({"engine": memory.choose_engine(taps)})
-    memory.remember(taps, None)
-    (rows,) = memory.inputs([*map(Kind, taps)]).values()
+    kinds = [*map(Kind, taps)]
+    memory.remember(kinds)
+    (rows,) = memory.inputs(kinds).values()
     return rows.take(everything.positions, 0)

@@ -364,6 +364,7 @@ class Transfer:
         with torch.inference_mode():
             logits = torch.cat([module(batch.images) for batch in Loader(part, self.recipe.batch).in_order()])
         found = temperature(logits.double().numpy(), self.job.targets["val"])
+        assert isinstance(self.net, Classifier)
         scale_logits(self.net, 1 / found)
         return found
 

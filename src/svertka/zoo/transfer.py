@@ -141,7 +141,7 @@ def _renew_head(start: Start) -> None:
         start.notes.append(f"new, with random weights: {', '.join(new)}")
 
 
-def taps_of(net: Classifier, wanted: Sequence[str], side: int) -> tuple[str, ...]:
+def taps_of(net: Net, wanted: Sequence[str], side: int) -> tuple[str, ...]:
     """The stages that a head reads: those ``wanted`` by name, ``("auto",)`` or ``("last",)``, in their order.
 
     Raises:
@@ -154,7 +154,7 @@ def taps_of(net: Classifier, wanted: Sequence[str], side: int) -> tuple[str, ...
     return tuple(sorted(wanted, key=net.trunk.depth))
 
 
-def _default_taps(net: Classifier, side: int) -> tuple[str, ...]:
+def _default_taps(net: Net, side: int) -> tuple[str, ...]:
     # The last two thirds of those with weights; fewer where they would have more than 4,096 channels together.
     channels = net.trunk.channels(side)
     weighty = [name for name, stage in net.trunk.named_children() if any(True for _ in stage.parameters())]
