@@ -42,7 +42,7 @@ def _copies(
         yield Finding(
             kind=kind,
             severity="warning",
-            message=f"{images(len(surplus))} too many: {counted(len(within), 'group')} {what}",
+            message=f"{images(len(surplus))} too many: {counted(len(within), 'group')} of images {what}",
             mend="keep one of each; a split keeps copies together",
             count=len(surplus),
             files=survey.names(surplus),
