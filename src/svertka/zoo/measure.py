@@ -68,7 +68,8 @@ def measure(net: Net, height: int, width: int) -> list[StageMeasure]:
     ]
     was_training = net.training
     net.eval()
-    x, pyramid = image, {}
+    x = image
+    pyramid: dict[str, Tensor] = {}
     measured = []
     try:
         with torch.no_grad(), FollowFields(image) as fields, FollowLayers(image) as follow:
