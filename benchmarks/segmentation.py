@@ -5,12 +5,13 @@
 
 MEMBRANE has images/ and masks/ of 30 sections of a fly's nerve cord (ISBI 2012, 512 × 512); the first 20 by number are
 learnt from, the last 10 judged. Every run is a process of its own, all threads, and has the same weights of
-EfficientNet-Lite0: the checkpoint of the package is loaded into the peer's encoder as it is.
+EfficientNet-Lite0: the checkpoint of the package goes into the peer's encoder tensor by tensor, in its order.
 
-- ours: `svertka.train(..., net="unet", weights="efficientnet_lite0")` with its defaults but for the epochs.
+- ours: `svertka.train(..., net="unet", weights="efficientnet_lite0")` on pieces of 288 × 288, batches of 2; all else by
+  default, and nothing held out.
 - smp: `smp.Unet("timm-tf_efficientnet_lite0")` on the whole images, flipped both ways at random, batches of 4, Dice and
   cross-entropy, AdamW at 0.001 in one cycle; its last epoch is judged.
-- smp_pieces: the same on pieces of 224 × 224 cut out at random, so that it sees as many pixels as ours.
+- smp_pieces: the same on pieces of 288 × 288 cut out at random, batches of 2, so that it sees as many pixels as ours.
 
 All are judged by `svertka.tasks.segmentation` on the whole test images. Seconds are from the call to the trained
 network, without imports; ours with its report, model file and what it judges.
@@ -38,8 +39,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 LEARNT = 20
-BATCH = 4
-PIECE = 224
+PIECE = 288
 
 
 def ours(data: Path, epochs: int, seed: int, scratch: Path) -> tuple[float, dict[str, float]]:
@@ -54,6 +54,8 @@ def ours(data: Path, epochs: int, seed: int, scratch: Path) -> tuple[float, dict
         net="unet",
         weights="efficientnet_lite0",
         epochs=epochs,
+        image_size=PIECE,
+        batch=2,
         seed=seed,
         val_fraction=0.0,
         out=scratch / "run",
@@ -62,7 +64,9 @@ def ours(data: Path, epochs: int, seed: int, scratch: Path) -> tuple[float, dict
     return time.perf_counter() - started, dict(trained.metrics)
 
 
-def peer(data: Path, epochs: int, seed: int, scratch: Path, *, piece: int | None) -> tuple[float, dict[str, float]]:
+def peer(
+    data: Path, epochs: int, seed: int, scratch: Path, *, piece: int | None, batch: int
+) -> tuple[float, dict[str, float]]:
     """Train as smp's examples do; judge."""
     del scratch
     import segmentation_models_pytorch as smp
@@ -81,16 +85,19 @@ def peer(data: Path, epochs: int, seed: int, scratch: Path, *, piece: int | None
     path = str(importlib.metadata.distribution(package).locate_file(place))
     started = time.perf_counter()
     net = smp.Unet("timm-tf_efficientnet_lite0", encoder_weights=None, classes=2)
-    net.encoder.load_state_dict(torch.load(path, weights_only=True))
+    # The same tensors by other names; the classifier's last two have no place.
+    values = torch.load(path, weights_only=True).values()
+    names = net.encoder.state_dict()
+    net.encoder.load_state_dict(dict(zip(names, list(values)[: len(names)], strict=True)))
     images, masks = read(data / "train")
-    steps = epochs * -(-len(images) // BATCH)
+    steps = epochs * -(-len(images) // batch)
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=steps)
     dice, entropy = smp.losses.DiceLoss("multiclass"), torch.nn.CrossEntropyLoss()
     for _ in range(epochs):
         order = rng.permutation(len(images))
-        for start in range(0, len(order), BATCH):
-            chosen = order[start : start + BATCH]
+        for start in range(0, len(order), batch):
+            chosen = order[start : start + batch]
             pairs = [cut(images[number], masks[number], piece, rng) for number in chosen]
             x = tensor(np.stack([image for image, _ in pairs]))
             y = torch.from_numpy(np.stack([mask for _, mask in pairs])).long()
@@ -139,8 +146,8 @@ def read(folder: Path) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]
 
 COMPETITORS: dict[str, Callable[..., tuple[float, dict[str, float]]]] = {
     "ours": ours,
-    "smp": lambda *given: peer(*given, piece=None),
-    "smp_pieces": lambda *given: peer(*given, piece=PIECE),
+    "smp": lambda *given: peer(*given, piece=None, batch=4),
+    "smp_pieces": lambda *given: peer(*given, piece=PIECE, batch=2),
 }
 
 
