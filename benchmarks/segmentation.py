@@ -13,8 +13,8 @@ EfficientNet-Lite0: the checkpoint of the package goes into the peer's encoder t
   cross-entropy, AdamW at 0.001 in one cycle; its last epoch is judged.
 - smp_pieces: the same on pieces of 288 × 288 cut out at random, batches of 2, so that it sees as many pixels as ours.
 
-All are judged by `svertka.tasks.segmentation` on the whole test images. Seconds are from the call to the trained network,
-without imports; ours with its report, model file and what it judges.
+All are judged by `svertka.tasks.segmentation` on the whole test images. Seconds are from the call to the trained
+network, without imports; ours with its report, model file and what it judges.
 """
 
 from __future__ import annotations
