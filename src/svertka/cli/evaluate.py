@@ -38,8 +38,8 @@ def evaluate(
         print_json(evaluated.to_json())
         return
     print(f"on {evaluated.judged_on}, {evaluated.images:,} images: {metrics_line(evaluated.metrics)}\n")
-    first = ("class", "support", "recall", "precision", "f1", "missed", "false_alarms")
-    first = tuple(name for name in first if name in evaluated.per_class[0])
+    known = ("class", "support", "recall", "precision", "f1", "missed", "false_alarms")
+    first = [name for name in known if name in evaluated.per_class[0]]
     columns = (*first, *(name for name in evaluated.per_class[0] if name not in first))
     rows = [[row[column] for column in columns] for row in evaluated.per_class]
     print_table([column.replace("_", " ").replace("support", "images") for column in columns], rows)

@@ -138,7 +138,8 @@ def elastic_points(height: int, width: int, chance: Chance) -> NDArray[np.float6
     ]
     coarse = torch.from_numpy(spread * np.stack(drawn, axis=1).reshape(-1, 2, 3, 3)).float()
     ways = F.interpolate(coarse, size=(height, width), mode="bicubic", align_corners=True)
-    return geometry.middles(height, width) + ways.double().numpy()
+    points: NDArray[np.float64] = geometry.middles(height, width) + ways.double().numpy()
+    return points
 
 
 def resized_crop(batch: Pixels, chance: Chance) -> Pixels:

@@ -96,7 +96,7 @@ class SegmentationTask(Task):
         if self.border:
             weights = weights * (1 + border_weights(wanted))
         total = weights.sum().clamp(min=1e-6)
-        found = {}
+        found: dict[str, Tensor] = {}
         for term in self.terms:
             if term == "cross_entropy":
                 found[term] = -(own * weights).sum() / total

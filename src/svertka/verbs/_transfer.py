@@ -76,6 +76,7 @@ def from_weights(job: Job) -> Learnt:
             seed=recipe.seed,
         )
         if recipe.head != "own":
+            assert isinstance(start.net, Classifier)
             taps = taps_of(start.net, recipe.taps, preprocess.height)
             options: dict[str, Any] = {"taps": list(taps), "rule": "linear", "dropout": recipe.dropout or 0.0}
             if recipe.head == "mlp":
@@ -364,6 +365,7 @@ class Transfer:
         with torch.inference_mode():
             logits = torch.cat([module(batch.images) for batch in Loader(part, self.recipe.batch).in_order()])
         found = temperature(logits.double().numpy(), self.job.targets["val"])
+        assert isinstance(self.net, Classifier)
         scale_logits(self.net, 1 / found)
         return found
 
