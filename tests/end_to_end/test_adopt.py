@@ -117,3 +117,13 @@ def test_the_checkpoint_itself_is_never_written_over(tmp_path: Path) -> None:
         with pytest.raises(svertka.UserError, match="it is there already"):
             svertka.adopt(path, net="resnet18", out=out)
     assert path.read_bytes() == b"precious"
+
+
+def test_a_network_for_masks_is_not_adopted(svertka_call: Callable[..., Any], tmp_path: Path) -> None:
+    models = pytest.importorskip("torchvision.models.segmentation")
+    theirs = models.fcn_resnet50(weights=None, weights_backbone=None, num_classes=3).state_dict()
+    torch.save(theirs, tmp_path / "masks.pth")
+    answer = svertka_call("adopt", tmp_path / "masks.pth", "--net", "fcn_resnet50")
+    assert answer.status == 2
+    assert "it is of fcn_resnet50, which finds masks; only classifiers are adopted" in answer.err
+    assert len(answer.err.strip().splitlines()) == 1

@@ -138,3 +138,15 @@ def test_what_is_read_before_the_end_is_filled() -> None:
         torch.nn.init.constant_(layer.weight, 3.0)
     assert layer.bias.tolist() == [6, 6]
     assert layer.weight.unique().tolist() == [3]
+
+
+def test_a_network_for_masks_is_no_classifier() -> None:
+    with pytest.raises(UserError, match="unet finds masks and is no classifier; svertka nets lists the classifiers"):
+        registry.build("unet", {})
+
+
+def test_what_a_network_on_a_trunk_accepts() -> None:
+    assert all(registry.accepts("unet", name) for name in ("trunk", "classes", "in_channels", "width"))
+    assert not registry.accepts("unet", "head")
+    with pytest.raises(UserError, match="unet has no option 'widht'; did you mean width"):
+        registry.build_any("unet", {"widht": 8})

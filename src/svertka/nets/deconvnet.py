@@ -61,14 +61,18 @@ class Mirror(Decoder):
                 mirror6=_transposed(hidden, features, 7),
             )
         )
-        mirrored: OrderedDict[str, nn.Module] = OrderedDict()
-        for name, convolutions in reversed(groups.items()):
-            layers = [_transposed(conv.out_channels, conv.in_channels, 3) for conv in reversed(convolutions)]
-            mirrored[name] = nn.Sequential(*layers)
-        width = next(iter(groups.values()))[0].out_channels
-        mirrored[name][-1] = _transposed(width, width, 3)  # what mirrors the first convolution gives no image
-        self.mirrored = nn.ModuleDict(mirrored)
-        self.score = nn.Conv2d(width, classes, 1)
+        first = next(iter(groups.values()))[0]
+        inputs = {conv: conv.in_channels for convolutions in groups.values() for conv in convolutions}
+        inputs[first] = first.out_channels  # what mirrors it gives no image
+        self.mirrored = nn.ModuleDict(
+            {
+                name: nn.Sequential(
+                    *(_transposed(conv.out_channels, inputs[conv], 3) for conv in reversed(convolutions))
+                )
+                for name, convolutions in reversed(groups.items())
+            }
+        )
+        self.score = nn.Conv2d(first.out_channels, classes, 1)
 
     def forward(self, maps: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
         del size  # that of the finest maps

@@ -16,7 +16,7 @@ where and by how much, not that something is wrong. What each is taken to mean h
 4. *Depth and width are balanced.* From one resolution to the next, the number of layers on the longest path and the
    number of channels should change together. A resolution departs where one changed over eight times as much as the
    other; the paper's own networks stay within 7.5. The stem, everything before the second resolution, is exempt, as is
-   the classifier, but not the hidden layers before it.
+   the classifier, but not the hidden layers before it; so is all of a decoder, whose widths follow the trunk's.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def _not_balanced(trunk: Sequence[StageMeasure], head: StageMeasure) -> list[Fin
         for stages in list(resolutions.values())[1:]
         if (depth := sum(stage.depth for stage in stages))  # behind a last pooling there is none to compare
     ]
-    if hidden := head.layers[:-1]:
+    if head.name == "head" and (hidden := head.layers[:-1]):
         levels.append((head.name, len(hidden), max(layer.outputs for layer in hidden)))
     findings = []
     for (_, before, narrow), (name, depth, wide) in itertools.pairwise(levels):
