@@ -41,11 +41,12 @@ class Predictor:
         # Each is decoded before the next is run, so that there are never logits of a whole image.
         planes = _planes([self.card.preprocess.place(image)])
         found = []
-        for piece in pieces(image.shape[0], image.shape[1], self.card.preprocess):
+        height, width = image.shape[:2]
+        for piece in pieces(height, width, self.card.preprocess):
             outputs = _run_placed(self.engine, self.card.preprocess, piece.cut(planes))
             answers = {name: piece.answer(output) for name, output in outputs.items()}
             found.append((piece.rows, piece.columns, decode(answers, self.card)[0]))
-        return found[0][2].joined(found, image.shape[0], image.shape[1])
+        return found[0][2].joined(found, height, width)
 
     def golden_difference(self) -> float:
         """Largest absolute difference between the golden outputs on the card and what the engine gives now.

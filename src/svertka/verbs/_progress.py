@@ -14,6 +14,8 @@ from types import FrameType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+_SCORES = 2  # of an epoch's line
+
 
 class Display:
     """Shows how a verb goes; satisfies `svertka.training.loop.Watcher`.
@@ -106,9 +108,9 @@ class Display:
         """See `svertka.training.loop.Watcher.epoch`."""
         number = int(row["epoch"])
         parts = [f"epoch {number:>{len(str(self.epochs))}}/{self.epochs}", f"loss {row['train_loss']:.4f}"]
-        if "val_accuracy" in row:
-            parts += [f"val loss {row['val_loss']:.4f}", f"val accuracy {row['val_accuracy']:.4f}"]
-            parts.append(f"val macro f1 {row['val_macro_f1']:.4f}")
+        if "val_loss" in row:
+            scores = [name for name in row if name.startswith("val_") and name != "val_loss"][:_SCORES]
+            parts += [f"{name.replace('_', ' ')} {row[name]:.4f}" for name in ("val_loss", *scores)]
         parts += [f"lr {row['lr']:.2g}", f"{row['seconds']:.1f} s"]
         self.say("  ".join(parts))
 

@@ -76,6 +76,7 @@ def from_weights(job: Job) -> Learnt:
             seed=recipe.seed,
         )
         if recipe.head != "own":
+            assert isinstance(start.net, Classifier)
             taps = taps_of(start.net, recipe.taps, preprocess.height)
             options: dict[str, Any] = {"taps": list(taps), "rule": "linear", "dropout": recipe.dropout or 0.0}
             if recipe.head == "mlp":
