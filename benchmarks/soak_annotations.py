@@ -20,6 +20,15 @@ that no file outside is opened, nothing is started and no connection made. Last 
     masks            5,000                   0     51 ms     0 MB
     legend csv         316                   0     30 ms     1 MB
     legend json        250                   0     29 ms     0 MB
+    parquet             49                   0     49 ms     3 MB
+    hugging face       413                   0     38 ms     3 MB
+    arrow              391                  11     15 ms     7 MB
+    shards           4,716               4,356    233 ms     2 MB
+    metadata csv     2,126               1,439    122 ms     1 MB
+    metadata jsonl   1,858               1,339     14 ms     1 MB
+    zip                 16                   0    224 ms     1 MB
+    tar                819                   0    206 ms     1 MB
+    tar.gz              18                   0     19 ms     1 MB
     5,000 mutants each; x86_64, 2 cores that others used too
 """
 

@@ -107,6 +107,15 @@ def test_a_folder_of_an_old_windows_program(images: dict[str, bytes], tmp_path: 
     assert len(open_dataset(path).parts["all"]) == 3
 
 
+def test_a_directory_larger_than_the_file_is_damage_to_the_archive(images: dict[str, bytes], tmp_path: Path) -> None:
+    archive = zip_of(tmp_path / "set.zip", images)
+    data = archive.read_bytes()
+    end = data.rindex(b"PK\5\6")
+    archive.write_bytes(data[: end + 12] + struct.pack("<L", 1 << 24) + data[end + 16 :])
+    with pytest.raises(UserError, match=r"set\.zip: a damaged zip archive"):
+        open_dataset(archive)
+
+
 def test_an_error_inside_names_the_archive(tmp_path: Path) -> None:
     path = zip_of(tmp_path / "set.zip", {"readme": b"nothing"})
     with pytest.raises(UserError, match=r"set\.zip: no images in class folders"):

@@ -7,6 +7,7 @@ a file nor a folder, a name that leads out of the folder or stands there twice, 
 from __future__ import annotations
 
 import bz2
+import errno
 import hashlib
 import lzma
 import os
@@ -202,6 +203,13 @@ def _unpack_zip(path: Path, folder: Path, limits: Limits) -> None:
         raise UserError(
             f"a damaged zip archive of {count:,} entries ({error})", where=path, mend="get it again"
         ) from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        # Its directory is said to begin before the file does.
+        raise UserError(
+            "a damaged zip archive, with a directory that cannot be", where=path, mend="get it again"
+        ) from None
 
 
 def _zip_entries(path: Path, limits: Limits) -> int:
