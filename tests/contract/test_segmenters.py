@@ -198,7 +198,7 @@ def slight(name: str) -> Segmenter:
     return net
 
 
-CEILED = {"googlenet", "googlenet_2014"}
+CEILED = {"googlenet", "googlenet_2014", "nin"}
 """The exporter cannot say how large maps are behind poolings over 3 × 3 that may hang over the border: at any size, but
 only in steps of 32 pixels, at which they do not."""
 
