@@ -53,7 +53,8 @@ def main() -> None:
 Measured with {versions}.
 
 No library here has these; AlexNet of 2012, NiN, GoogLeNet of 2014 and ResNet-20 are compared, in the tests of their
-families, with the network written down a second time, and ResNet-8 with the published file in Keras:
+families, with the network written down a second time, ResNet-8 with the published file in Keras, and those for masks
+with the sizes and counts of their papers:
 {", ".join(without)}.
 """
     page = HEAD.format(tolerance=peers.TOLERANCE) + "\n".join(lines) + "\n" + foot

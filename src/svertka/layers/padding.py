@@ -5,6 +5,12 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+AS_GOOD_AS_ZERO = 1e-30
+"""What to pad with before a maximum pooling that is to see zeros.
+
+ONNX Runtime takes a padding by just zero into the pooling, which then sees nothing there instead.
+"""
+
 
 class SamePadding(nn.Module):
     """TensorFlow's ``SAME``: zeros around the images so that the next layer gives ``ceil(size / stride)`` pixels.

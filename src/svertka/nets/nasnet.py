@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from svertka.layers.head import LinearHead
 from svertka.layers.initialisation import he_normal
-from svertka.layers.padding import SamePadding
+from svertka.layers.padding import AS_GOOD_AS_ZERO, SamePadding
 from svertka.layers.trunk import Classifier, Trunk
 
 _EPSILON = 1e-3
@@ -185,7 +185,7 @@ class ReductionCell(nn.Module):
         self.right2 = separable(width, filters, 7, stride=2)
         self.right3 = separable(width, filters, 5, stride=2)
         self.left5 = separable(filters, filters, 3)
-        border = 0.0 if zero_border else -math.inf
+        border = AS_GOOD_AS_ZERO if zero_border else -math.inf
         self.maximum = nn.Sequential(SamePadding(3, 2, border), nn.MaxPool2d(3, stride=2))
         self.average = nn.Sequential(SamePadding(3, 2), nn.AvgPool2d(3, stride=2))
         self.average_same = nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from svertka.layers.convolution import ConvNorm
 from svertka.layers.head import LinearHead
 from svertka.layers.initialisation import he_normal
+from svertka.layers.padding import AS_GOOD_AS_ZERO
 from svertka.layers.trunk import Classifier, Trunk
 
 _EPSILON = 1.001e-5
@@ -39,7 +40,7 @@ class ResNetV2(Classifier):
         channels, width = 64, 64
         stages: dict[str, nn.Module] = {
             "conv1": nn.Conv2d(in_channels, channels, 7, stride=2, padding=3),
-            "pool1": nn.Sequential(nn.ZeroPad2d(1), nn.MaxPool2d(3, stride=2)),
+            "pool1": nn.Sequential(nn.ConstantPad2d(1, AS_GOOD_AS_ZERO), nn.MaxPool2d(3, stride=2)),
         }
         for number, depth in enumerate(depths, start=2):
             last = number == len(depths) + 1
