@@ -207,14 +207,22 @@ def test_every_flag_reaches_the_recipe(
         "folds": 5,
         "format": "folders",
         "fold": 2,
+        "reject": 0.01,
+        "trunk": "resnet18",
+        "border": True,
     }
-    words = [word for name, value in flags.items() for word in (f"--{name.replace('_', '-')}", value)]
+    words = [
+        word
+        for name, value in flags.items()
+        for word in (f"--{name.replace('_', '-')}", *([] if value is True else [value]))
+    ]
     command = ("train", tmp_path, *words, "--augment", "flip", "crop", "--net-options.hidden", "8,4")
-    command = (*command, "--views", "identity", "flip", "--taps", "c3", "c5")
+    command = (*command, "--views", "identity", "flip", "--taps", "c3", "c5", "--loss", "dice", "focal")
     assert svertka_call(*command).err == "svertka: seen\n"
     assert {name: given[name] for name in flags} == flags
     assert all(type(given[name]) is type(value) for name, value in flags.items())
     assert (given["augment"], given["views"], given["taps"]) == (("flip", "crop"), ("identity", "flip"), ("c3", "c5"))
+    assert given["loss"] == ("dice", "focal")
     assert given["net_options"] == {"hidden": [8, 4]}
     assert {item.name for item in dataclasses.fields(Recipe)} <= given.keys()
 
@@ -420,7 +428,7 @@ def test_nets_lists_what_a_choice_needs(svertka_call: Callable[..., Any]) -> Non
     assert len(table) == len(nets) + 1
     assert max(len(line) for line in table) <= 120
     (line,) = (line for line in table if line.startswith("resnet50 "))
-    assert line.split()[:4] == ["resnet50", "2015", "25,557,032", "4.1"]
+    assert line.split()[:5] == ["resnet50", "classes", "2015", "25,557,032", "4.1"]
     assert "80.9 %  imagenet1k_v1, imagenet1k_v2  unspecified" in line
     (line,) = (line for line in table if line.startswith("vgg16 "))
     assert line.split()[-3:] == ["imagenet1k_v1,", "keras", "unspecified…"]

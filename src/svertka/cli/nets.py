@@ -22,6 +22,7 @@ _IMAGES = {
 }
 """What the accuracy of published weights was measured on, by their data set."""
 
+_LONGEST = 15  # characters of the name of weights in the list
 _UNITS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
 
 
@@ -102,19 +103,19 @@ def _print_list(found: Sequence[dict[str, Any]]) -> None:
     rows = [
         [
             net["name"],
-            net["kind"],
+            net["gives"],
             str(net["year"]),
             f"{net['parameters']:,}",
             _macs(net["macs"]),
             _memory(net["activation_bytes"]),
             f"{net['image_size']}×{net['image_size']}×{net['channels']}",
             _percent(net["top1"]),
-            ", ".join(weights["name"] for weights in net["weights"]),
-            _licence([weights["licence"] for weights in net["weights"]]),
+            _first([weights["name"] for weights in net["weights"]]),
+            _first([weights["licence"].partition(":")[0] for weights in net["weights"]]),
         ]
         for net in found
     ]
-    columns = ("name", "kind", "year", "parameters", "macs", "memory", "input", "top1", "weights", "licence")
+    columns = ("name", "gives", "year", "parameters", "macs", "memory", "input", "top1", "weights", "licence")
     print_table(columns, rows, right=("year", "parameters", "macs", "memory", "top1"))
 
 
@@ -176,10 +177,12 @@ def _preprocessing(weights: dict[str, Any]) -> str:
 
 def _macs(value: int) -> str:
     unit, name = next(((unit, name) for unit, name in ((1e9, "G"), (1e6, "M")) if value >= unit), (1e3, "k"))
-    return f"{value / unit:.1f} {name}"
+    return f"{value / unit:.{1 if value < 100 * unit else 0}f} {name}"
 
 
 def _memory(value: int) -> str:
+    if value >= 1e9:
+        return f"{value / 1e9:.1f} GB"
     if value >= 1e8:
         return f"{value / 1e6:,.0f} MB"
     return f"{value / 1e6:.1f} MB" if value >= 1e5 else f"{value / 1e3:.1f} kB"
@@ -189,7 +192,8 @@ def _percent(value: float | None) -> str:
     return "" if value is None else f"{100 * value:.1f} %"
 
 
-def _licence(licences: Sequence[str]) -> str:
+def _first(words: Sequence[str]) -> str:
     # Of the first weights, which are the default; all do not fit in a line.
-    different = list(dict.fromkeys(licence.partition(":")[0] for licence in licences))
-    return "".join(different[:1]) + "…" * (len(different) > 1)
+    first = "".join(words[:1])
+    more = len(set(words)) > 1 or len(first) > _LONGEST
+    return first[: _LONGEST - 1] + "…" if more else first

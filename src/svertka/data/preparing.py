@@ -255,11 +255,13 @@ def _looks(images: Images, notes: list[str]) -> Looks:
             small[chosen] = [shrink(image) for image in images.each(chosen)]
         return small
 
+    # What is small was not seen better for having been placed larger.
     side = min(images.preprocess.height, images.preprocess.width)
+    sides = np.minimum(images.sides, side)
     few = len(images.digests) <= _COMPARED
     if not few:
         notes.append(f"more than {_COMPARED:,} images: only equal files count as copies; `svertka check` compares all")
-    return Looks(images.digests, shrunk, np.full(len(images.digests), side), compared=few and side >= SIDE // 2)
+    return Looks(images.digests, shrunk, sides, compared=few and bool(np.median(sides) >= SIDE // 2))
 
 
 @dataclass

@@ -198,27 +198,27 @@ class Recipe:
         return tomli_w.dumps({name: value for name, value in values.items() if value is not None})
 
     @classmethod
-    def of(cls, values: Mapping[str, Any], *, dense: bool = False) -> Recipe:
+    def of(cls, values: Mapping[str, Any], *, kind: str = "classifier") -> Recipe:
         """The recipe with these values, and the defaults for all else: with weights, those of fine-tuning.
 
         Args:
             values: Of some fields.
-            dense: Whether the network gives the class of every pixel.
+            kind: What kind of network it is; see `svertka.zoo.registry.NetRecord`.
 
         Raises:
             UserError: A field is unknown or its value impossible.
         """
         tuned = bool(values.get("weights"))
-        defaults = (_DENSE_TUNING if tuned else _DENSE) if dense else (_FINE_TUNING if tuned else {})
+        defaults = (_FINE_TUNING if tuned else _FROM_SCRATCH)[kind]
         return cls().changed(defaults).changed(values)
 
     @classmethod
-    def from_toml(cls, path: Path, *, dense: Callable[[Mapping[str, Any]], bool] = lambda _: False) -> Recipe:
+    def from_toml(cls, path: Path, *, kind: Callable[[Mapping[str, Any]], str] = lambda _: "classifier") -> Recipe:
         """Read a recipe.
 
         Args:
             path: The file.
-            dense: Whether the network of these values gives the class of every pixel.
+            kind: Gives the kind of network of these values.
 
         Raises:
             UserError: It is no TOML, has an unknown field, or an impossible value.
@@ -230,7 +230,7 @@ class Recipe:
         except tomllib.TOMLDecodeError as error:
             raise UserError(f"not a recipe: {error}", where=path) from error
         try:
-            return cls.of(values, dense=dense(values))
+            return cls.of(values, kind=kind(values))
         except UserError as error:
             raise UserError(error.what, where=path, mend=error.mend) from error
 
@@ -250,10 +250,13 @@ class Recipe:
 _INF = math.inf
 # A head that is fitted first is nearly always right where it learns: without smoothing there would be no gradient left,
 # and Adam would follow the noise.
-_FINE_TUNING: dict[str, Any] = {"epochs": 6, "lr": 1e-3, "batch": 32, "augment": ("affine",), "label_smoothing": 0.1}
 # A batch of pieces has as many pixels to learn from as one of hundreds of images.
-_DENSE: dict[str, Any] = {"epochs": 60, "lr": 1e-3, "batch": 4, "augment": ("flip", "elastic")}
-_DENSE_TUNING = {**_DENSE, "epochs": 30, "head": "own", "freeze": "none"}
+_PIECES: dict[str, Any] = {"lr": 1e-3, "batch": 4, "augment": ("flip", "elastic")}
+_FROM_SCRATCH: dict[str, dict[str, Any]] = {"classifier": {}, "segmenter": {**_PIECES, "epochs": 60}}
+_FINE_TUNING: dict[str, dict[str, Any]] = {
+    "classifier": {"epochs": 6, "lr": 1e-3, "batch": 32, "augment": ("affine",), "label_smoothing": 0.1},
+    "segmenter": {**_PIECES, "epochs": 30, "head": "own", "freeze": "none"},
+}
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("epochs", 1, _INF),
     ("batch", 1, _INF),

@@ -99,19 +99,21 @@ class Course:
                 where=self.source,
                 mend="use `svertka train`",
             )
+        if self.first is None:
+            self.first = dataclasses.replace(prepared, parts=self._parts(prepared))
+            say_data(self.display, self.first, self.classes)
+        elif prepared.fingerprint != self.first.fingerprint:
+            raise UserError("the images have changed while they were compared on", where=self.source)
+        # Divided once: which images are copies of one another is looked at in the size they are placed in.
+        return dataclasses.replace(prepared, parts=self.first.parts)
+
+    def _parts(self, prepared: Prepared) -> dict[str, Division]:
         parts = dict(prepared.parts)
         if "test" not in parts:
             parts["test"] = parts.pop("val")
             parts |= self._divided(parts["train"], prepared)
             self.judged_on = "val"
-        parts = {part: at_most(division, self.most, self.seed) for part, division in parts.items()}
-        prepared = dataclasses.replace(prepared, parts=parts)
-        if self.first is None:
-            self.first = prepared
-            say_data(self.display, prepared, self.classes)
-        elif prepared.fingerprint != self.first.fingerprint:
-            raise UserError("the images have changed while they were compared on", where=self.source)
-        return prepared
+        return {part: at_most(division, self.most, self.seed) for part, division in parts.items()}
 
     def _divided(self, division: Division, prepared: Prepared) -> dict[str, Division]:
         learn, held = split_by_class(

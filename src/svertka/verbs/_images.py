@@ -53,7 +53,7 @@ def preprocess_of(recipe: Recipe, images: Sequence[ImageSource] = ()) -> Preproc
         height=size,
         width=size,
         channels=channels,
-        fit="whole" if record.kind == "segmenter" else "stretch",
+        fit=registry.KINDS[record.kind].fit,
         mean=(0,) * channels,
         std=(1,) * channels,
         margin=getattr(record.constructor(), "margin", 0),

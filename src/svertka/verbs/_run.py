@@ -239,17 +239,17 @@ def _begun(folder: Path) -> dict[str, Any]:
 
 def _recipe(recipe: Recipe | str | PathLike[str] | None, changes: Mapping[str, Any]) -> Recipe:
     if recipe is None:
-        return Recipe.of(changes, dense=_is_dense(changes))
+        return Recipe.of(changes, kind=_kind(changes))
     if not isinstance(recipe, Recipe):
-        recipe = Recipe.from_toml(Path(recipe), dense=_is_dense)
+        recipe = Recipe.from_toml(Path(recipe), kind=_kind)
     return recipe.changed(changes)
 
 
-def _is_dense(values: Mapping[str, Any]) -> bool:
-    known = {record.name for record in registry.records() if record.kind == "segmenter"}
-    if values.get("net", "auto") != "auto" or not values.get("weights"):
-        return values.get("net") in known
-    return net_of(Path(str(values["weights"]))) in known
+def _kind(values: Mapping[str, Any]) -> str:
+    name = values.get("net", "auto")
+    if name == "auto" and values.get("weights"):
+        name = net_of(Path(str(values["weights"])))
+    return next((record.kind for record in registry.records() if record.name == name), "classifier")
 
 
 def _with_net(recipe: Recipe) -> Recipe:

@@ -17,10 +17,30 @@ from svertka.errors import UserError, nearest
 if TYPE_CHECKING:
     from svertka.layers.net import Net
     from svertka.layers.trunk import Classifier, Trunk
+    from svertka.runtime.preprocess import Fit
 
 _TRUNK = ("net", "arguments", "fully_connected")
 
 Kind = Literal["classifier", "segmenter"]
+
+
+@dataclass(frozen=True)
+class NetKind:
+    """What networks of a kind have in common.
+
+    Attributes:
+        gives: What they say of an image, in a word.
+        fit: How images are brought to the size they learn from; see `svertka.runtime.preprocess.Preprocess`.
+    """
+
+    gives: str
+    fit: Fit
+
+
+KINDS: Mapping[Kind, NetKind] = {
+    "classifier": NetKind("classes", "stretch"),
+    "segmenter": NetKind("masks", "whole"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
