@@ -35,6 +35,7 @@ that no file outside is opened, nothing is started and no connection made. Last 
 from __future__ import annotations
 
 import argparse
+import gzip
 import io
 import json
 import math
@@ -58,6 +59,7 @@ from PIL import Image
 
 from svertka.annotations import Boxes, Mask
 from svertka.data._arrow import ParquetImage
+from svertka.data.idx import IdxImage
 from svertka.data.reading import open_dataset
 from svertka.data.samples import Dataset, FileSlice, ImageFile
 from svertka.errors import UserError
@@ -298,6 +300,19 @@ def write_metadata_jsonl(folder: Path) -> None:
     (folder / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
+def write_idx(folder: Path) -> None:
+    """Three images in IDX files, and names of their classes."""
+    for name, data in _idx_files().items():
+        (folder / name).write_bytes(data)
+    (folder / "classes.txt").write_text("cat\ndog\n")
+
+
+def write_idx_gz(folder: Path) -> None:
+    """The same, compressed."""
+    for name, data in _idx_files().items():
+        (folder / f"{name}.gz").write_bytes(gzip.compress(data))
+
+
 def write_zip(folder: Path) -> None:
     """Class folders in a zip archive."""
     with zipfile.ZipFile(folder / "set.zip", "w", zipfile.ZIP_DEFLATED) as archive:
@@ -313,6 +328,17 @@ def write_tar(folder: Path) -> None:
 def write_tar_gz(folder: Path) -> None:
     """Class folders in a compressed tar archive."""
     _write_tar(folder / "set.tar.gz", _class_folders(), "w:gz")
+
+
+def _idx_files() -> dict[str, bytes]:
+    pixels = np.random.default_rng(0).integers(0, 256, (3, HEIGHT, WIDTH), np.uint8)
+    labels = np.array([0, 1, 1], np.uint8)
+    return {
+        f"train-{what}-idx{array.ndim}-ubyte": bytes((0, 0, 8, array.ndim))
+        + b"".join(length.to_bytes(4) for length in array.shape)
+        + array.tobytes()
+        for what, array in (("images", pixels), ("labels", labels))
+    }
 
 
 def _class_folders() -> dict[str, bytes]:
@@ -363,6 +389,8 @@ SETS: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "shards": ("webdataset", write_shards, "*.tar"),
     "metadata csv": ("imagefolder", write_metadata_csv, "*.csv"),
     "metadata jsonl": ("imagefolder", write_metadata_jsonl, "*.jsonl"),
+    "idx": ("idx", write_idx, "*"),
+    "idx.gz": ("idx", write_idx_gz, "*.gz"),
     "zip": ("folders", write_zip, "*.zip"),
     "tar": ("folders", write_tar, "*.tar"),
     "tar.gz": ("folders", write_tar_gz, "*.tar.gz"),
@@ -400,8 +428,10 @@ def judge(dataset: Dataset) -> None:
         assert item.error, item
         assert "\n" not in item.error, item
     for sample in (sample for samples in dataset.parts.values() for sample in samples):
-        assert isinstance(sample.source, ImageFile | FileSlice | ParquetImage)
-        assert any(sample.source.path.resolve().is_relative_to(place) for place in places), sample
+        assert isinstance(sample.source, ImageFile | FileSlice | ParquetImage | IdxImage)
+        assert isinstance(sample.source, IdxImage) or any(
+            sample.source.path.resolve().is_relative_to(place) for place in places
+        ), sample
         assert SECRET not in sample.name
         if not isinstance(sample.source, ImageFile):  # where it stands in the file was read from the file
             with suppress(ImageError):

@@ -59,9 +59,18 @@ def test_the_page_is_whole_and_hostile_names_stay_text(
 
 def test_a_cleaned_copy_has_nothing_to_mend(faulty: Path, svertka_call: Callable[..., Any], tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in faulty.rglob("*.png")}
-    assert svertka_call("check", faulty, "--fix", tmp_path / "clean").status == 1
+    said = svertka_call("check", faulty, "--fix", tmp_path / "clean", "--json")
+    assert said.status == 1
     assert {path: path.read_bytes() for path in faulty.rglob("*.png")} == before
     answer = svertka_call("check", tmp_path / "clean" / "labels.csv", "--json")
+    kept = sum(answer.json["images"].values())
+    assert said.json["fixed"] == {
+        "path": str(tmp_path / "clean"),
+        "images": kept,
+        "left_out": len(before) - kept,
+        "respelt": 1,
+        "boxes": 0,
+    }
     assert (answer.status, answer.json["ok"]) == (0, True)
     assert "Seven" not in answer.json["parts"]["all"]
     listed = tmp_path / "clean.csv"
@@ -99,6 +108,10 @@ def test_boxes_are_mended(svertka_call: Callable[..., Any], tmp_path: Path) -> N
     answer = svertka_call("check", data, "--fix", tmp_path / "clean")
     assert answer.status == 1
     assert "2 boxes reaching out" in answer.out
+    # One of two copies, two turned round or cut, two that show nothing or lie outside.
+    assert f"cleaned: {tmp_path / 'clean'}, 3 images; left out 1; 1 with labels spelt alike now; 5 boxes mended" in (
+        answer.out.splitlines()
+    )
     assert (data / "boxes.json").read_bytes() == before
     (samples,) = open_dataset(tmp_path / "clean").parts.values()
     left = {

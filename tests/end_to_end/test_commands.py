@@ -482,6 +482,7 @@ def test_nets_are_sorted(svertka_call: Callable[..., Any]) -> None:
         (("--svg", "x.svg"), "name it: svertka nets NAME"),
         (("resnet", "--image-size", "64"), "name it: svertka nets NAME"),
         (("lenet5", "--image-size", "4"), "lenet5 takes images from"),
+        (("unet_2015", "--image-size", "301"), "unet_2015 takes images of 188×188 and 16 pixels more"),
         (("lenet5", "--svg", "nowhere/x.svg"), "nowhere/x.svg: cannot be written"),
     ],
     ids=str,

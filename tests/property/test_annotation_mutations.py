@@ -16,7 +16,7 @@ from svertka.errors import UserError
 SETS = (
     *("coco", "voc", "voc lists", "yolo", "yolo yaml", "label_studio", "cvat", "labelme", "csv"),
     *("masks", "legend csv", "legend json", "parquet", "hugging face", "arrow", "shards"),
-    *("metadata csv", "metadata jsonl", "zip", "tar", "tar.gz"),
+    *("metadata csv", "metadata jsonl", "idx", "idx.gz", "zip", "tar", "tar.gz"),
 )
 SHORT = settings(
     derandomize=True,

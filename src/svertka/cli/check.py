@@ -79,9 +79,15 @@ def check(
     print_table(("class", *checked.parts), rows)
     print()
     _print_findings(checked)
-    for what, path in (("page", checked.report), ("cleaned", checked.fixed), ("augmented", show_augmented)):
+    for what, path in (("page", checked.report), ("augmented", show_augmented)):
         if path is not None:
             print(f"{what}: {path}")
+    if checked.fixed:
+        fixed = checked.fixed
+        print(f"cleaned: {fixed.path}, {fixed.images:,} images; left out {fixed.left_out:,}", end="")
+        for count, what in ((fixed.respelt, "with labels spelt alike now"), (fixed.boxes, "boxes mended")):
+            print(f"; {count:,} {what}" if count else "", end="")
+        print()
     return int(not checked.ok)
 
 

@@ -16,6 +16,7 @@ def evaluate(
     *,
     part: Literal["auto", "train", "val", "test", "all"] = "auto",
     unknown: Path | None = None,
+    format: str | None = None,  # noqa: A002 (the user's word)
     json: Json = False,
 ) -> None:
     """Measure how good a model is on a data set.
@@ -32,8 +33,10 @@ def evaluate(
     unknown
         Folder of images that show none of the classes, for a model that was trained with --reject: how many of them
         does it accept?
+    format
+        Format of the data set to insist on, such as voc. By default, it is looked at.
     """
-    evaluated = run_evaluate(model, data, part=part, unknown=unknown, progress=not json)
+    evaluated = run_evaluate(model, data, part=part, unknown=unknown, format=format, progress=not json)
     if json:
         print_json(evaluated.to_json())
         return

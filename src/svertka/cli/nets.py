@@ -123,8 +123,12 @@ def _print_one(net: dict[str, Any]) -> None:
     print(f"{net['name']}: {net['paper']}, {net['year']}")
     side, stages = net["measured_at"], net["stages"]
     total = {figure: sum(stage[figure] for stage in stages) for figure in ("parameters", "macs", "activation_bytes")}
-    smallest = "of this size only" if net["one_size"] else f"of any size from {net['smallest']} × {net['smallest']} on"
-    print(f"measured for one image of {side} × {side} × {net['channels']}; takes images {smallest}\n")
+    sizes = f"of any size from {net['smallest']} × {net['smallest']} on"
+    if net["one_size"]:
+        sizes = "of this size only"
+    elif net["step"] > 1:
+        sizes = f"of {net['smallest']} × {net['smallest']}, and {net['step']} pixels more at a time"
+    print(f"measured for one image of {side} × {side} × {net['channels']}; takes images {sizes}\n")
     rows = [
         [
             stage["name"],

@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from svertka.annotations import Boxes, Mask, names_in
 from svertka.data.checks.boxes import mended
-from svertka.data.samples import Dataset, ImageFile, Sample
+from svertka.data.samples import Dataset, ImageFile, Sample, flat
 from svertka.data.writing import write_dataset
 from svertka.errors import UserError
 from svertka.runtime.files import make_folder, write_error, write_text
@@ -24,7 +25,30 @@ if TYPE_CHECKING:
 _LIST = "labels.csv"
 
 
-def write_fixed(target: Path, survey: Survey, findings: Sequence[Finding]) -> None:
+@dataclass(frozen=True)
+class Fixed:
+    """What was written in place of a data set.
+
+    Attributes:
+        path: The folder or list.
+        images: Number of images in it.
+        left_out: Number of images that are not.
+        respelt: Number of images with a label that is spelt in another way now.
+        boxes: Number of boxes that were moved or left out.
+    """
+
+    path: Path
+    images: int
+    left_out: int
+    respelt: int
+    boxes: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return {**vars(self), "path": str(self.path)}
+
+
+def write_fixed(target: Path, survey: Survey, findings: Sequence[Finding]) -> Fixed:
     """Write the images that no finding leaves out, and what is said of them as it should be: labels spelt alike, boxes
     as `svertka.data.checks.boxes.mended` has them, masks as they are.
 
@@ -41,13 +65,16 @@ def write_fixed(target: Path, survey: Survey, findings: Sequence[Finding]) -> No
     left_out = {name for finding in findings for name in finding.leave_out}
     rename = {before: after for finding in findings for before, after in finding.rename.items()}
     kept = [position for position in survey.usable.tolist() if survey.samples[position].name not in left_out]
+    respelt = sum(not rename.keys().isdisjoint(names_in(survey.samples[position].annotation)) for position in kept)
+    done = Fixed(target, len(kept), len(survey.samples) - len(kept), respelt, 0)
     if not kept:
         raise UserError("nothing is left of it", where=survey.dataset.root, mend="mend it by hand")
     if name := _layout(survey, kept):
         if target.suffix.lower() == ".csv":
             raise UserError("a list can hold labels only", where=target, mend="give --fix a folder")
-        write_dataset(_mended(survey, kept, rename), target, name)
-        return
+        cleaned = _mended(survey, kept, rename)
+        write_dataset(cleaned, target, name)
+        return replace(done, boxes=_changed(survey, cleaned, rename))
     rows: list[tuple[str, Path, str, str]] = []
     several = any(isinstance(survey.samples[position].annotation, tuple) for position in kept)
     for position in kept:
@@ -68,7 +95,7 @@ def write_fixed(target: Path, survey: Survey, findings: Sequence[Finding]) -> No
         make_folder(target.parent)
         entries = [(path.resolve().relative_to(folder).as_posix(), label, part) for _, path, label, part in rows]
         write_text(target, _table(entries, several=several))
-        return
+        return done
     try:
         target.mkdir(parents=True)
         for name, path, _, _ in rows:
@@ -79,6 +106,7 @@ def write_fixed(target: Path, survey: Survey, findings: Sequence[Finding]) -> No
         raise write_error(target, error) from error
     entries = [(_inside(name).as_posix(), label, part) for name, _, label, part in rows]
     write_text(target / _LIST, _table(entries, several=several))
+    return done
 
 
 def _layout(survey: Survey, kept: Sequence[int]) -> str | None:
@@ -99,6 +127,18 @@ def _mended(survey: Survey, kept: Sequence[int], rename: Mapping[str, str]) -> D
             sample = replace(sample, annotation=mended(Boxes(tuple(spelt)), (height, width) if height else None))
         parts.setdefault(survey.parts[position], []).append(sample)
     return replace(survey.dataset, parts=parts, notes=[], skipped=[])
+
+
+def _changed(survey: Survey, cleaned: Dataset, rename: Mapping[str, str]) -> int:
+    # Boxes that are not among the cleaned ones as they were, but for the spelling of their labels.
+    after = {sample.name: sample.annotation for sample in flat(cleaned)[1]}
+    changed = 0
+    for sample in survey.samples:
+        left = after.get(sample.name)
+        if isinstance(sample.annotation, Boxes) and isinstance(left, Boxes):
+            before = Counter(replace(box, label=rename.get(box.label, box.label)) for box in sample.annotation.boxes)
+            changed += (before - Counter(left.boxes)).total()
+    return changed
 
 
 def _table(entries: Sequence[tuple[str, str, str]], *, several: bool) -> str:

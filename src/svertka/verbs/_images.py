@@ -9,7 +9,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from svertka.errors import UserError
 from svertka.runtime.image import ImageError
 from svertka.runtime.preprocess import Preprocess
 from svertka.verbs._models import model_file
@@ -44,11 +43,7 @@ def preprocess_of(recipe: Recipe, images: Sequence[ImageSource] = ()) -> Preproc
     if known and images and not recipe.image_size and not record.one_size:
         size = max(record.smallest, _sufficient(known.height, images))
     channels = recipe.channels or (known.channels if known else record.channels)
-    if size < record.smallest:
-        raise UserError(
-            f"{record.name} takes images from {record.smallest}×{record.smallest} on, not {size}×{size}",
-            mend=f"give --image-size {record.image_size}",
-        )
+    record.check_side(size)
     preprocess = Preprocess(
         height=size,
         width=size,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from svertka.errors import UserError
 from svertka.zoo import registry
 
 
@@ -20,8 +19,7 @@ def look(record: registry.NetRecord, image_size: int) -> dict[str, Any]:
     from svertka.zoo.audit import PRINCIPLES, audit
     from svertka.zoo.measure import measure
 
-    if image_size < record.smallest:
-        raise UserError(f"{record.name} takes images from {record.smallest} × {record.smallest} pixels on")
+    record.check_side(image_size)
     arguments = {"image_size": image_size} if record.one_size else {}
     with torch.device("meta"):
         net = registry.build_any(record.name, {"classes": record.classes, "in_channels": record.channels, **arguments})

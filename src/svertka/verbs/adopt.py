@@ -200,11 +200,7 @@ def _preprocess(
     if None in (image_size, fit, mean, std):
         assumed.append(f"preprocessing as far as it was not given: {where}")
     size = start.height if image_size is None else image_size
-    if size < record.smallest:
-        raise UserError(
-            f"{record.name} takes images from {record.smallest}×{record.smallest} on, not {size}×{size}",
-            mend=f"give --image-size {record.image_size}",
-        )
+    record.check_side(size)
     fit = fit or start.fit
     left = start.height / start.shorter if start.shorter else _CROP
     return Preprocess(

@@ -14,6 +14,7 @@ from svertka.verbs._progress import Display
 
 if TYPE_CHECKING:
     from svertka.data.checks.findings import Finding
+    from svertka.verbs._fix import Fixed
 
 REPORT_NAME = "check.html"
 
@@ -31,7 +32,8 @@ class Checked:
         duplicates: Groups of files with the same content; two labels in one group are a contradiction.
         skipped: Files that cannot be used, each with ``file`` and ``error``.
         report: The page of pictures, where a folder was given.
-        fixed: The cleaned copy or list, where one was asked for.
+        fixed: The cleaned copy or list, where one was asked for: its ``path``, how many ``images`` it has, how many
+            were ``left_out`` and how many have labels ``respelt``, and how many ``boxes`` were moved or left out.
     """
 
     format: str
@@ -42,7 +44,7 @@ class Checked:
     duplicates: list[list[dict[str, str]]]
     skipped: list[dict[str, str]]
     report: Path | None = None
-    fixed: Path | None = None
+    fixed: Fixed | None = None
 
     @property
     def ok(self) -> bool:
@@ -56,7 +58,7 @@ class Checked:
             **vars(self),
             "findings": [finding.to_json() for finding in self.findings],
             "report": None if self.report is None else str(self.report),
-            "fixed": None if self.fixed is None else str(self.fixed),
+            "fixed": None if self.fixed is None else self.fixed.to_json(),
         }
 
 
@@ -135,10 +137,11 @@ def check(
 
         report = Path(out) / REPORT_NAME
         write_check_report(report, seen, found)
+    fixed = None
     if target is not None:
         from svertka.verbs._fix import write_fixed
 
-        write_fixed(target, seen, found)
+        fixed = write_fixed(target, seen, found)
     return Checked(
         dataset.format,
         {part: dict(count) for part, count in counts.items() if images[part]},
@@ -159,5 +162,5 @@ def check(
         [item.to_json() for item in dataset.skipped]
         + [{"file": samples[position].name, "error": fault.text} for position, fault in sorted(seen.faults.items())],
         report,
-        target,
+        fixed,
     )

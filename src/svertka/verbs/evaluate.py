@@ -67,16 +67,18 @@ def evaluate(
     *,
     part: str = "auto",
     unknown: str | PathLike[str] | None = None,
+    format: str | None = None,  # noqa: A002 (the user's word)
     progress: bool = True,
 ) -> Evaluated:
     """Evaluate a model on a data set. Classes are matched by name, never by the order of folders.
 
     Args:
         model: Model file (.safetensors or .onnx) or a run's folder.
-        data: Folder of class folders, folder of IDX files, or CSV of file and label or labels.
+        data: A data set as `train` takes it.
         part: ``train``, ``val``, ``test`` or ``all``; ``auto`` takes test, else val, else all. Of the very data
             that the model was trained on, only what was held out then counts as val.
         unknown: Image file, or folder of images, that show none of the classes: how many of them does the model refuse?
+        format: Format of the data set to insist on; by default, it is looked at.
         progress: Show progress on standard error.
 
     Raises:
@@ -107,6 +109,7 @@ def evaluate(
         fold=(int(fold[0]), int(fold[1])) if fold else None,
         group=told.get("group"),
         split=written,
+        format=format,
         divide_if=str(told.get("fingerprint", "")) if known else "",
         advance=display.advance,
     )

@@ -89,6 +89,7 @@ def _summary(record: registry.NetRecord) -> dict[str, Any]:
         "image_size": record.image_size,
         "channels": record.channels,
         "smallest": record.smallest,
+        "step": record.step,
         "one_size": record.one_size,
         "top1": max((found["top1"] or 0.0 for found in weights if found["data"] == "imagenet"), default=0.0) or None,
         "weights": weights,

@@ -60,6 +60,7 @@ class NetRecord:
         classes: Number of classes at which ``parameters`` is counted.
         parameters: Number of parameters as published; recomputed in a test.
         smallest: Side of the smallest images that the network takes; found again in a test.
+        step: Sides that it takes are that and multiples of so many pixels more.
         one_size: It takes images of the size it was built for only (the constructor has ``image_size``).
     """
 
@@ -74,6 +75,7 @@ class NetRecord:
     classes: int = 1000
     parameters: int
     smallest: int
+    step: int = 1
     one_size: bool = False
 
     def constructor(self) -> Callable[..., Any]:
@@ -81,6 +83,25 @@ class NetRecord:
         module, _, name = self.builder.partition(":")
         constructor: Callable[..., Any] = getattr(importlib.import_module(module), name)
         return constructor
+
+    def check_side(self, side: int) -> None:
+        """See that the network takes images of this side.
+
+        Raises:
+            UserError: It does not.
+        """
+        if side < self.smallest:
+            raise UserError(
+                f"{self.name} takes images from {self.smallest}×{self.smallest} on, not {side}×{side}",
+                mend=f"give --image-size {self.image_size}",
+            )
+        beyond = (side - self.smallest) % self.step
+        if beyond:
+            raise UserError(
+                f"{self.name} takes images of {self.smallest}×{self.smallest} and {self.step} pixels more at a time, "
+                f"not {side}×{side}",
+                mend=f"give --image-size {side - beyond}",
+            )
 
 
 @functools.cache

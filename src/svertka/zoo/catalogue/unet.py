@@ -16,6 +16,7 @@ NETS = (
         classes=2,
         parameters=31_030_658,
         smallest=188,
+        step=16,
     ),
     NetRecord(
         name="unet",
