@@ -6,7 +6,7 @@
 Of each class, sorted by the number in the file's name, the first --per-class images are to learn from and as many last
 ones are held out; where numbers follow whoever was photographed, as in sign-digits, these are other people. Every
 competitor gets the same two folders, the same weights, converted beforehand, the images at the weights' size, and all
-threads. Each run is a process of its own, and they take turns; the seed is the number of the round.
+threads. Each run is a process of its own, and they take turns, in a round for each seed.
 
 - ours: `svertka.train` with its defaults, with an empty cache. Its one result is that of its end, report and all.
 - ours_budget: the same with ``budget`` set to --limit.
@@ -294,7 +294,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of class folders")
     parser.add_argument("--weights", default="efficientnet_lite0", help="a network with published weights")
     parser.add_argument("--per-class", type=int, default=100, help="images to learn from, and held out, of a class")
-    parser.add_argument("--seeds", type=int, default=3, help="number of rounds")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="one for each round")
     parser.add_argument("--limit", type=float, default=600, help="seconds that a competitor has")
     parser.add_argument("--competitors", nargs="+", choices=COMPETITORS, default=[*COMPETITORS])
     parser.add_argument("--json", action="store_true", help="print all results as JSON")
@@ -312,12 +312,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         images = Path(folder, "images")
         divide(options.data, images, options.per_class)
-        for seed in range(options.seeds):
+        for seed in options.seeds:
             for name in options.competitors:
                 marks = race(name, images, weights, seed, options)
                 rounds[name].append([mark for mark in marks if mark.seconds <= options.limit])
                 line = ", ".join(f"{mark.accuracy:.4f} at {mark.seconds:.1f} s" for mark in marks) or "failed"
-                print(f"round {seed + 1}, {name}: {line}", file=sys.stderr)
+                print(f"seed {seed}, {name}: {line}", file=sys.stderr)
     found = {
         "per_class": options.per_class,
         "limit": options.limit,
