@@ -42,6 +42,7 @@ class Trunk(nn.Sequential):
         self.frozen = 0
         self.keeps_statistics = False
         self._shapes: dict[tuple[int, int], dict[str, tuple[int, ...]]] = {}
+        self._geometry: dict[tuple[int, int], dict[str, StageGeometry]] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -136,6 +137,11 @@ class Trunk(nn.Sequential):
         The stride is the ratio between how much larger the image and how much larger the map becomes, so
         that borders lost to unpadded convolutions do not count.
         """
+        if (height, width) not in self._geometry:
+            self._geometry[height, width] = self._measured(height, width)
+        return self._geometry[height, width]
+
+    def _measured(self, height: int, width: int) -> dict[str, StageGeometry]:
         small = self._probe(height, width)
         grown = 1024
         try:

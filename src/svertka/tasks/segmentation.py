@@ -45,7 +45,6 @@ class SegmentationTask(Task):
     name = "segmentation"
     net_kind = "segmenter"
     exclusive = False
-    dense = True
     headline = ("miou", "boundary_f1")
 
     def __init__(

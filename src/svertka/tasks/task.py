@@ -66,9 +66,6 @@ class Task(ABC):
     headline: tuple[str, ...]
     """Metrics that are shown first; the first of them ranks."""
 
-    dense: bool = False
-    """Whether a target lies over its image and moves with it; `targets` then gives what its numbers mean."""
-
     thresholds: tuple[float, ...] = ()
     """From which score on a class is said to be there, for tasks that decide by class."""
 

@@ -62,8 +62,6 @@ def from_weights(job: Job) -> Learnt:
             f"the head {recipe.head!r} gives an image one class, and here it may have several labels",
             mend="give --head linear, mlp or own",
         )
-    if recipe.head != "own" and job.task.dense:
-        raise UserError(f"a head {recipe.head!r} says nothing of a pixel", mend="leave --head and --taps out")
     with job.clock.stage("setting up"):
         start = start_from(
             model_file(Path(recipe.weights)),
@@ -76,7 +74,11 @@ def from_weights(job: Job) -> Learnt:
             seed=recipe.seed,
         )
         if recipe.head != "own":
-            assert isinstance(start.net, Classifier)
+            if not isinstance(start.net, Classifier):
+                raise UserError(
+                    f"{recipe.net} has no head that {recipe.head!r} could take the place of",
+                    mend="leave --head and --taps out",
+                )
             taps = taps_of(start.net, recipe.taps, preprocess.height)
             options: dict[str, Any] = {"taps": list(taps), "rule": "linear", "dropout": recipe.dropout or 0.0}
             if recipe.head == "mlp":
@@ -174,10 +176,9 @@ class Transfer:
             raise RuntimeError("frozen stages have changed; this is a fault of svertka, please report it")
         record = dict(best.record)
         with self.clock.stage("evaluation"):
-            if self.task.dense:
-                # Learning went by pieces of images; they are judged whole.
+            if isinstance(best.module, BehindPieces):  # learning went by pieces of images; they are judged whole
                 best = dataclasses.replace(best, module=self.net, inputs=self.job.pixels())
-            elif "val" in best.inputs:
+            elif "val" in best.inputs and isinstance(self.net, Classifier):
                 record["temperature"] = self._calibrate(best)
             evaluations = {part: self._judge(best, part) for part in best.inputs if part != "train"}
         rejection = self._reject(best)
