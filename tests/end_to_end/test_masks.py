@@ -137,6 +137,31 @@ def test_masks_are_learnt_from_the_trunk_of_a_classifier(
     )
 
 
+def test_a_budget_is_spent_on_masks_too(
+    discs: Path, weights: Path, svertka_call: Callable[..., Any], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    flags = ("--net", "unet", "--weights", weights, "--image-size", 32, "--batch", 4, "--budget", 12)
+    answer = svertka_call("train", discs, *flags, "--out", run, "--threads", 1, "--json")
+    assert answer.status == 0, answer.err
+    tried = answer.json["tried"]
+    assert tried
+    assert sum(step["kept"] for step in tried) == 1
+    assert sum(step["seconds"] for step in tried) < 30
+    assert answer.json["metrics"]["miou"] > 0.3
+    assert svertka_call("verify", run, "--json").json["ok"]
+
+
+def test_a_head_has_no_place_on_a_network_of_masks(
+    discs: Path, weights: Path, svertka_call: Callable[..., Any], tmp_path: Path
+) -> None:
+    answer = svertka_call(
+        "train", discs, "--net", "unet", "--weights", weights, "--head", "svm", "--out", tmp_path / "run"
+    )
+    assert answer.status == 2
+    assert "unet has no head that 'svm' could take the place of" in answer.err
+
+
 def test_a_network_of_masks_goes_on_with_other_classes(
     masks_run: tuple[Path, Any], discs: Path, plain: tuple[str, ...], svertka_call: Callable[..., Any], tmp_path: Path
 ) -> None:

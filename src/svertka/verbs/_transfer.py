@@ -298,7 +298,9 @@ class Transfer:
                 continue
             module, size = self._learner(depth)
             step = speed.seconds_a_step(module, self.task, recipe, image_shape=size, machine=self.job.machine)
-            epoch = step / recipe.batch * (counts["train"] + counts.get("val", 0) / _FORWARD_SHARE)
+            # All pieces of an image are remembered; of its pixels, one piece is learnt from in an epoch.
+            learnt = counts["train"] if depth else len(self.prepared.parts["train"].positions)
+            epoch = step / recipe.batch * (learnt + counts.get("val", 0) / _FORWARD_SHARE)
             prepare = an_image * sum(counts.values()) if depth else 0.0
             found.append(Option(depth, prepare, epoch))
             left = recipe.budget - self.clock.elapsed
