@@ -429,9 +429,9 @@ def test_nets_lists_what_a_choice_needs(svertka_call: Callable[..., Any]) -> Non
     assert max(len(line) for line in table) <= 120
     (line,) = (line for line in table if line.startswith("resnet50 "))
     assert line.split()[:5] == ["resnet50", "classes", "2015", "25,557,032", "4.1"]
-    assert "80.9 %  imagenet1k_v1…   unspecified" in line
+    assert line.split()[-4:] == ["80.9", "%", "imagenet1k_v1…", "unspecified"]
     (line,) = (line for line in table if line.startswith("vgg16 "))
-    assert line.split()[-3:] == ["imagenet1k_v1,", "keras", "unspecified…"]
+    assert line.split()[-2:] == ["imagenet1k_v1…", "unspecified…"]
 
 
 @pytest.mark.parametrize(

@@ -57,11 +57,6 @@ def from_weights(job: Job) -> Learnt:
     """
     recipe, preprocess, classes = job.recipe, job.preprocess, len(job.task.classes)
     assert recipe.weights is not None
-    if recipe.head in _EXCLUSIVE and not job.task.exclusive:
-        raise UserError(
-            f"the head {recipe.head!r} gives an image one class, and here it may have several labels",
-            mend="give --head linear, mlp or own",
-        )
     with job.clock.stage("setting up"):
         start = start_from(
             model_file(Path(recipe.weights)),
@@ -78,6 +73,11 @@ def from_weights(job: Job) -> Learnt:
                 raise UserError(
                     f"{recipe.net} has no head that {recipe.head!r} could take the place of",
                     mend="leave --head and --taps out",
+                )
+            if recipe.head in _EXCLUSIVE and not job.task.exclusive:
+                raise UserError(
+                    f"the head {recipe.head!r} gives an image one class, and here it may have several labels",
+                    mend="give --head linear, mlp or own",
                 )
             taps = taps_of(start.net, recipe.taps, preprocess.height)
             options: dict[str, Any] = {"taps": list(taps), "rule": "linear", "dropout": recipe.dropout or 0.0}
