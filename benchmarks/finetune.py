@@ -81,7 +81,7 @@ class Clock:
         self.startup = time.time() - spawned
         self.limit, self.sink = limit, sink
         self.started = time.perf_counter()
-        self.aside, self.began = 0.0, self.started
+        self.aside, self.began, self.spent = 0.0, self.started, 0.0
 
     def judging(self) -> None:
         """Judging on the held-out images begins."""
@@ -91,14 +91,17 @@ class Clock:
         """Judging is over: write down the result.
 
         Raises:
-            TimeIsUpError: No time is left to go on.
+            TimeIsUpError: Another such result would come after the limit.
         """
         now = time.perf_counter()
         seconds = now - self.started - self.aside
         line = {"seconds": seconds, "process": seconds + self.startup, "accuracy": accuracy}
         print(json.dumps(line), file=self.sink, flush=True)
-        self.aside += now - self.began
-        if now - self.started - self.aside >= self.limit:
+        judging = now - self.began
+        self.aside += judging
+        spent = now - self.started - self.aside
+        learning, self.spent = spent - self.spent, spent
+        if spent + learning + judging > self.limit:
             raise TimeIsUpError("the limit is reached")  # fastai wants a message
 
 
