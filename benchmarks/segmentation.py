@@ -15,7 +15,7 @@ encoder tensor by tensor, in its order.
 - deconvnet, unet_2015: as published but narrower, from scratch, with --scratch-epochs.
 - smp: `smp.Unet("timm-tf_efficientnet_lite0")` on the whole images, flipped both ways at random, batches of 4, Dice and
   cross-entropy, AdamW at 0.001 in one cycle; its last epoch is judged.
-- smp_pieces: the same on pieces of 224 × 224 cut out at random, so that it sees as many pixels as ours.
+- smp_pieces: the same on pieces of 288 × 288 cut out at random, batches of 2, so that it sees as many pixels as ours.
 
 All are judged by `svertka.tasks.segmentation` on the whole test images. Seconds are from the call to the trained
 network, without imports; ours with its report, model file and what it judges.
@@ -44,7 +44,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 LEARNT = 20
-PIECE = 224
+PIECE = 288
 
 
 def ours(data: Path, epochs: int, seed: int, scratch: Path, **given: Any) -> tuple[float, dict[str, float]]:
@@ -60,7 +60,9 @@ def ours(data: Path, epochs: int, seed: int, scratch: Path, **given: Any) -> tup
     return time.perf_counter() - started, dict(trained.metrics)
 
 
-def peer(data: Path, epochs: int, seed: int, scratch: Path, *, piece: int | None) -> tuple[float, dict[str, float]]:
+def peer(
+    data: Path, epochs: int, seed: int, scratch: Path, *, piece: int | None, batch: int
+) -> tuple[float, dict[str, float]]:
     """Train as smp's examples do; judge."""
     del scratch
     import segmentation_models_pytorch as smp
@@ -85,14 +87,14 @@ def peer(data: Path, epochs: int, seed: int, scratch: Path, *, piece: int | None
     names = net.encoder.state_dict()
     net.encoder.load_state_dict(dict(zip(names, list(values)[: len(names)], strict=True)))
     images, masks = read(data, "train")
-    steps = epochs * -(-len(images) // BATCH)
+    steps = epochs * -(-len(images) // batch)
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=steps)
     dice, entropy = smp.losses.DiceLoss("multiclass"), torch.nn.CrossEntropyLoss()
     for _ in range(epochs):
         order = rng.permutation(len(images))
-        for start in range(0, len(order), BATCH):
-            chosen = order[start : start + BATCH]
+        for start in range(0, len(order), batch):
+            chosen = order[start : start + batch]
             pairs = [cut(images[number], masks[number], piece, rng) for number in chosen]
             x = tensor(np.stack([image for image, _ in pairs]))
             y = torch.from_numpy(np.stack([mask for _, mask in pairs])).long()
@@ -147,7 +149,6 @@ def read(data: Path, part: str) -> tuple[list[NDArray[np.uint8]], list[NDArray[n
     return images, masks
 
 
-BATCH = 4
 _TRUNK = {"weights": "efficientnet_lite0"}
 
 COMPETITORS: dict[str, Callable[..., tuple[float, dict[str, float]]]] = {
@@ -155,8 +156,8 @@ COMPETITORS: dict[str, Callable[..., tuple[float, dict[str, float]]]] = {
     "fcn8s": functools.partial(ours, net="fcn8s", **_TRUNK),
     "deconvnet": functools.partial(ours, net="deconvnet", trunk="vgg11_bn", net_options={"hidden": 256}, image_size=96),
     "unet_2015": functools.partial(ours, net="unet_2015", channels=3, net_options={"width": 16}, image_size=380),
-    "smp": functools.partial(peer, piece=None),
-    "smp_pieces": functools.partial(peer, piece=PIECE),
+    "smp": functools.partial(peer, piece=None, batch=4),
+    "smp_pieces": functools.partial(peer, piece=PIECE, batch=2),
 }
 FROM_SCRATCH = ("deconvnet", "unet_2015")
 
@@ -174,7 +175,7 @@ def main() -> None:
     """Run all competitors in turns and print a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--scratch-epochs", type=int, default=60)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--competitors", nargs="+", choices=COMPETITORS, default=["ours", "smp", "smp_pieces"])

@@ -251,7 +251,7 @@ _INF = math.inf
 # A head that is fitted first is nearly always right where it learns: without smoothing there would be no gradient left,
 # and Adam would follow the noise.
 # A batch of pieces has as many pixels to learn from as one of hundreds of images.
-_PIECES: dict[str, Any] = {"lr": 1e-3, "batch": 4, "augment": ("flip", "elastic")}
+_PIECES: dict[str, Any] = {"lr": 1e-3, "batch": 2, "augment": ("flip", "elastic")}
 _FROM_SCRATCH: dict[str, dict[str, Any]] = {"classifier": {}, "segmenter": {**_PIECES, "epochs": 60}}
 _FINE_TUNING: dict[str, dict[str, Any]] = {
     "classifier": {"epochs": 6, "lr": 1e-3, "batch": 32, "augment": ("affine",), "label_smoothing": 0.1},

@@ -39,16 +39,18 @@ def preprocess_of(recipe: Recipe, images: Sequence[ImageSource] = ()) -> Preproc
     """
     record = registry.record(recipe.net)
     known = None if recipe.weights is None else _known_preprocess(Path(recipe.weights))
+    kind = registry.KINDS[record.kind]
     size = recipe.image_size or (known.height if known else record.image_size)
     if known and images and not recipe.image_size and not record.one_size:
-        size = max(record.smallest, _sufficient(known.height, images))
+        most = known.height if known.fit == kind.fit else -(-int(known.height * kind.beyond) // _STEP) * _STEP
+        size = max(record.smallest, _sufficient(most, images))
     channels = recipe.channels or (known.channels if known else record.channels)
     record.check_side(size)
     preprocess = Preprocess(
         height=size,
         width=size,
         channels=channels,
-        fit=registry.KINDS[record.kind].fit,
+        fit=kind.fit,
         mean=(0,) * channels,
         std=(1,) * channels,
         margin=getattr(record.constructor(), "margin", 0),

@@ -31,15 +31,18 @@ class NetKind:
     Attributes:
         gives: What they say of an image, in a word.
         fit: How images are brought to the size they learn from; see `svertka.runtime.preprocess.Preprocess`.
+        beyond: How much larger that may be than what a trunk's weights were trained at: at the borders of a piece of an
+            image, less is known of a pixel.
     """
 
     gives: str
     fit: Fit
+    beyond: float = 1.0
 
 
 KINDS: Mapping[Kind, NetKind] = {
     "classifier": NetKind("classes", "stretch"),
-    "segmenter": NetKind("masks", "whole"),
+    "segmenter": NetKind("masks", "whole", beyond=1.25),
 }
 
 
