@@ -19,6 +19,11 @@ encoder tensor by tensor, in its order.
 
 All are judged by `svertka.tasks.segmentation` on the whole test images. Seconds are from the call to the trained
 network, without imports; ours with its report, model file and what it judges.
+
+Last measured, MEMBRANE, 12 epochs, seeds 0, 1, 2, one thread each, other work on the other core, smp 0.6.0:
+
+    ours         mean IoU 0.7682 ± 0.0016  boundary F1 0.8269 ± 0.0036  accuracy 0.9134 ± 0.0006  167.8 s
+    smp          mean IoU 0.7585 ± 0.0014  boundary F1 0.8070 ± 0.0037  accuracy 0.9066 ± 0.0010  560.9 s
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def evaluate(
         print_json(evaluated.to_json())
         return
     print(f"on {evaluated.judged_on}, {evaluated.images:,} images: {metrics_line(evaluated.metrics)}\n")
-    known = ("class", "support", "recall", "precision", "f1", "missed", "false_alarms")
+    known = ("class", "support", "pixels", "recall", "precision", "f1", "missed", "false_alarms")
     first = [name for name in known if name in evaluated.per_class[0]]
     columns = (*first, *(name for name in evaluated.per_class[0] if name not in first))
     rows = [[row[column] for column in columns] for row in evaluated.per_class]
