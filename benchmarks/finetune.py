@@ -26,13 +26,18 @@ training part, and is judged once. "From the call" begins when a competitor's mo
 `svertka.train` imports counts), "process" when its process is started. What comes after --limit, from the call, counts
 for nobody. "Ours" is the first result of ours of the same round that is at least as accurate as the peer's best.
 
-Last measured on sign-digits, 1,000 and 1,000 images, two cores without bf16; ours in three rounds, each peer in its
-first, one competitor a command and nothing else running; ratios are to ours of that round, 16.1 s:
+Last measured on sign-digits, 1,000 and 1,000 images, two cores without bf16, one competitor a command and nothing else
+running; ratios are to ours of the same seed:
 
-    ours            0.9237 ± 0.0055 at  13.9 ± 1.9 s
-    vyntri 1.5      0.9080 at 133.4 s (8.3 ×)
-    plain_frozen    0.6740 at 127.8 s, 0.8080 at 193.5 s, 0.8430 at 255.1 s, 0.8490 at 316.6 s (19.7 ×)
-    fastai 2.8      0.3850 at 200.7 s, 0.6720 at 391.6 s, 0.7660 at 584.4 s (36.3 ×)
+    seed 0  ours          0.9290 at 16.1 s
+            vyntri 1.5    0.9080 at 133.4 s (8.3 ×)
+            plain_frozen  0.6740 at 127.8 s, 0.8080 at 193.5 s, 0.8430 at 255.1 s, 0.8490 at 316.6 s (19.7 ×)
+            fastai 2.8    0.3850 at 200.7 s, 0.6720 at 391.6 s, 0.7660 at 584.4 s (36.3 ×)
+    seed 1  ours          0.9180 at 13.1 s
+            vyntri        0.9080 at 108.6 s (8.3 ×)
+            plain_frozen  0.7230 at 100.8 s, 0.8080 at 150.7 s, 0.8270 at 205.7 s, 0.8780 at 312.5 s (23.8 ×)
+    seed 2  ours          0.9240 at 12.6 s
+            vyntri        0.9080 at 111.4 s (8.8 ×)
 
 fastai_frozen, plain_whole and ours_budget did not come to their turn. The whole network fine-tuned for five epochs,
 `freeze="none"` with one thread beside other work, has 0.979 of the same images right after 270 s.

@@ -26,10 +26,12 @@ that no file outside is opened, nothing is started and no connection made. Last 
     shards           4,716               4,356    233 ms     2 MB
     metadata csv     2,126               1,439    122 ms     1 MB
     metadata jsonl   1,858               1,339     14 ms     1 MB
+    idx (2,000)        779                   0      6 ms     0 MB
+    idx.gz (2,000)      17                   0      6 ms     0 MB
     zip                 16                   0    224 ms     1 MB
     tar                819                   0    206 ms     1 MB
     tar.gz              18                   0     19 ms     1 MB
-    5,000 mutants each; x86_64, 2 cores that others used too
+    5,000 mutants each but where it is said; x86_64, 2 cores that others used too
 """
 
 from __future__ import annotations
