@@ -29,9 +29,12 @@ EVERY_TRUNK = pytest.mark.parametrize("record", TRUNKS, ids=lambda record: recor
 ON_A_TRUNK = pytest.mark.parametrize("name", ["unet", "fcn8s"])
 
 
+FULL = bool(os.environ.get("SVERTKA_FULL"))
+
+
 def cheapest() -> list[registry.NetRecord]:
     """The cheapest trunk of every family, or with ``SVERTKA_FULL`` set every trunk: the large take minutes each."""
-    if os.environ.get("SVERTKA_FULL"):
+    if FULL:
         return TRUNKS
     cost = {record.name: figures()[record.name]["macs"] for record in TRUNKS}
     families = [[record for record in module.NETS if record in TRUNKS] for module in registry.families()]
@@ -41,15 +44,21 @@ def cheapest() -> list[registry.NetRecord]:
 CHEAPEST_TRUNKS = pytest.mark.parametrize("record", cheapest(), ids=lambda record: record.name)
 
 
-def arguments(record: registry.NetRecord, trunk: registry.NetRecord | None = None) -> dict[str, Any]:
+def arguments(
+    record: registry.NetRecord, trunk: registry.NetRecord | None = None, options: dict[str, Any] | None = None
+) -> dict[str, Any]:
     channels = (trunk or record).channels
     found: dict[str, Any] = {"classes": CLASSES, "in_channels": channels}
-    return found if trunk is None else {**found, "trunk": {"net": trunk.name}}
+    if trunk is not None:
+        found["trunk"] = {"net": trunk.name, **({"arguments": options} if options else {})}
+    return found
 
 
-def build(record: registry.NetRecord, trunk: registry.NetRecord | None = None) -> Segmenter:
+def build(
+    record: registry.NetRecord, trunk: registry.NetRecord | None = None, options: dict[str, Any] | None = None
+) -> Segmenter:
     torch.manual_seed(0)
-    net = registry.build_any(record.name, arguments(record, trunk))
+    net = registry.build_any(record.name, arguments(record, trunk, options))
     assert isinstance(net, Segmenter)
     return net
 
@@ -190,17 +199,13 @@ LONG = {"inception_v4", "inception_resnet_v1", "mobilenet_v2", "nasnet_mobile", 
 @CHEAPEST_TRUNKS
 def test_onnx_of_any_size_agrees(record: registry.NetRecord) -> None:
     """By U-Net, which reads every resolution."""
-    options = {} if os.environ.get("SVERTKA_FULL") else SHORTER.get(record.name, {})
-    if record.name in LONG and not os.environ.get("SVERTKA_FULL"):
+    if record.name in LONG and not FULL:
         pytest.skip("set SVERTKA_FULL: it takes the exporter a minute")
-    torch.manual_seed(0)
-    trunk = {"net": record.name, "arguments": options}
-    net = registry.build_any("unet", {"classes": CLASSES, "in_channels": record.channels, "trunk": trunk})
-    assert isinstance(net, Segmenter)
-    check_onnx(net.eval(), record)
+    options = {} if FULL else SHORTER.get(record.name, {})
+    check_onnx(build(registry.record("unet"), record, options).eval(), record)
 
 
-@pytest.mark.parametrize("record", cheapest() if os.environ.get("SVERTKA_FULL") else [registry.record("lenet5")])
+@pytest.mark.parametrize("record", cheapest() if FULL else [registry.record("lenet5")])
 def test_onnx_of_fcn_agrees(record: registry.NetRecord) -> None:
     check_onnx(build(registry.record("fcn8s"), record).eval(), record)
 

@@ -261,7 +261,7 @@ def _looks(images: Images, notes: list[str]) -> Looks:
     few = len(images.digests) <= _COMPARED
     if not few:
         notes.append(f"more than {_COMPARED:,} images: only equal files count as copies; `svertka check` compares all")
-    return Looks(images.digests, shrunk, sides, compared=few and bool(np.median(sides) >= SIDE // 2))
+    return Looks(images.digests, shrunk, sides, compared=few and bool(np.median(sides[sides > 0]) >= SIDE // 2))
 
 
 @dataclass

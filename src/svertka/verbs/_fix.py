@@ -123,8 +123,8 @@ def _mended(survey: Survey, kept: Sequence[int], rename: Mapping[str, str]) -> D
         sample = survey.samples[position]
         if isinstance(sample.annotation, Boxes):
             height, width = survey.sizes[position].tolist()
-            spelt = [replace(box, label=rename.get(box.label, box.label)) for box in sample.annotation.boxes]
-            sample = replace(sample, annotation=mended(Boxes(tuple(spelt)), (height, width) if height else None))
+            spelt = _spelt(sample.annotation, rename)
+            sample = replace(sample, annotation=mended(spelt, (height, width) if height else None))
         parts.setdefault(survey.parts[position], []).append(sample)
     return replace(survey.dataset, parts=parts, notes=[], skipped=[])
 
@@ -136,9 +136,12 @@ def _changed(survey: Survey, cleaned: Dataset, rename: Mapping[str, str]) -> int
     for sample in survey.samples:
         left = after.get(sample.name)
         if isinstance(sample.annotation, Boxes) and isinstance(left, Boxes):
-            before = Counter(replace(box, label=rename.get(box.label, box.label)) for box in sample.annotation.boxes)
-            changed += (before - Counter(left.boxes)).total()
+            changed += (Counter(_spelt(sample.annotation, rename).boxes) - Counter(left.boxes)).total()
     return changed
+
+
+def _spelt(annotation: Boxes, rename: Mapping[str, str]) -> Boxes:
+    return Boxes(tuple(replace(box, label=rename.get(box.label, box.label)) for box in annotation.boxes))
 
 
 def _table(entries: Sequence[tuple[str, str, str]], *, several: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import statistics
 from collections.abc import Sequence
 from contextlib import suppress
@@ -42,7 +43,7 @@ def preprocess_of(recipe: Recipe, images: Sequence[ImageSource] = ()) -> Preproc
     kind = registry.KINDS[record.kind]
     size = recipe.image_size or (known.height if known else record.image_size)
     if known and images and not recipe.image_size and not record.one_size:
-        most = known.height if known.fit == kind.fit else -(-int(known.height * kind.beyond) // _STEP) * _STEP
+        most = known.height if known.fit == kind.fit else _stepped(int(known.height * kind.beyond))
         size = max(record.smallest, _sufficient(most, images))
     channels = recipe.channels or (known.channels if known else record.channels)
     record.check_side(size)
@@ -78,8 +79,11 @@ def _sufficient(side: int, images: Sequence[ImageSource]) -> int:
             found.append(max(images[position].load()[0].shape[:2]))
         if sum(longer >= side for longer in found) > _LOOKED_AT // 2:
             return side
-    wanted = -(-statistics.median(found or [side]) // _STEP) * _STEP
-    return min(side, max(int(wanted), -(-side // (2 * _STEP)) * _STEP))
+    return min(side, max(_stepped(statistics.median(found or [side])), _stepped(side / 2)))
+
+
+def _stepped(side: float) -> int:
+    return math.ceil(side / _STEP) * _STEP
 
 
 def _known_preprocess(weights: Path) -> Preprocess:
