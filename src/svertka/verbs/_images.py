@@ -43,7 +43,8 @@ def preprocess_of(recipe: Recipe, images: Sequence[ImageSource] = ()) -> Preproc
     kind = registry.KINDS[record.kind]
     size = recipe.image_size or (known.height if known else record.image_size)
     if known and images and not recipe.image_size and not record.one_size:
-        most = known.height if known.fit == kind.fit else _stepped(int(known.height * kind.beyond))
+        larger = kind.beyond > 1 and known.fit != kind.fit  # those of a network of this kind are so already
+        most = _stepped(int(known.height * kind.beyond)) if larger else known.height
         size = max(record.smallest, _sufficient(most, images))
     channels = recipe.channels or (known.channels if known else record.channels)
     record.check_side(size)
