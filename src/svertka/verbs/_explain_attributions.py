@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from svertka.exhibits import Picture, Table
-from svertka.explain.gradcam import enlarged, grad_cam, grad_cam_plus_plus
-from svertka.explain.gradients import guided_backpropagation, integrated_gradients, saliency
-from svertka.explain.occlusion import occlusion
-from svertka.explain.pictures import heat, overlaid, share, signed
-from svertka.explain.running import Target
-from svertka.explain.sanity import randomised, similarity
+from svertka.explaining.gradcam import enlarged, grad_cam, grad_cam_plus_plus
+from svertka.explaining.gradients import guided_backpropagation, integrated_gradients, saliency
+from svertka.explaining.occlusion import occlusion
+from svertka.explaining.pictures import heat, overlaid, share, signed
+from svertka.explaining.running import Target
+from svertka.explaining.sanity import randomised, similarity
 from svertka.report.page import Section
 from svertka.verbs._explain_study import Study
 
@@ -32,7 +32,7 @@ class Attribution:
 
     Attributes:
         title: What it is called on the page.
-        compute: See `svertka.explain`; gives ``(N, H, W)``, or ``(N, C, H, W)`` with signs.
+        compute: See `svertka.explaining`; gives ``(N, H, W)``, or ``(N, C, H, W)`` with signs.
         at_layer: It looks at the maps of a stage; else at the module as a whole.
         over: Its picture is laid over the image.
     """

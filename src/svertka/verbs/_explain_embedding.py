@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svertka.exhibits import Cloud, Exhibit, Spot
-from svertka.explain.embedding import layouts
-from svertka.explain.pictures import fitted, rgb
+from svertka.explaining.embedding import layouts
+from svertka.explaining.pictures import fitted, rgb
 from svertka.report.page import Section
 from svertka.verbs._explain_study import Study
 

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from svertka.exhibits import Gallery, Picture
-from svertka.explain.activations import feature_maps
-from svertka.explain.deconvnet import deconvnet
-from svertka.explain.filters import first_filters
-from svertka.explain.maximisation import maximise
-from svertka.explain.patches import window
-from svertka.explain.pictures import grey, rgb, share, sheet, signed
-from svertka.explain.targets import ChannelMean, ClassLogit, Unit
+from svertka.explaining.activations import feature_maps
+from svertka.explaining.deconvnet import deconvnet
+from svertka.explaining.filters import first_filters
+from svertka.explaining.maximisation import maximise
+from svertka.explaining.patches import window
+from svertka.explaining.pictures import grey, rgb, share, sheet, signed
+from svertka.explaining.targets import ChannelMean, ClassLogit, Unit
 from svertka.report.page import Section
 from svertka.verbs._explain_study import Study
 

@@ -10,11 +10,11 @@ from torch import Tensor
 from svertka.annotations import Annotation
 from svertka.errors import UserError
 from svertka.exhibits import Curve, Curves, Exhibit, Gallery, Picture
-from svertka.explain.adversarial import Normalised, fgsm, noisy, pgd, shifted, universal
-from svertka.explain.pictures import rgb, signed
-from svertka.explain.pruning import SHARES, pruning_sensitivity
-from svertka.explain.running import Forward, at_rest
-from svertka.explain.targets import CrossEntropy
+from svertka.explaining.adversarial import Normalised, fgsm, noisy, pgd, shifted, universal
+from svertka.explaining.pictures import rgb, signed
+from svertka.explaining.pruning import SHARES, pruning_sensitivity
+from svertka.explaining.running import Forward, at_rest
+from svertka.explaining.targets import CrossEntropy
 from svertka.report.page import Section
 from svertka.tasks.making import task_of
 from svertka.verbs._explain_study import Study

@@ -13,10 +13,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from svertka.exhibits import Picture
-from svertka.explain.embedding import Means
-from svertka.explain.patches import TopUnits, top_units
-from svertka.explain.pictures import rgb
-from svertka.explain.targets import ClassLogit
+from svertka.explaining.embedding import Means
+from svertka.explaining.patches import TopUnits, top_units
+from svertka.explaining.pictures import rgb
+from svertka.explaining.targets import ClassLogit
 from svertka.layers.receptive_field import Fields, stage_fields
 from svertka.report.page import Section
 from svertka.results import Result

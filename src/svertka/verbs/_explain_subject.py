@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from svertka.errors import UserError, nearest
-from svertka.explain.running import at_rest
-from svertka.explain.targets import ClassLogit
+from svertka.explaining.running import at_rest
+from svertka.explaining.targets import ClassLogit
 from svertka.layers.dense import Segmenter
 from svertka.layers.net import Net
 from svertka.layers.transfer import TransferHead

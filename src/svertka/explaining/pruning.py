@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from svertka.explain.running import Forward, at_rest, usable
+from svertka.explaining.running import Forward, at_rest, usable
 
 SHARES = (0.25, 0.5, 0.75, 0.9)
 """Of a stage's weights that are set to zero."""

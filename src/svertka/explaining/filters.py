@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from svertka.explain.running import at_rest, usable
+from svertka.explaining.running import at_rest, usable
 
 
 def first_filters(module: nn.Module, images: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from svertka.explain.running import Target, at_rest, gradient_of, usable
+from svertka.explaining.running import Target, at_rest, gradient_of, usable
 
 _BLUR_EVERY = 4  # steps
 _DECAY = 0.01  # of what is farther from grey, a step

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from svertka.explain.running import Target, as_maps, at_rest, run_through
+from svertka.explaining.running import Target, as_maps, at_rest, run_through
 
 _LEAST = 1e-6  # added where a denominator may be zero
 

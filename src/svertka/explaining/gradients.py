@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from svertka.explain.rectifiers import Rectified
-from svertka.explain.running import Target, at_rest, gradient_of, usable
+from svertka.explaining.rectifiers import Rectified
+from svertka.explaining.running import Target, at_rest, gradient_of, usable
 
 
 def gradient(module: nn.Module, layer: nn.Module, target: Target, images: Tensor) -> Tensor:

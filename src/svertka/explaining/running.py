@@ -13,7 +13,7 @@ Forward = Callable[[Tensor], Tensor]
 """Runs a module."""
 
 Target = Callable[[Tensor], Tensor]
-"""From a layer's output, first axis N, to the score ``(N,)`` that is to be explained; see `svertka.explain.targets`."""
+"""From a layer's output, first axis N, to the score ``(N,)`` that is to be explained; see `svertka.explaining.targets`."""
 
 Advance = Callable[[int, int], None]
 """Told how many of how many are done."""

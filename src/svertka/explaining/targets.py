@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from svertka.explain.running import as_maps
+from svertka.explaining.running import as_maps
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 The images are pixels ``(N, C, H, W)`` from 0 to 1, and so is ``epsilon``, the most that a pixel may change: 8/255 are
 eight of the 256 levels of an image file. What comes out are whole levels, so that a file can hold it; `Normalised`
 makes a module that takes pixels. ``target`` reads the output of ``layer`` and is raised: see
-`svertka.explain.targets.CrossEntropy`.
+`svertka.explaining.targets.CrossEntropy`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from svertka.explain.running import Forward, Target, at_rest, gradient_of, usable
+from svertka.explaining.running import Forward, Target, at_rest, gradient_of, usable
 
 _LEVELS = 255
 

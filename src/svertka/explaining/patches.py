@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from svertka.explain.running import observe
+from svertka.explaining.running import observe
 
 PATCHES = 9
 """That are kept of a channel: three rows of three."""

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from svertka.explain.running import Target, at_rest, score_of, usable
+from svertka.explaining.running import Target, at_rest, score_of, usable
 
 
 def occlusion(

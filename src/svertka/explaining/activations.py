@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from svertka.explain.running import observe
+from svertka.explaining.running import observe
 
 
 def feature_maps(module: nn.Module, layers: Mapping[str, nn.Module], images: Tensor) -> dict[str, Tensor]:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from svertka.explain.rectifiers import Rectified
-from svertka.explain.running import Target, at_rest, gradient_of
+from svertka.explaining.rectifiers import Rectified
+from svertka.explaining.running import Target, at_rest, gradient_of
 
 
 def deconvnet(module: nn.Module, layer: nn.Module, target: Target, images: Tensor) -> Tensor:
@@ -21,7 +21,7 @@ def deconvnet(module: nn.Module, layer: nn.Module, target: Target, images: Tenso
     Args:
         module: The network.
         layer: What the target reads, such as a stage.
-        target: Such as one unit, `svertka.explain.targets.Unit`; all other units are taken for zero.
+        target: Such as one unit, `svertka.explaining.targets.Unit`; all other units are taken for zero.
         images: ``(N, C, H, W)``.
     """
     with at_rest(module) as forward, Rectified("deconvnet"):
