@@ -21,7 +21,7 @@ def explain(
     out: Path,
     method: Names = DEFAULT_METHODS,
     layer: Names = (),
-    channel: Annotated[tuple[Whole, ...], Parameter(negative=(), consume_multiple=True)] = (),
+    channel: Annotated[tuple[int, ...], Parameter(negative=(), consume_multiple=True)] = (),
     target: str | None = None,
     examples: Whole = 6,
     format: str | None = None,  # noqa: A002 (the user's word)

@@ -55,6 +55,8 @@ def tsne(features: NDArray[np.floating]) -> NDArray[np.float64]:
     from sklearn.manifold import TSNE
 
     reduced = pca(features, min(_KEPT, *features.shape))
+    if reduced.shape[1] < 2:
+        return pca(features)
     perplexity = min(_PERPLEXITY, (len(features) - 1) / 3)
     found = TSNE(perplexity=perplexity, init="pca", random_state=0, n_jobs=1).fit_transform(reduced.astype(np.float32))
     return np.asarray(found, np.float64)

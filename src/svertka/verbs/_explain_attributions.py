@@ -78,7 +78,8 @@ def show_attribution(name: str, study: Study) -> None:
 def show_sanity(methods: list[str], study: Study) -> None:
     """How alike the pictures are when the weights have changed places: high is bad."""
     other = randomised(study.net)
-    told, rows = {}, []
+    told: dict[str, float] = {}
+    rows: list[tuple[str, float, str]] = []
     for done, name in enumerate(methods):
         study.display.working("checking by random weights", done, len(methods))
         method = ATTRIBUTIONS[name]

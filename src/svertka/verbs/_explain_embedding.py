@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,7 +24,8 @@ def show_embedding(study: Study) -> None:
     chosen = np.unique(np.linspace(0, len(features) - 1, min(_MOST, len(features))).round().astype(np.int64))
     thumbnails = [fitted(rgb(study.material.pixels(np.array([number]))[0]), _THUMBNAIL) for number in chosen.tolist()]
     ways = layouts()
-    told, exhibits = {}, list[Exhibit]()
+    told: dict[str, Any] = {}
+    exhibits: list[Exhibit] = []
     for done, (name, lay_out) in enumerate(ways.items()):
         study.display.working("laying out images", done, len(ways))
         places = lay_out(features[chosen])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -23,6 +25,7 @@ _MAPS = 16  # of an image at a stage
 _TILE, _MAP_TILE, _FILTER_TILE = 64, 56, 40  # pixels
 _SHEETS = 4  # channels side by side in a file
 _NOISE = 0.02
+_MADE_UP = 6  # channels of a stage, at most: each takes seconds
 
 
 def show_filters(study: Study) -> None:
@@ -30,7 +33,7 @@ def show_filters(study: Study) -> None:
     try:
         filters = first_filters(study.net, study.images)
     except ValueError as error:
-        study.notes.append(f"no filters are shown: {error}")
+        study.note(f"no filters are shown: {error}")
         return
     tiles = [signed(study.coloured(weights)) for weights in filters[:_FILTERS].numpy()]
     picture = sheet(tiles, columns=8 if len(tiles) > 4 else len(tiles), side=_FILTER_TILE)
@@ -64,10 +67,11 @@ def show_maps(study: Study) -> None:
 
 def show_patches(study: Study) -> None:
     """The pieces of images that excite channels most."""
-    told = {}
+    told: dict[str, Any] = {}
     for stage in study.stages:
         units = study.pass_over_all[0][stage]
-        sheets, channels = [], []
+        sheets: list[NDArray[np.uint8]] = []
+        channels: list[dict[str, Any]] = []
         for channel in study.shown_channels(stage):
             tiles = [_cut(study, stage, channel, rank) for rank in range(units.values.shape[1])]
             sheets.append(sheet(tiles, columns=3, side=_TILE))
@@ -98,7 +102,7 @@ def show_patches(study: Study) -> None:
 
 def show_projections(study: Study) -> None:
     """What in those pieces excited the channels, by a deconvolutional network."""
-    told = {}
+    told: dict[str, list[int]] = {}
     for done, stage in enumerate(study.stages):
         study.display.working("projecting", done, len(study.stages))
         units = study.pass_over_all[0][stage]
@@ -137,7 +141,7 @@ def show_maximised(study: Study) -> None:
 
     for done, stage in enumerate(study.stages):
         study.display.working("making up images", done, len(study.stages) + 1)
-        channels = study.shown_channels(stage)
+        channels = study.shown_channels(stage)[:_MADE_UP]
         if not channels:
             continue
         target = ChannelMean(torch.tensor(channels))

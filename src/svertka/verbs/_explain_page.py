@@ -46,10 +46,10 @@ def _images(study: Study) -> Choice:
         group = study.material.group(place)
         explained = study.subject.card.classes[int(study.target.classes[number])]
         said = study.results[number].line()
-        drawn = Picture(image=image, caption="as the network sees it", detail=said)
-        inner = [
-            Option(name=f"What “{explained}” goes by", pictures=[drawn, *study.image_pictures[number]]),
-        ]
+        shown = [Picture(image=image, caption="as the network sees it", detail=said)]
+        if (drawn := study.drawn(number)) is not None:
+            shown.append(Picture(image=drawn, caption="what it says of each pixel"))
+        inner = [Option(name=f"What “{explained}” goes by", pictures=[*shown, *study.image_pictures[number]])]
         if study.map_pictures[number]:
             inner.append(Option(name="Maps along the network", pictures=study.map_pictures[number]))
         options.append(

@@ -158,7 +158,7 @@ def _truth(study: Study, numbers: NDArray[np.int64]) -> tuple[Tensor, bool]:
         try:
             return torch.from_numpy(task.targets([labels[number] for number in numbers.tolist()])), True
         except UserError as error:
-            study.notes.append(f"judged by its own predictions: {error}")
+            study.note(f"judged by its own predictions: {error}")
     said = [study.subject.decisions(study.subject.logits(batch)) for batch in study.material.batches(numbers)]
     return torch.cat(said), False
 

@@ -100,6 +100,14 @@ class Study:
         """What is predicted of the shown images."""
         return self.subject.results(self.images)
 
+    def drawn(self, number: int) -> NDArray[np.uint8] | None:
+        """What is predicted of a shown image, drawn on it, where that is of its pixels; else None."""
+        if self.logits.ndim != 4:
+            return None
+        margin = self.subject.margin
+        height, width = self.logits.shape[2:]
+        return self.results[number].draw(self.pictures[number][margin : margin + height, margin : margin + width])
+
     @cached_property
     def target(self) -> ClassLogit:
         """What is explained of the shown images."""
@@ -140,6 +148,11 @@ class Study:
     def coloured(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Values ``(C, H, W)`` in the order of the network's channels, as RGB."""
         return values[::-1] if self.material.preprocess.order == "bgr" else values
+
+    def note(self, text: str) -> None:
+        """Say once what could not be done."""
+        if text not in self.notes:
+            self.notes.append(text)
 
     def save(self, name: str, picture: NDArray[np.uint8]) -> None:
         """Write a picture as ``name``.png."""
