@@ -2,10 +2,10 @@
 
     python benchmarks/explain.py --data CLASS_FOLDERS
 
-runs, each in a process of its own, with an empty cache and with all cores,
+runs, each in a process of its own, with an empty cache and all cores,
 
-- patches: ``svertka explain WEIGHTS IMAGES --method patches`` over --images images: the nine patches of every channel of
-  every stage, decoding and page included;
+- patches: ``svertka explain WEIGHTS IMAGES --method patches`` over --images images: the nine patches of each channel of
+  each stage, decoding and page included;
 - default: the methods that are run when none is chosen, on the same images;
 - adversarial: a head is trained on frozen stages of WEIGHTS, of each class with the first --per-class images by the
   number in the file's name (where numbers follow whoever was photographed, as in sign-digits, the last are of other

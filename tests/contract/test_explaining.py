@@ -110,9 +110,8 @@ def _embedding(net: Net, stage: nn.Module, target: ClassLogit, images: Tensor) -
 
 
 def _pruning(net: Net, stage: nn.Module, target: ClassLogit, images: Tensor) -> list[Tensor]:
-    layers = {"stage": stage, "all": net}
-    found = pruning_sensitivity(net, layers, lambda forward: float(target(forward(images)).sum()), shares=(0.5,))
-    return [torch.tensor(found["all"])]
+    found = pruning_sensitivity(net, {"stage": stage}, lambda forward: float(target(forward(images)).sum()), shares=(0.5,))
+    return [torch.tensor(found.get("stage", []))]
 
 
 def _sanity(net: Net, stage: nn.Module, target: ClassLogit, images: Tensor) -> list[Tensor]:
@@ -121,20 +120,38 @@ def _sanity(net: Net, stage: nn.Module, target: ClassLogit, images: Tensor) -> l
     return [grad_cam(other, other.get_submodule(names[stage]), target, images)]
 
 
+def _filters(net: Net, stage: nn.Module, target: ClassLogit, images: Tensor) -> list[Tensor]:
+    del stage, target
+    return [first_filters(net, images)]
+
+
+def _maps(net: Net, stage: nn.Module, target: ClassLogit, images: Tensor) -> list[Tensor]:
+    del target
+    return [feature_maps(net, {"stage": stage}, images)["stage"]]
+
+
+def _pixels(net: Net, stage: nn.Module, target: ClassLogit, images: Tensor) -> list[Tensor]:
+    del stage
+    window = (images.shape[2], images.shape[3] // 2 + 1)
+    return [
+        saliency(net, net, target, images),
+        guided_backpropagation(net, net, target, images),
+        integrated_gradients(net, net, target, images, steps=2),
+        occlusion(net, net, target, images, window=window),
+    ]
+
+
+def _cams(net: Net, stage: nn.Module, target: ClassLogit, images: Tensor) -> list[Tensor]:
+    return [method(net, stage, target, images) for method in (grad_cam, grad_cam_plus_plus)]
+
+
 METHODS: dict[str, Method] = {
-    "filters": lambda net, stage, target, images: [first_filters(net, images)],
-    "maps": lambda net, stage, target, images: [feature_maps(net, {"stage": stage}, images)["stage"]],
+    "filters": _filters,
+    "maps": _maps,
     "patches and deconvnet": _unit,
     "maximisation": _made_up,
-    "saliency": lambda net, stage, target, images: [saliency(net, net, target, images)],
-    "guided": lambda net, stage, target, images: [guided_backpropagation(net, net, target, images)],
-    "integrated": lambda net, stage, target, images: [integrated_gradients(net, net, target, images, steps=2)],
-    "occlusion": lambda net, stage, target, images: [
-        occlusion(net, net, target, images, window=(images.shape[2], images.shape[3] // 2 + 1))
-    ],
-    "grad_cam": lambda net, stage, target, images: [
-        method(net, stage, target, images) for method in (grad_cam, grad_cam_plus_plus)
-    ],
+    "pixels": _pixels,
+    "class activation": _cams,
     "embedding": _embedding,
     "adversarial": _attacks,
     "pruning": _pruning,
@@ -168,7 +185,7 @@ def check(record: registry.NetRecord) -> None:
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     assert all(value.grad is None for value in net.parameters())
     # Of random weights, too, something must come out.
-    for name in ("saliency", "guided", "maps"):
+    for name in ("pixels", "maps"):
         assert found[name][0][0].any(), name
 
 

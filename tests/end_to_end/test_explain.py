@@ -19,7 +19,9 @@ Call = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
-def explained(trained: tuple[Path, Any], digits: Path, tmp_path_factory: pytest.TempPathFactory, svertka_call: Call) -> Any:
+def explained(
+    trained: tuple[Path, Any], digits: Path, tmp_path_factory: pytest.TempPathFactory, svertka_call: Call
+) -> Any:
     """The folder, and what was said, of all methods on the digits that a model was trained on."""
     out = tmp_path_factory.mktemp("explained") / "deep" / "folder"
     answer = svertka_call("explain", trained[0], digits, "--out", out, "--method", "all", "--examples", 3, "--json")
@@ -42,9 +44,7 @@ def test_all_methods_are_told(explained: Any) -> None:
     assert told["notes"] == []
 
 
-def test_images_are_held_out_ones_of_several_classes(
-    explained: Any, trained: tuple[Path, Any], digits: Path, svertka_call: Call
-) -> None:
+def test_images_are_held_out_ones_of_several_classes(explained: Any, trained: tuple[Path, Any], digits: Path) -> None:
     _, told = explained
     files = [image["file"] for image in told["images"]]
     assert len({file.split("/")[0] for file in files}) == 3
@@ -93,7 +93,7 @@ def test_class_activation_maps_depend_on_what_was_learnt(explained: Any) -> None
 
 
 def test_the_page_stands_alone(explained: Any) -> None:
-    out, told = explained
+    out, _ = explained
     page = (out / "explain.html").read_text()
     assert "http:" not in page
     assert "https:" not in page
@@ -164,7 +164,7 @@ def test_a_stage_a_channel_and_a_class_can_be_named(weights: Path, digits: Path,
     assert "judged by its own predictions" in found.notes[0]
 
 
-def test_masks(tmp_path: Path, digits: Path) -> None:
+def test_masks(tmp_path: Path) -> None:
     import torch
 
     from svertka.runtime.card import Card

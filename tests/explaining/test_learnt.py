@@ -97,7 +97,10 @@ def test_means_are_gathered_in_order(images: Tensor) -> None:
 
 @pytest.fixture
 def attacked(small) -> tuple[nn.Module, Tensor, CrossEntropy]:
-    module = Normalised(small(), (0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
+    net = small()
+    with torch.no_grad():
+        net.head.weight.mul_(0.02)  # else the loss is so small that it has no slope
+    module = Normalised(net, (0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
     images = pixels()
     return module, images, CrossEntropy(module(images).argmax(dim=1).detach())
 
@@ -118,7 +121,9 @@ def test_attacks_raise_the_loss_within_their_bound(attacked, attack, levels: flo
 
 def test_many_steps_are_stronger_than_one(attacked) -> None:
     module, images, target = attacked
-    losses = [target(module(attack(module, module, target, images, epsilon=8 * LEVEL))).mean() for attack in (fgsm, pgd)]
+    losses = [
+        target(module(attack(module, module, target, images, epsilon=8 * LEVEL))).mean() for attack in (fgsm, pgd)
+    ]
     assert losses[1] >= 0.95 * losses[0]
 
 
@@ -176,14 +181,17 @@ def test_sensitivity_is_of_each_layer_alone(small, images: Tensor) -> None:
     assert found["head"][2] == pytest.approx(expected, rel=1e-5)
 
 
-def test_random_weights_are_the_same_weights_elsewhere(small) -> None:
+def test_random_weights_are_as_large_as_the_learnt_ones(small) -> None:
     net = small().requires_grad_(False)
     before = {name: value.clone() for name, value in net.state_dict().items()}
     other = randomised(net)
     for (name, value), (_, mixed) in zip(net.named_parameters(), other.named_parameters(), strict=True):
         assert torch.equal(value, before[name])
-        assert torch.equal(mixed.flatten().sort().values, value.flatten().sort().values)
-    assert not torch.equal(other.second.weight, net.second.weight)
+        if value.ndim == 1:
+            assert torch.equal(mixed.sort().values, value.sort().values)
+        else:
+            assert not torch.equal(mixed, value)
+            assert mixed.std() == pytest.approx(value.std(), rel=0.35)
     assert torch.equal(other.norm.running_mean, net.norm.running_mean)
 
 

@@ -61,9 +61,7 @@ def test_class_activation_maps(net: nn.Module, pictures: Tensor, ours: Any, thei
     targets = peer("pytorch_grad_cam.utils.model_targets")
     layer = list(net.trunk.children())[stage]
     with getattr(library, theirs)(model=net, target_layers=[layer]) as cam:
-        expected = cam(
-            input_tensor=pictures, targets=[targets.ClassifierOutputTarget(c) for c in CLASSES.tolist()]
-        )
+        expected = cam(input_tensor=pictures, targets=[targets.ClassifierOutputTarget(c) for c in CLASSES.tolist()])
     maps = enlarged(ours(net, layer, TARGET, pictures), (32, 32)).flatten(1)
     maps = maps - maps.amin(dim=1, keepdim=True)
     found = (maps / maps.amax(dim=1, keepdim=True).clamp(min=1e-12)).view(2, 32, 32)
@@ -92,9 +90,7 @@ def test_gradients(net: nn.Module, pictures: Tensor) -> None:
     close(saliency(net, net, TARGET, pictures), expected)
 
 
-@pytest.mark.parametrize(
-    ("ours", "theirs"), [(guided_backpropagation, "GuidedBackprop"), (deconvnet, "Deconvolution")]
-)
+@pytest.mark.parametrize(("ours", "theirs"), [(guided_backpropagation, "GuidedBackprop"), (deconvnet, "Deconvolution")])
 def test_rectified_gradients(pictures: Tensor, ours: Any, theirs: str) -> None:
     """Of a network that uses each rectifier once, for captum can take no other."""
     library = peer("captum.attr")

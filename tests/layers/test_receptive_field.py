@@ -75,7 +75,12 @@ def test_a_unit_sees_just_what_its_gradient_reaches(record: registry.NetRecord) 
             reached = slope[0].abs().sum(dim=0) > 0
             rows, columns = (reached.any(dim=axis).nonzero().flatten().tolist() for axis in (1, 0))
             found = window(seen[name], row, column, height, width)
-            assert found == (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1), (name, row, column)
+            reached_window = (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)
+            # At the border a stride may leave out pixels that a later padding stands for.
+            ends = zip(found, reached_window, (0, 0, height, width), strict=True)
+            assert all(end in (expected, border) for end, expected, border in ends), (name, row, column)
+            within = zip(found, reached_window, (1, 1, -1, -1), strict=True)
+            assert all(side * end <= side * expected for end, expected, side in within), (name, row, column)
 
 
 def test_fields_of_stages_leave_the_mode(small_trunk) -> None:

@@ -220,7 +220,9 @@ def test_pictures_side_by_side_are_each_as_large_as_one(page: Show) -> None:
 
 def test_a_choice_shows_all_without_script(page: Show) -> None:
     pixels = np.zeros((100, 80, 3), np.uint8)
-    inner = [Option(name=f"channel {n}", thumbnail=pixels, pictures=[Picture(image=pixels, caption="c")]) for n in (1, 2)]
+    inner = [
+        Option(name=f"channel {n}", thumbnail=pixels, pictures=[Picture(image=pixels, caption="c")]) for n in (1, 2)
+    ]
     found = page(
         Choice(
             title="c",

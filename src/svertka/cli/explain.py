@@ -45,7 +45,7 @@ def explain(
         guided_backpropagation, integrated_gradients, occlusion, grad_cam, grad_cam_plus_plus, embedding, sanity,
         adversarial, pruning; or all. By default, what takes less than a minute together.
     layer
-        Stages to look into, as svertka nets NAME lists them; by default all. The last one named is also the one of class
+        Stages to look into, as svertka nets NAME lists them; by default all. The last one named is also that of class
         activation maps and of the embedding.
     channel
         Channels to show of every stage, counted from 0 on; by default, those that few images excite far more than most.

@@ -25,7 +25,7 @@ def first_filters(module: nn.Module, images: Tensor) -> Tensor:
     """
     with at_rest(module) as forward, torch.no_grad(), _FirstWeights() as first:
         forward(usable(images[:1]))
-    weights = first.found
+    weights: Tensor | None = first.found
     shape = images.shape[1:]
     if weights is not None and weights.ndim == 4 and weights.shape[1] == shape[0]:
         return weights.detach()

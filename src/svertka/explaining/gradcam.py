@@ -45,13 +45,9 @@ def enlarged(maps: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(maps[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
 
 
-def _maps_and_gradients(
-    module: nn.Module, layer: nn.Module, target: Target, images: Tensor
-) -> tuple[Tensor, Tensor]:
+def _maps_and_gradients(module: nn.Module, layer: nn.Module, target: Target, images: Tensor) -> tuple[Tensor, Tensor]:
     with at_rest(module) as forward:
         output, leaf = run_through(forward, layer, images)
         # A head need not read the last stage, which then says nothing of the target.
-        (gradient,) = torch.autograd.grad(target(output).sum(), leaf, allow_unused=True)
-        if gradient is None:
-            gradient = torch.zeros_like(leaf)
+        (gradient,) = torch.autograd.grad(target(output).sum(), leaf, allow_unused=True, materialize_grads=True)
     return as_maps(leaf.detach()), as_maps(gradient)

@@ -20,7 +20,7 @@ PATCHES = 9
 
 
 class Sees(Protocol):
-    """What the units of a map see of the image along one axis, in pixels: see `svertka.layers.receptive_field.Field`."""
+    """What units of a map see of the image along one axis, in pixels: `svertka.layers.receptive_field.Field`."""
 
     @property
     def size(self) -> float: ...
@@ -143,7 +143,8 @@ def top_units(
         beside: Who else watches these layers in the same pass, by name.
     """
     best = {name: _Best(k) for name in layers}
-    watched = [(layer, best[name].add) for name, layer in layers.items()]
+    watched: list[tuple[nn.Module, Callable[[Tensor], None]]] = []
+    watched += [(layer, best[name].add) for name, layer in layers.items()]
     watched += [(layers[name], watch) for name, watch in (beside or {}).items()]
     observe(module, watched, batches, advance=advance)
     return {name: found.result() for name, found in best.items()}

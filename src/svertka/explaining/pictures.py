@@ -28,7 +28,8 @@ def share(values: NDArray[np.floating], *, most: float = 100.0) -> NDArray[np.fl
 def heat(shares: NDArray[np.floating]) -> Picture:
     """Shares ``(H, W)`` of one as colours, from dark to light."""
     mixed = [np.interp(shares, _STOPS, _COLOURS[:, channel]) for channel in range(3)]
-    return np.stack(mixed, axis=-1).round().astype(np.uint8)
+    result: Picture = np.stack(mixed, axis=-1).round().astype(np.uint8)
+    return result
 
 
 def overlaid(image: Picture, shares: NDArray[np.floating]) -> Picture:
@@ -52,7 +53,8 @@ def signed(values: NDArray[np.floating], *, most: float = 100.0) -> Picture:
     if len(values) != 3:
         values = np.repeat(values.mean(axis=0, keepdims=True), 3, axis=0)
     scale = np.percentile(np.abs(values), most) or np.abs(values).max() or 1.0
-    return np.clip(_GREY + 127 * values / scale, 0, 255).round().astype(np.uint8).transpose(1, 2, 0)
+    result: Picture = np.clip(_GREY + 127 * values / scale, 0, 255).round().astype(np.uint8).transpose(1, 2, 0)
+    return result
 
 
 def rgb(pixels: NDArray[np.uint8]) -> Picture:

@@ -1,4 +1,4 @@
-"""Other ways back through rectifiers than the gradient's, wherever they stand in a network: layers, functions, in place."""
+"""Other ways back through rectifiers than the gradient, be they layers, functions, or in place."""
 
 from __future__ import annotations
 

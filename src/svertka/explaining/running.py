@@ -13,7 +13,7 @@ Forward = Callable[[Tensor], Tensor]
 """Runs a module."""
 
 Target = Callable[[Tensor], Tensor]
-"""From a layer's output, first axis N, to the score ``(N,)`` that is to be explained; see `svertka.explaining.targets`."""
+"""From a layer's output, first axis N, to the score ``(N,)`` that is explained: `svertka.explaining.targets`."""
 
 Advance = Callable[[int, int], None]
 """Told how many of how many are done."""
@@ -108,8 +108,8 @@ def gradient_of(forward: Forward, layer: nn.Module, target: Target, images: Tens
     leaf = usable(images).requires_grad_()
     # A layer that works in place may be the first.
     score = target(run_to(forward, layer, leaf.clone()))
-    (gradient,) = torch.autograd.grad(score.sum(), leaf, allow_unused=True)
-    return torch.zeros_like(leaf) if gradient is None else gradient
+    (gradient,) = torch.autograd.grad(score.sum(), leaf, allow_unused=True, materialize_grads=True)
+    return gradient
 
 
 def score_of(forward: Forward, layer: nn.Module, target: Target, images: Tensor) -> Tensor:

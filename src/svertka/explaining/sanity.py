@@ -17,16 +17,21 @@ Explanation = Callable[[nn.Module], Tensor]
 
 
 def randomised(module: nn.Module, *, seed: int = 0) -> nn.Module:
-    """A copy of the module in which the values of every parameter have changed places with one another.
+    """A copy of the module whose weights are drawn anew, from a normal distribution of the mean and deviation they had.
 
-    So each layer's weights are as large as they were, and say nothing.
+    Biases and what normalisations learnt, of one axis, change places with one another instead, so that scales stay.
     """
     generator = torch.Generator().manual_seed(seed)
     with torch.inference_mode(False), torch.no_grad():
         result = copy.deepcopy(module)
         for value in result.parameters():
-            order = torch.randperm(value.numel(), generator=generator)
-            value.data = value.detach().clone().flatten()[order].view(value.shape)
+            if value.ndim > 1:
+                deviation, mean = torch.std_mean(value.detach(), correction=0)
+                drawn = torch.randn(value.shape, generator=generator, dtype=value.dtype)
+                value.data = drawn.mul_(deviation).add_(mean)
+            else:
+                order = torch.randperm(value.numel(), generator=generator)
+                value.data = value.detach().flatten()[order].view(value.shape)
     return result
 
 

@@ -76,7 +76,7 @@ def show_attribution(name: str, study: Study) -> None:
 
 
 def show_sanity(methods: list[str], study: Study) -> None:
-    """How alike the pictures are when the weights have changed places: high is bad."""
+    """How alike the pictures are when the weights are drawn anew at random: high is bad."""
     other = randomised(study.net)
     told: dict[str, float] = {}
     rows: list[tuple[str, float, str]] = []
@@ -90,8 +90,8 @@ def show_sanity(methods: list[str], study: Study) -> None:
     study.display.working("checking by random weights", len(methods), len(methods))
     study.found["sanity"] = told
     note = (
-        "Spearman's rank correlation between what a method shows of the network and of a copy of it whose weights have "
-        "changed places with one another within each layer, the mean over the shown images. A method that shows the "
+        "Spearman's rank correlation between what a method shows of the network and of a copy of it whose weights were "
+        "drawn anew, layer by layer, at random and as large, the mean over the shown images. A method that shows the "
         "same of both shows the images' edges, not what was learnt (Adebayo et al. 2018)."
     )
     table = Table(

@@ -151,9 +151,7 @@ def show_maximised(study: Study) -> None:
             study.add_to_channel(stage, channel, Picture(image=found, caption="made up to excite it"))
         study.save(f"maximised-{stage}", sheet(pictures, columns=_SHEETS, side=3 * _TILE))
     classes = sorted(set(study.target.classes.tolist()))
-    images = maximise(
-        study.net, study.net, ClassLogit(torch.tensor(classes)), made(len(classes)), low=low, high=high
-    )
+    images = maximise(study.net, study.net, ClassLogit(torch.tensor(classes)), made(len(classes)), low=low, high=high)
     study.display.working("making up images", len(study.stages) + 1, len(study.stages) + 1)
     gallery = []
     for number, image in zip(classes, images, strict=True):
@@ -162,7 +160,10 @@ def show_maximised(study: Study) -> None:
     study.sections.append(
         Section(name="Made-up images", exhibits=[Gallery(title="What classes look like to it", pictures=gallery)])
     )
-    study.found["maximisation"] = {"stages": list(study.stages), "classes": [study.subject.card.classes[n] for n in classes]}
+    study.found["maximisation"] = {
+        "stages": list(study.stages),
+        "classes": [study.subject.card.classes[n] for n in classes],
+    }
 
 
 def _window(study: Study, stage: str, channel: int, rank: int) -> tuple[int, int, int, int]:

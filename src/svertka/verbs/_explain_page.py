@@ -83,10 +83,9 @@ def _stages(study: Study) -> Choice:
     return Choice(
         title="What excites its channels",
         label="stage",
-        options=options,
         note=f"Of {len(study.material):,} images, the nine places that excite a channel most, one an image at most, cut "
-        "to just what the unit sees. Shown are the channels that few images excite far more than most, unless others "
-        "were asked for. Projected back: what of each place made the unit active, by a deconvolutional network.",
+        "to just what the unit sees. Shown are the channels that few images excite far more than most, or those that were "
+        "asked for. Projected back: what of each place made the unit active, by a deconvolutional network.",
     )
 
 

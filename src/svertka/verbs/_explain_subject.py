@@ -81,7 +81,9 @@ class Subject:
         """The last stage that the prediction goes by and that still says where things are."""
         net = self.net
         names = net.trunk.names
-        taps = net.taps if isinstance(net, Segmenter) else net.head.taps if isinstance(net.head, TransferHead) else names
+        taps = (
+            net.taps if isinstance(net, Segmenter) else net.head.taps if isinstance(net.head, TransferHead) else names
+        )
         names = names[: max(net.trunk.depth(tap) for tap in taps)]
         shapes = net.trunk.shapes(*self.size)
         extents = {name: min(shapes[name][1:], default=0) for name in names}

@@ -124,8 +124,8 @@ def explain(
             that the model file brings along.
         out: Folder for the page, its pictures as PNG, and all of it as JSON; it is made where there is none.
         methods: Names out of `METHODS`, or ``all``.
-        layers: Stages to look into; all if none is named. The last of them is the one that class activation maps and the
-            embedding go by; by default, it is the last that still says where things are.
+        layers: Stages to look into; all if none is named. The last of them is the one of class activation maps and the
+            embedding; by default, that is the last that still says where things are.
         channels: Channels to show of every stage; by default, those that few images excite far more than most.
         target: The class to explain; by default, what the model takes each image for.
         examples: How many images are explained one by one, at most.
@@ -143,7 +143,9 @@ def explain(
         raise UserError(f"channel {min(channels)}", mend="channels are counted from 0 on")
     path = model_file(Path(model))
     if path.suffix.lower() != ".safetensors":
-        raise UserError("only a .safetensors model can be explained", where=path, mend="give the one it was exported from")
+        raise UserError(
+            "only a .safetensors model can be explained", where=path, mend="give the one it was exported from"
+        )
     given = [Path(image) for image in images]
     display = Display(show=progress)
     net, card = _load(path)
