@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -32,6 +33,12 @@ from svertka.zoo import registry
 from svertka.zoo.figures import figures
 
 CLASSES = 4
+SMALLER: dict[str, dict[str, Any]] = {
+    "deconvnet": {"hidden": 8, "trunk": {"net": "vgg11_bn"}},
+    "fcn8s": {"trunk": {"net": "resnet8_cifar"}},
+    "unet": {"trunk": {"net": "resnet8_cifar"}},
+}
+"""The networks for masks that are tried by default, on small trunks."""
 FULL = bool(os.environ.get("SVERTKA_FULL"))
 
 
@@ -39,6 +46,8 @@ def cheapest(kind: str) -> list[registry.NetRecord]:
     nets = [record for record in registry.records() if record.kind == kind]
     if FULL:
         return nets
+    if kind == "segmenter":
+        return [record for record in nets if record.name in SMALLER]
     cost = {record.name: figures()[record.name]["macs"] for record in nets}
     families = [[record for record in module.NETS if record in nets] for module in registry.families()]
     return [min(family, key=lambda record: cost[record.name]) for family in families if family]
@@ -46,12 +55,12 @@ def cheapest(kind: str) -> list[registry.NetRecord]:
 
 def build(record: registry.NetRecord) -> tuple[Net, Tensor]:
     torch.manual_seed(0)
-    arguments = {"classes": CLASSES, "in_channels": record.channels}
+    arguments: dict[str, Any] = {"classes": CLASSES, "in_channels": record.channels}
     side = record.smallest
     if record.one_size:
         side = arguments["image_size"] = 12
-    if record.name == "deconvnet" and not FULL:
-        arguments |= {"hidden": 8, "trunk": {"net": "vgg11_bn"}}
+    if not FULL:
+        arguments |= SMALLER.get(record.name, {})
     net = registry.build_any(record.name, arguments)
     with torch.no_grad():
         if isinstance(net, Segmenter):  # scores that begin at zero hand on no gradient
@@ -110,7 +119,9 @@ def _embedding(net: Net, stage: nn.Module, target: ClassLogit, images: Tensor) -
 
 
 def _pruning(net: Net, stage: nn.Module, target: ClassLogit, images: Tensor) -> list[Tensor]:
-    found = pruning_sensitivity(net, {"stage": stage}, lambda forward: float(target(forward(images)).sum()), shares=(0.5,))
+    found = pruning_sensitivity(
+        net, {"stage": stage}, lambda forward: float(target(forward(images)).sum()), shares=(0.5,)
+    )
     return [torch.tensor(found.get("stage", []))]
 
 

@@ -83,9 +83,10 @@ def _stages(study: Study) -> Choice:
     return Choice(
         title="What excites its channels",
         label="stage",
-        note=f"Of {len(study.material):,} images, the nine places that excite a channel most, one an image at most, cut "
-        "to just what the unit sees. Shown are the channels that few images excite far more than most, or those that were "
-        "asked for. Projected back: what of each place made the unit active, by a deconvolutional network.",
+        options=options,
+        note=f"Of {len(study.material):,} images, the nine places that excite a channel most, one an image at most, "
+        "cut to just what the unit sees. Shown are the channels that few images excite far more than most, or those "
+        "that were asked for. Projected back: what of each place made the unit active, by a deconvolutional network.",
     )
 
 
