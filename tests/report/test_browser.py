@@ -138,9 +138,9 @@ def test_a_matrix_cell_is_read_out(browser: Any, tmp_path: Path, hostile: dict[s
 def test_choices_are_made_by_click_and_by_key(browser: Any, tmp_path: Path, realistic: dict[str, Any]) -> None:
     with Visit(browser, written(tmp_path, realistic)) as visit:
         choice = visit.page.locator(".choice").first
-        outer = choice.locator("> .tabs [role=tab]")
+        outer = choice.locator(":scope > .tabs [role=tab]")
         assert outer.all_inner_texts() == ["stage 0", "stage 1"]
-        panels = choice.locator("> .option")
+        panels = choice.locator(":scope > .option")
         assert [panels.nth(n).is_visible() for n in range(2)] == [True, False]
         outer.nth(1).click()
         assert [panels.nth(n).is_visible() for n in range(2)] == [False, True]

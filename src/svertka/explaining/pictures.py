@@ -36,7 +36,8 @@ def overlaid(image: Picture, shares: NDArray[np.floating]) -> Picture:
     """Shares ``(H, W)`` laid over a picture of that size in colours: the more, the less of it is seen."""
     weight = 0.25 + 0.45 * np.asarray(shares, np.float64)[..., None]
     grey = image.mean(axis=-1, keepdims=True)
-    return (weight * heat(shares) + (1 - weight) * grey).round().astype(np.uint8)
+    result: Picture = (weight * heat(shares) + (1 - weight) * grey).round().astype(np.uint8)
+    return result
 
 
 def grey(shares: NDArray[np.floating]) -> Picture:
@@ -62,12 +63,12 @@ def rgb(pixels: NDArray[np.uint8]) -> Picture:
     return np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
 
 
-def sheet(tiles: Sequence[Picture], *, columns: int, side: int) -> Picture:
-    """Pictures in rows, each brought to at most ``side`` pixels and in the middle of a grey square."""
+def sheet(tiles: Sequence[Picture], *, columns: int, side: int, gap: int = _GAP) -> Picture:
+    """Pictures in rows, ``gap`` pixels apart, each in the middle of a grey square of ``side`` pixels, and no larger."""
     rows = max(1, math.ceil(len(tiles) / columns))
     columns = min(columns, max(1, len(tiles)))
-    step = side + _GAP
-    result = np.full((rows * step - _GAP, columns * step - _GAP, 3), _GREY, np.uint8)
+    step = side + gap
+    result = np.full((rows * step - gap, columns * step - gap, 3), _GREY, np.uint8)
     for number, tile in enumerate(tiles):
         small = fitted(tile, side)
         top = number // columns * step + (side - small.shape[0]) // 2

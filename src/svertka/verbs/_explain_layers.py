@@ -23,7 +23,7 @@ from svertka.verbs._explain_study import Study
 _FILTERS = 64  # that are shown, at most
 _MAPS = 16  # of an image at a stage
 _TILE, _MAP_TILE, _FILTER_TILE = 64, 56, 40  # pixels
-_SHEETS = 4  # channels side by side in a file
+_SHEETS, _APART = 4, 12  # channels side by side in a file, and pixels between them
 _NOISE = 0.02
 _MADE_UP = 6  # channels of a stage, at most: each takes seconds
 
@@ -42,7 +42,7 @@ def show_filters(study: Study) -> None:
     study.found["filters"] = {"count": count, "channels": channels, "height": height, "width": width}
     shown = "" if count <= _FILTERS else f", the first {_FILTERS} of them"
     detail = f"{count} filters of {height}×{width} over {channels} channels{shown}; grey is zero"
-    gallery = Gallery(title="Filters of the first layer", pictures=[Picture(image=picture, caption="", detail=detail)])
+    gallery = Gallery(title="Filters of the first layer", pictures=[Picture(image=picture, caption="filters", detail=detail)])
     study.sections.append(Section(name="First layer", exhibits=[gallery]))
 
 
@@ -96,7 +96,7 @@ def show_patches(study: Study) -> None:
             "never_active": dead,
         }
         if sheets:
-            study.save(f"patches-{stage}", sheet(sheets, columns=_SHEETS, side=3 * _TILE))
+            study.save(f"patches-{stage}", sheet(sheets, columns=_SHEETS, side=3 * _TILE + 4, gap=_APART))
     study.found["patches"] = {"images": len(study.material), "stages": told}
 
 
@@ -119,7 +119,7 @@ def show_projections(study: Study) -> None:
             sheets.append(sheet(tiles, columns=3, side=_TILE))
             study.add_to_channel(stage, channel, Picture(image=sheets[-1], caption="projected back"))
         if sheets:
-            study.save(f"deconvnet-{stage}", sheet(sheets, columns=_SHEETS, side=3 * _TILE))
+            study.save(f"deconvnet-{stage}", sheet(sheets, columns=_SHEETS, side=3 * _TILE + 4, gap=_APART))
         told[stage] = channels
     study.display.working("projecting", len(study.stages), len(study.stages))
     study.found["deconvnet"] = told
@@ -149,7 +149,7 @@ def show_maximised(study: Study) -> None:
         pictures = [picture(image) for image in images]
         for channel, found in zip(channels, pictures, strict=True):
             study.add_to_channel(stage, channel, Picture(image=found, caption="made up to excite it"))
-        study.save(f"maximised-{stage}", sheet(pictures, columns=_SHEETS, side=3 * _TILE))
+        study.save(f"maximised-{stage}", sheet(pictures, columns=_SHEETS, side=3 * _TILE + 4, gap=_APART))
     classes = sorted(set(study.target.classes.tolist()))
     images = maximise(study.net, study.net, ClassLogit(torch.tensor(classes)), made(len(classes)), low=low, high=high)
     study.display.working("making up images", len(study.stages) + 1, len(study.stages) + 1)

@@ -19,12 +19,13 @@ from svertka.report.page import Section
 from svertka.tasks.making import task_of
 from svertka.verbs._explain_study import Study
 
-EPSILONS = (1, 2, 4, 8, 16)
+EPSILONS = (2, 4, 8, 16)
 """By how many of 255 levels a pixel may change."""
 
 _SHOWN = 8  # of those levels, for the pictures
-_ATTACKED, _JUDGED, _LEARNT_FROM = 64, 64, 64  # images, at most
+_ATTACKED, _JUDGED, _LEARNT_FROM = 64, 64, 32  # images, at most
 _BATCH = 16
+_STEPS = 5  # of PGD
 _LARGEST = EPSILONS[-1]
 
 
@@ -50,7 +51,7 @@ def show_adversarial(study: Study) -> None:
             epsilon = levels / 255
             made = {
                 "FGSM": fgsm(module, module, target, pixels, epsilon=epsilon),
-                "PGD": pgd(module, module, target, pixels, epsilon=epsilon),
+                "PGD": pgd(module, module, target, pixels, epsilon=epsilon, steps=_STEPS),
                 "universal": shifted(pixels, change * (levels / _LARGEST)),
                 "random": noisy(pixels, epsilon=epsilon),
             }
@@ -130,7 +131,7 @@ def _exhibits(
             x_label="levels of 255 that a pixel may change by",
             y_label=_score_name(known),
             curves=[Curve(name=name, x=(0, *EPSILONS), y=values) for name, values in curves.items()],
-            note=f"On {study.found['adversarial']['images']:,} images. FGSM takes one step and PGD ten; the universal "
+            note=f"On {study.found['adversarial']['images']:,} images. FGSM takes one step and PGD five; the universal "
             "change is the same for all, found on other images where there are enough, and made smaller for smaller "
             "sizes; at random, every pixel goes up or down by so much.",
         ),
