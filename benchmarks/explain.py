@@ -13,7 +13,11 @@ runs, each in a process of its own, with an empty cache and all cores,
 
 and prints seconds and the largest resident memory of the process. --out keeps the pages.
 
-Last measured on sign-digits, not yet.
+Last measured on sign-digits, with one thread, on two cores that others used too:
+
+    patches: 365 s, 1,293 MB
+    adversarial: 82 s, 1,308 MB; of 32 images 87.5 % are right, and with FGSM at 8 levels 9.4 %, PGD 0 %,
+    one change for all 15.6 %, at random 75 %
 """
 
 from __future__ import annotations

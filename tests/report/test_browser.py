@@ -137,7 +137,7 @@ def test_a_matrix_cell_is_read_out(browser: Any, tmp_path: Path, hostile: dict[s
 
 def test_choices_are_made_by_click_and_by_key(browser: Any, tmp_path: Path, realistic: dict[str, Any]) -> None:
     with Visit(browser, written(tmp_path, realistic)) as visit:
-        choice = visit.page.locator(".choice").first
+        choice = visit.page.locator(".chooser").first
         outer = choice.locator(":scope > .tabs [role=tab]")
         assert outer.all_inner_texts() == ["stage 0", "stage 1"]
         panels = choice.locator(":scope > .option")

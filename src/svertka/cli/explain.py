@@ -43,7 +43,7 @@ def explain(
     method
         What to do, several with commas or spaces: filters, maps, patches, deconvnet, maximisation, saliency,
         guided_backpropagation, integrated_gradients, occlusion, grad_cam, grad_cam_plus_plus, embedding, sanity,
-        adversarial, pruning; or all. By default, what takes less than a minute together.
+        adversarial, pruning; or all. By default, the quick ones.
     layer
         Stages to look into, as svertka nets NAME lists them; by default all. The last one named is also that of class
         activation maps and of the embedding.

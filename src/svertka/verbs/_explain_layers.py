@@ -25,6 +25,7 @@ _MAPS = 16  # of an image at a stage
 _TILE, _MAP_TILE, _FILTER_TILE = 64, 56, 40  # pixels
 _SHEETS, _APART = 4, 12  # channels side by side in a file, and pixels between them
 _NOISE = 0.02
+_PROJECTED = 4  # channels of a stage, at most, where none are named: each takes nine passes
 _MADE_UP = 6  # channels of a stage, at most: each takes seconds
 
 
@@ -42,7 +43,9 @@ def show_filters(study: Study) -> None:
     study.found["filters"] = {"count": count, "channels": channels, "height": height, "width": width}
     shown = "" if count <= _FILTERS else f", the first {_FILTERS} of them"
     detail = f"{count} filters of {height}×{width} over {channels} channels{shown}; grey is zero"
-    gallery = Gallery(title="Filters of the first layer", pictures=[Picture(image=picture, caption="filters", detail=detail)])
+    gallery = Gallery(
+        title="Filters of the first layer", pictures=[Picture(image=picture, caption="filters", detail=detail)]
+    )
     study.sections.append(Section(name="First layer", exhibits=[gallery]))
 
 
@@ -106,7 +109,7 @@ def show_projections(study: Study) -> None:
     for done, stage in enumerate(study.stages):
         study.display.working("projecting", done, len(study.stages))
         units = study.pass_over_all[0][stage]
-        channels = study.shown_channels(stage)
+        channels = study.shown_channels(stage)[: None if study.channels else _PROJECTED]
         sheets = []
         for channel in channels:
             target = Unit(torch.full_like(units.rows[channel], channel), units.rows[channel], units.columns[channel])

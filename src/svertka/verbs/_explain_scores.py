@@ -23,7 +23,7 @@ EPSILONS = (2, 4, 8, 16)
 """By how many of 255 levels a pixel may change."""
 
 _SHOWN = 8  # of those levels, for the pictures
-_ATTACKED, _JUDGED, _LEARNT_FROM = 64, 64, 32  # images, at most
+_ATTACKED, _JUDGED, _LEARNT_FROM = 32, 64, 32  # images, at most
 _BATCH = 16
 _STEPS = 5  # of PGD
 _LARGEST = EPSILONS[-1]

@@ -53,7 +53,7 @@ DEFAULT_METHODS = (
     "embedding",
     "sanity",
 )
-"""Those that together take less than a minute."""
+"""The quick ones; `patches`, `deconvnet` and `embedding` take a pass over all images."""
 
 
 @dataclass(frozen=True)
