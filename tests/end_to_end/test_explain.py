@@ -77,7 +77,7 @@ def test_scores_fall_with_what_is_done(explained: Any) -> None:
     clean = told["methods"]["pruning"]["score"]["c1"][0]
     for name in ("FGSM", "PGD"):
         scores = attacked["score"][name]
-        assert scores[0] == clean
+        assert scores[0] == pytest.approx(clean, abs=0.1)  # of fewer images
         assert scores[-1] < scores[0]
         assert scores[-1] < attacked["score"]["random"][-1]
     assert min(scores[-1] for scores in told["methods"]["pruning"]["score"].values()) < clean
