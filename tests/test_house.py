@@ -40,7 +40,9 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["train", "--help"], ["compare", "--help"], ["nets"], []], ids=" ".join
+    "arguments",
+    [["--help"], ["--version"], ["train", "--help"], ["compare", "--help"], ["explain", "--help"], ["nets"], []],
+    ids=" ".join,
 )
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     program = "import sys\nfrom svertka.cli import run\nassert run(sys.argv[1:]) == 0"
@@ -79,9 +81,21 @@ def plant(line: str, path: str) -> Callable[[Path], None]:
         (plant("def f():\n    import torch", "runtime/card.py"), "the runtime stands on results, and knows no torch"),
         (plant("import svertka.training.loop", "tasks/task.py"), "tasks stand on results"),
         (plant("import svertka.cli", "verbs/train.py"), "verbs do not know the command line"),
+        (plant("import svertka.layers.trunk", "explaining/gradcam.py"), "explaining is handed module"),
+        (plant("import svertka.explaining.gradcam", "training/loop.py"), "only verbs explain"),
         (plant("import svertka.results", "errors.py"), "errors, annotations and exhibits stand on nothing"),
     ],
-    ids=["as it is", "net on zoo", "net on net", "torch", "task on training", "verb on cli", "ground"],
+    ids=[
+        "as it is",
+        "net on zoo",
+        "net on net",
+        "torch",
+        "task on training",
+        "verb on cli",
+        "explaining on layers",
+        "training on explaining",
+        "ground",
+    ],
 )
 def test_the_rooms_keep_to_their_imports_and_the_check_can_fail(
     tmp_path: Path, change: Callable[[Path], None], broken: str | None

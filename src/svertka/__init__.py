@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from svertka.verbs.convert import convert
     from svertka.verbs.demo import demo
     from svertka.verbs.evaluate import evaluate
+    from svertka.verbs.explain import explain
     from svertka.verbs.export import export
     from svertka.verbs.ledger import ledger
     from svertka.verbs.list_nets import list_nets
@@ -36,6 +37,7 @@ __all__ = [
     "convert",
     "demo",
     "evaluate",
+    "explain",
     "export",
     "ledger",
     "list_nets",

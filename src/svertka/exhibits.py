@@ -109,6 +109,57 @@ class Gallery:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Option:
+    """One of several things to look at.
+
+    Attributes:
+        name: What it is called.
+        detail: A line on it.
+        thumbnail: A picture to choose it by, ``(H, W, 3)`` uint8 RGB.
+        pictures: What is shown of it.
+        label: What its own options are, such as ``channel``.
+        options: What can be chosen within it.
+    """
+
+    name: str
+    detail: str = ""
+    thumbnail: NDArray[np.uint8] | None = None
+    pictures: Sequence[Picture] = ()
+    label: str = ""
+    options: Sequence[Option] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Things of which the reader looks at one at a time. ``label`` is what each of them is, such as ``stage``."""
+
+    title: str
+    label: str
+    options: Sequence[Option]
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spot:
+    """A small image, ``(H, W, 3)`` uint8 RGB, at a place; those of one ``group`` are framed alike."""
+
+    x: float
+    y: float
+    image: NDArray[np.uint8]
+    name: str
+    group: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cloud:
+    """Small images laid out in the plane."""
+
+    title: str
+    spots: Sequence[Spot]
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Listing:
     """Text as it stands, such as a recipe."""
 
@@ -117,4 +168,4 @@ class Listing:
     note: str = ""
 
 
-Exhibit = Facts | Curves | Bars | Intervals | Table | Matrix | Gallery | Listing
+Exhibit = Facts | Curves | Bars | Intervals | Table | Matrix | Gallery | Choice | Cloud | Listing

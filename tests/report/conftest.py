@@ -12,6 +12,8 @@ import pytest
 
 from svertka.exhibits import (
     Bars,
+    Choice,
+    Cloud,
     Curve,
     Curves,
     Exhibit,
@@ -21,7 +23,9 @@ from svertka.exhibits import (
     Intervals,
     Listing,
     Matrix,
+    Option,
     Picture,
+    Spot,
     Table,
 )
 from svertka.report.page import Section, render_report
@@ -80,6 +84,20 @@ class Page(HTMLParser):
 
 def _image(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def _choice(text: str) -> Choice:
+    inner = [
+        Option(name=f"{text} {n}", thumbnail=_image(9, 9, n), pictures=[Picture(image=_image(70, 70, n), caption=text)])
+        for n in range(3)
+    ]
+    outer = [Option(name=f"{text} {n}", detail=text, label=text, options=inner) for n in range(2)]
+    return Choice(title=text, label=text, options=outer, note=text)
+
+
+def _cloud(text: str) -> Cloud:
+    spots = [Spot(x=n, y=n * n, image=_image(20, 20, n), name=text, group=f"{text}{n % 2}") for n in range(5)]
+    return Cloud(title=text, spots=spots, note=text)
 
 
 @pytest.fixture(scope="session")
@@ -157,6 +175,8 @@ def realistic() -> dict[str, Any]:
                     Gallery(title="Grad-CAM", pictures=[Picture(image=_image(480, 640), caption="a cat")]),
                     Bars(title="Time", unit="s", items=[("reading", 0.4), ("training", 7.1)]),
                     Intervals(title="Ways", items=[Interval(name="svm", share=0.9, low=0.87, high=0.93)]),
+                    _choice("stage"),
+                    _cloud("map"),
                 ],
             ),
             Section(
@@ -188,6 +208,8 @@ def hostile() -> dict[str, Any]:
                     Bars(title=text, unit=text, items=[(text, 1.0)], note=text),
                     Intervals(title=text, items=[Interval(name=text, share=0.5, low=0.4, high=0.6)], note=text),
                     Listing(title=text, text=text, note=text),
+                    _choice(text),
+                    _cloud(text),
                     Gallery(
                         title=text,
                         pictures=[Picture(image=_image(8, 8), caption=text, detail=text)],

@@ -135,6 +135,31 @@ def test_a_matrix_cell_is_read_out(browser: Any, tmp_path: Path, hostile: dict[s
         assert visit.noise == []
 
 
+def test_choices_are_made_by_click_and_by_key(browser: Any, tmp_path: Path, realistic: dict[str, Any]) -> None:
+    with Visit(browser, written(tmp_path, realistic)) as visit:
+        choice = visit.page.locator(".chooser").first
+        outer = choice.locator(":scope > .tabs [role=tab]")
+        assert outer.all_inner_texts() == ["stage 0", "stage 1"]
+        panels = choice.locator(":scope > .option")
+        assert [panels.nth(n).is_visible() for n in range(2)] == [True, False]
+        outer.nth(1).click()
+        assert [panels.nth(n).is_visible() for n in range(2)] == [False, True]
+        inner = panels.nth(1).locator(".tabs [role=tab]")
+        inner.nth(0).focus()
+        for key, expected in (("ArrowRight", 1), ("ArrowRight", 2), ("ArrowRight", 0), ("End", 2), ("ArrowLeft", 1)):
+            visit.page.keyboard.press(key)
+            chosen = [tab.get_attribute("aria-selected") == "true" for tab in inner.all()]
+            assert chosen == [n == expected for n in range(3)]
+            shown = panels.nth(1).locator(".option")
+            assert [shown.nth(n).is_visible() for n in range(3)] == chosen
+            assert inner.nth(expected).evaluate("(tab) => tab === document.activeElement")
+        visit.page.keyboard.press("Tab")
+        assert not inner.nth(1).evaluate("(tab) => tab === document.activeElement")
+        visit.check()
+        visit.page.emulate_media(media="print")
+        assert all(panels.nth(n).is_visible() for n in range(2))
+
+
 def test_a_script_that_came_through_would_not_run(browser: Any, tmp_path: Path, realistic: dict[str, Any]) -> None:
     path = written(tmp_path, realistic)
     attack = "<script>document.title = 'run'</script><img src='no' onerror='document.title = \"run\"'>"

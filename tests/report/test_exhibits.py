@@ -15,6 +15,8 @@ from PIL import Image
 
 from svertka.exhibits import (
     Bars,
+    Choice,
+    Cloud,
     Curve,
     Curves,
     Facts,
@@ -23,7 +25,9 @@ from svertka.exhibits import (
     Intervals,
     Listing,
     Matrix,
+    Option,
     Picture,
+    Spot,
     Table,
 )
 from svertka.report.page import Section, render_report
@@ -171,9 +175,11 @@ def test_empty_exhibits_say_so(page: Show) -> None:
         Intervals(title="i", items=[]),
         Table(title="t", columns=["c"], rows=[]),
         Gallery(title="g", pictures=[]),
+        Choice(title="c", label="l", options=[]),
+        Cloud(title="c", spots=[]),
         Matrix(title="m", row_label="a", column_label="b", names=[], counts=np.zeros((0, 0), np.int64)),
     )
-    assert found.words.count("None.") == 6
+    assert found.words.count("None.") == 8
 
 
 def test_a_listing_keeps_its_lines(page: Show) -> None:
@@ -210,3 +216,36 @@ def test_pictures_side_by_side_are_each_as_large_as_one(page: Show) -> None:
     with Image.open(io.BytesIO(base64.b64decode(image["src"].partition(",")[2]))) as embedded:
         assert embedded.size == (4 * 320, 320)
     assert any(figure.get("class") == "panels" for figure in shown.all("figure"))
+
+
+def test_a_choice_shows_all_without_script(page: Show) -> None:
+    pixels = np.zeros((100, 80, 3), np.uint8)
+    inner = [
+        Option(name=f"channel {n}", thumbnail=pixels, pictures=[Picture(image=pixels, caption="c")]) for n in (1, 2)
+    ]
+    found = page(
+        Choice(
+            title="c",
+            label="stage",
+            options=[Option(name="conv1", detail="why", label="channel", options=inner), Option(name="conv2")],
+        )
+    )
+    assert [div["data-choice"] for div in found.all("div") if "data-choice" in div] == ["stage", "channel"]
+    assert sum(div.get("class") == "option" for div in found.all("div")) == 4
+    assert re.search(r"conv1\s+why\s+channel 1\s+c\s+channel 2\s+c\s+conv2", found.words)
+    sizes = [(image["width"], image["height"]) for image in found.all("img")]
+    assert sizes == [("38", "48"), ("80", "100")] * 2
+
+
+def test_a_cloud_lays_images_out(page: Show) -> None:
+    pixels = np.zeros((100, 100, 3), np.uint8)
+    places = [(-1.0, 3.0, "a"), (1.0, 3.0, "b"), (0.0, 5.0, "a")]
+    spots = [Spot(x=x, y=y, image=pixels, name=f"file {x}", group=group) for x, y, group in places]
+    found = page(Cloud(title="c", spots=spots))
+    corners = [(float(image["x"]), float(image["y"])) for image in found.all("image")]
+    assert corners == [(0, 0), (972, 0), (486, 722)]
+    frames = [rect["stroke"] for rect in found.all("rect")]
+    assert frames[0] == frames[2] != frames[1]
+    assert "file -1.0" in found.words
+    one = page(Cloud(title="c", spots=spots[:1]))
+    assert one.all("image")[0]["x"] == "486.0"

@@ -25,6 +25,7 @@ _COMMANDS = (
     ("train", "train", "Train a network on a folder of images."),
     ("evaluate", "evaluate", "Measure how good a model is on a data set."),
     ("predict", "predict", "Say what is in images."),
+    ("explain", "explain", "Show what a model has learnt, and what its predictions go by."),
     ("adopt", "adopt", "Turn a checkpoint of torchvision, timm, Keras or Caffe into a model file."),
     ("export", "export", "Write a model in a format that other programs run, and prove it."),
     ("verify", "verify", "Let a model file prove itself in every engine at hand."),

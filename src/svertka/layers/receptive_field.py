@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from svertka.layers.tensors import tensors_in
+from svertka.layers.trunk import Trunk
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,12 @@ class Field:
         step = self.stride / factor
         start = self.start + (padding - kernel + 1) * step
         return Field(self.size + (seen - 1) * self.stride, step, start)
+
+    def sliced(self, first: int, step: int) -> Field:
+        """Behind a slice that begins with unit ``first`` and takes every ``step``-th."""
+        if math.isinf(self.size):
+            return self
+        return Field(self.size, self.stride * step, self.start + first * self.stride)
 
     def joined(self, other: Field) -> Field:
         """Where two branches meet."""
@@ -106,11 +113,28 @@ class FollowFields(TorchFunctionMode):
                 fields = (fields[0].windowed(args[1], args[1], 0, 1), fields[1].windowed(args[1], args[1], 0, 1))
             elif func is F.pad:
                 fields = _behind_padding(fields, args, kwargs)
+            elif func is Tensor.__getitem__:
+                fields = _behind_slices(fields, *args)
             elif func in _GLOBAL:
                 fields = (_EVERYTHING, _EVERYTHING)
             for value in tensors_in(result):
                 self._known[id(value)] = value, fields
         return result
+
+
+def stage_fields(trunk: Trunk, height: int, width: int) -> dict[str, Fields]:
+    """The receptive fields of the units of every stage, along both axes, for images of ``height`` × ``width``.
+
+    One image is run for it.
+    """
+    training = trunk.training
+    device = next((value.device for value in trunk.parameters()), None)
+    image = torch.zeros(1, trunk.in_channels, height, width, device=device)
+    try:
+        with torch.inference_mode(), FollowFields(image) as fields:
+            return {name: fields.of(x) for name, x in trunk.eval().pyramid(image).items()}
+    finally:
+        trunk.train(training)
 
 
 def _joined(sources: list[Fields]) -> Fields:
@@ -161,3 +185,13 @@ def _behind_padding(fields: Fields, args: tuple[Any, ...], kwargs: Mapping[str, 
     left, _, *rest = args[1] if len(args) > 1 else kwargs["pad"]
     top = rest[0] if rest else 0
     return fields[0].windowed(1, 1, top, 1), fields[1].windowed(1, 1, left, 1)
+
+
+def _behind_slices(fields: Fields, x: Tensor, index: Any) -> Fields:
+    if not (isinstance(index, tuple) and len(index) == x.ndim == 4):  # rows and columns are all there
+        return fields
+    height, width = (
+        field.sliced(*part.indices(size)[::2]) if isinstance(part, slice) else field
+        for field, part, size in zip(fields, index[2:], x.shape[2:], strict=True)
+    )
+    return height, width

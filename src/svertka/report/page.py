@@ -16,15 +16,28 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from svertka.exhibits import Bars, Curves, Exhibit, Facts, Gallery, Intervals, Listing, Matrix, Table
+from svertka.exhibits import (
+    Bars,
+    Choice,
+    Cloud,
+    Curves,
+    Exhibit,
+    Facts,
+    Gallery,
+    Intervals,
+    Listing,
+    Matrix,
+    Table,
+)
 from svertka.report import _words
+from svertka.report.choice import choices
+from svertka.report.cloud import lay_out
 from svertka.report.matrix import heat_map
-from svertka.report.pictures import LONGEST, embed
+from svertka.report.pictures import gallery
 from svertka.runtime.files import write_text
 
 _MOST_NUMBERS = 200
 _TALL = 20
-_FEW_PICTURES = 3
 _SIDE_BY_SIDE = (Curves, Bars, Facts)
 # HTML has no characters for these, not even escaped. File names may hold any of them.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff]")
@@ -161,7 +174,11 @@ def _prepared(exhibit: Exhibit, identifier: str) -> tuple[str, object]:
         case Matrix():
             return "matrix", heat_map(exhibit)
         case Gallery():
-            return "gallery", _gallery(exhibit)
+            return "gallery", gallery(exhibit.pictures)
+        case Choice():
+            return "choice", choices(exhibit.options)
+        case Cloud():
+            return "cloud", lay_out(exhibit)
         case Listing():
             return "listing", None
 
@@ -219,18 +236,6 @@ def _table(table: Table) -> dict[str, object]:
     ]
     rows = [_Row([_words.cell(entry) for entry in row], [_sort_key(entry) for entry in row]) for row in table.rows]
     return {"numeric": numeric, "rows": rows, "tall": len(rows) > _TALL}
-
-
-def _gallery(gallery: Gallery) -> dict[str, object]:
-    pictures = [(picture, embed(picture.image, picture.panels)) for picture in gallery.pictures]
-    # A drawing or two have room to be seen whole, and a few dozen pixels need none.
-    if all(image.pixelated and not image.wide for _, image in pictures):
-        size = "small"
-    elif len(pictures) <= _FEW_PICTURES and all(max(image.width, image.height) > LONGEST // 2 for _, image in pictures):
-        size = "large"
-    else:
-        size = ""
-    return {"pictures": pictures, "size": size}
 
 
 def _sort_key(entry: str | int | float | None) -> str:

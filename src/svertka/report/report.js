@@ -70,6 +70,45 @@
     detail.hidden = false;
   }
 
+  // Choices: a tab for each heading, of which one is open. Arrows, Home and End go from tab to tab.
+  let tabs = 0;
+  for (const choice of document.querySelectorAll("[data-choice]")) {
+    const options = [...choice.children];
+    const bar = document.createElement("div");
+    bar.className = "tabs";
+    bar.setAttribute("role", "tablist");
+    bar.setAttribute("aria-label", choice.dataset.choice);
+    const open = (number, focus) => {
+      options.forEach((option, other) => {
+        option.classList.toggle("open", other === number);
+        bar.children[other].setAttribute("aria-selected", other === number);
+        bar.children[other].tabIndex = other === number ? 0 : -1;
+      });
+      if (focus) bar.children[number].focus();
+    };
+    options.forEach((option, number) => {
+      const tab = document.createElement("button");
+      tab.type = "button";
+      tab.id = `tab${++tabs}`;
+      tab.setAttribute("role", "tab");
+      tab.append(...[...option.querySelector("h4").childNodes].map((node) => node.cloneNode(true)));
+      tab.addEventListener("click", () => open(number, false));
+      option.setAttribute("role", "tabpanel");
+      option.setAttribute("aria-labelledby", tab.id);
+      bar.append(tab);
+    });
+    bar.addEventListener("keydown", (event) => {
+      const now = options.findIndex((option) => option.classList.contains("open"));
+      const next = { ArrowRight: now + 1, ArrowLeft: now - 1, Home: 0, End: options.length - 1 }[event.key];
+      if (next === undefined) return;
+      event.preventDefault();
+      open((next + options.length) % options.length, true);
+    });
+    choice.prepend(bar);
+    choice.classList.add("live");
+    open(0, false);
+  }
+
   // On paper nothing can be opened.
   let closed = [];
   addEventListener("beforeprint", () => {

@@ -73,6 +73,12 @@ class Display:
         if done == total:
             self.close()
 
+    def working(self, what: str, done: int, total: int) -> None:
+        """So much of so much of some other work is done."""
+        self._update(what, done, total, "")
+        if done == total:
+            self.close()
+
     def plan(self, *, epochs: int, batch: int) -> None:
         """Training of so many epochs begins."""
         self.epochs, self.batch = epochs, batch

@@ -12,9 +12,9 @@ import numpy as np
 
 from svertka.errors import UserError
 from svertka.verbs._image_files import image_files
+from svertka.verbs._judged import choose_part, divided_as_trained
 from svertka.verbs._models import open_predictor
 from svertka.verbs._progress import Display
-from svertka.verbs._run import SPLIT_NAME
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,7 +89,6 @@ def evaluate(
     limit = predictor.card.reject_limit
     others = None if unknown is None else _unknown_files(Path(unknown), limit)
     from svertka.data.batches import Loader, Part
-    from svertka.data.preparing import prepare
     from svertka.runtime.decoders import distances
     from svertka.tasks.making import task_of
     from svertka.training.evaluation import evaluate as judge
@@ -97,30 +96,8 @@ def evaluate(
 
     card = predictor.card
     display = Display(show=progress)
-    told = card.provenance.get("data", {})
-    fold = told.get("fold")
-    written = _beside(Path(model)) if told.get("split_given") else None
-    known = written is not None or not told.get("split_given")
-    prepared = prepare(
-        Path(data),
-        card.preprocess,
-        val_fraction=float(told.get("val_fraction", 0.0)),
-        seed=int(told.get("seed", 0)),
-        fold=(int(fold[0]), int(fold[1])) if fold else None,
-        group=told.get("group"),
-        split=written,
-        format=format,
-        divide_if=str(told.get("fingerprint", "")) if known else "",
-        advance=display.advance,
-    )
-    chosen = _choose(prepared, part)
-    if (
-        known
-        and "split" in told
-        and prepared.fingerprint == told.get("fingerprint")
-        and prepared.division != told["split"]
-    ):
-        display.warn("the images cannot be divided as they were in training: some that were learnt from are judged")
+    prepared = divided_as_trained(Path(data), Path(model), card, display, format=format)
+    chosen = choose_part(prepared, part)
     division = prepared.parts[chosen]
     display.say(f"{len(division.positions):,} images: {_described(prepared, chosen, card)}")
     for item in prepared.skipped[:5]:
@@ -166,20 +143,6 @@ def _unknown_files(place: Path, limit: float | None) -> list[Path]:
     if not files or not place.exists():
         raise UserError("no image is there", where=place, mend="name an image file, or a folder of them")
     return files
-
-
-def _beside(model: Path) -> Path | None:
-    """The split that lies beside a model file."""
-    path = (model if model.is_dir() else model.parent) / SPLIT_NAME
-    return path if path.is_file() else None
-
-
-def _choose(prepared: Prepared, part: str) -> str:
-    if part == "auto":
-        return next(name for name in ("test", "val", "all", "train") if name in prepared.parts)
-    if part not in prepared.parts:
-        raise UserError(f"there is no part {part!r}", mend=f"parts: {', '.join(prepared.parts)}")
-    return part
 
 
 def _described(prepared: Prepared, part: str, card: Card) -> str:

@@ -1,0 +1,105 @@
+"""``svertka explain``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from svertka.cli._output import Json, Whole, print_json
+from svertka.verbs.explain import DEFAULT_METHODS, Explained
+from svertka.verbs.explain import explain as run_explain
+
+Names = Annotated[tuple[str, ...], Parameter(negative=(), consume_multiple=True)]
+
+
+def explain(
+    model: Path,
+    /,
+    *images: Path,
+    out: Path,
+    method: Names = DEFAULT_METHODS,
+    layer: Names = (),
+    channel: Annotated[tuple[int, ...], Parameter(negative=(), consume_multiple=True)] = (),
+    target: str | None = None,
+    examples: Whole = 6,
+    format: str | None = None,  # noqa: A002 (the user's word)
+    json: Json = False,
+) -> None:
+    """Show what a model has learnt, and what its predictions go by.
+
+    Writes explain.html, a page on which a stage, a channel and an image are chosen by a click; its pictures as PNG;
+    and explain.json. Without images, the golden inputs that the model file brings along are explained.
+
+    Parameters
+    ----------
+    model
+        Model file (.safetensors), a run's folder, or a network with published weights.
+    images
+        Image files and folders of them; or one data set as svertka train takes it.
+    out
+        Folder for all that is written.
+    method
+        What to do, several with commas or spaces: filters, maps, patches, deconvnet, maximisation, saliency,
+        guided_backpropagation, integrated_gradients, occlusion, grad_cam, grad_cam_plus_plus, embedding, sanity,
+        adversarial, pruning; or all. By default, the quick ones.
+    layer
+        Stages to look into, as svertka nets NAME lists them; by default all. The last one named is also that of class
+        activation maps and of the embedding.
+    channel
+        Channels to show of every stage, counted from 0 on; by default, those that few images excite far more than most.
+    target
+        Class to explain; by default, what the model takes each image for.
+    examples
+        Images that are explained one by one, at most.
+    format
+        Format of the data set to insist on, such as folders. By default, it is looked at.
+    """
+    explained = run_explain(
+        model,
+        images,
+        out=out,
+        methods=_apart(method),
+        layers=_apart(layer),
+        channels=channel,
+        target=target,
+        examples=examples,
+        format=format,
+        progress=not json,
+    )
+    if json:
+        print_json(explained.to_json())
+        return
+    _print(explained)
+
+
+def _apart(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for given in names for name in given.split(","))
+
+
+def _print(explained: Explained) -> None:
+    for image in explained.images:
+        print(f"{image['file']}: {image['predicted']}")
+    methods = explained.methods
+    if "sanity" in methods:
+        told = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in methods["sanity"].items())
+        print(f"rank correlation with random weights, low is well: {told}")
+    if "adversarial" in methods:
+        found = methods["adversarial"]
+        print(f"score on {found['images']:,} images, by {found['judged_by']}, for changes of so many levels of 255:")
+        print("  " + "  ".join(["levels".ljust(9), *(f"{level:>6}" for level in found["levels"])]))
+        for name, scores in found["score"].items():
+            print("  " + "  ".join([name.ljust(9), *(f"{score:6.1%}" for score in scores)]))
+    if "pruning" in methods:
+        found = methods["pruning"]
+        wide = max(map(len, found["score"]), default=0)
+        print(f"score on {found['images']:,} images, by {found['judged_by']}, with so much of one stage pruned:")
+        print("  " + "  ".join([" " * wide, *(f"{share:6.0%}" for share in found["shares"])]))
+        for name, scores in found["score"].items():
+            print("  " + "  ".join([name.ljust(wide), *(f"{score:6.1%}" for score in scores)]))
+    for note in explained.notes:
+        print(f"note: {note}")
+    if explained.skipped:
+        print(f"left out: {len(explained.skipped):,} files")
+    print(f"\npage: {explained.report}, and {len(explained.pictures):,} pictures")
