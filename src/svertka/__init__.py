@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from svertka.verbs.compare import compare
     from svertka.verbs.convert import convert
     from svertka.verbs.demo import demo
+    from svertka.verbs.diagnose import diagnose
     from svertka.verbs.evaluate import evaluate
     from svertka.verbs.export import export
     from svertka.verbs.ledger import ledger
@@ -35,6 +36,7 @@ __all__ = [
     "compare",
     "convert",
     "demo",
+    "diagnose",
     "evaluate",
     "export",
     "ledger",

@@ -11,6 +11,7 @@ from typing import Any
 
 from svertka.errors import UserError
 from svertka.runtime.files import write_text
+from svertka.runtime.safetensors import read_header
 from svertka.training.recipe import Recipe
 
 MOST = 128
@@ -18,6 +19,9 @@ MOST = 128
 
 PENALTIES = ("l1", "weight_elimination")
 """Loss terms that say nothing about how well the labels are told."""
+
+STATE = "svertka.state"
+"""Where in the metadata of a checkpoint it stands where a run is."""
 
 _CLASSES = 1000  # whose numbers of images are kept
 _LARGEST = 1e30  # stands for what is not finite
@@ -33,6 +37,7 @@ class Background:
         findings: What was found in the data, as `svertka.check` has it in JSON.
         names: Says the file of a validation image by its number.
         before: The score on validation that was had before this training, such as that of a head on frozen stages.
+        frozen: Whether there are stages that are kept as they are, and are no part of what learns.
     """
 
     counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
@@ -41,6 +46,7 @@ class Background:
     findings: Sequence[Mapping[str, Any]] = ()
     names: Callable[[int], str] = str
     before: float | None = None
+    frozen: bool = False
 
 
 @dataclass
@@ -199,6 +205,7 @@ def facts_of(
         "std": list(background.std),
         "findings": [dict(finding) for finding in background.findings],
         "before": background.before,
+        "frozen": background.frozen,
     }
 
 
@@ -240,3 +247,16 @@ def rounded(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.5g}") if abs(value) < _LARGEST else _LARGEST
     return value
+
+
+def read_saved(checkpoint: Path) -> Signals | None:
+    """The record as a checkpoint has it; None where the training is not looked at.
+
+    Raises:
+        UserError: The checkpoint is damaged.
+    """
+    try:
+        seen = json.loads(read_header(checkpoint).metadata[STATE]).get("seen")
+    except (KeyError, ValueError, AttributeError) as error:
+        raise UserError("the checkpoint is damaged", where=checkpoint) from error
+    return Signals.of(seen, where=checkpoint) if seen else None

@@ -73,6 +73,12 @@ class Display:
         if done == total:
             self.close()
 
+    def trying(self, done: int, total: int) -> None:
+        """So much of a test before training is done."""
+        self._update("trying", done, total, "")
+        if done == total:
+            self.close()
+
     def plan(self, *, epochs: int, batch: int) -> None:
         """Training of so many epochs begins."""
         self.epochs, self.batch = epochs, batch

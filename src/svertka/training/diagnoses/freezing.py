@@ -52,9 +52,9 @@ def nothing_frozen(signals: Signals) -> Diagnosis | None:
     """Trained stages are all let go, far from where they were, for a few images that are learnt by heart."""
     stages = learning(signals)
     name = score(signals)
-    if not signals.recipe["weights"] or len(stages) < len(signals.facts["stages"]) or len(stages) < 3 or not name:
+    if not signals.recipe["weights"] or signals.facts["frozen"] or not name:
         return None
-    if int(signals.facts["samples"]) > _FEW or not signals.steps:
+    if len(stages) < max(3, len(signals.facts["stages"])) or int(signals.facts["samples"]) > _FEW or not signals.steps:
         return None
     first = stages[: max(1, len(stages) // 2)]
     path = signals.done * statistics.fmean(step["update"][stage] for step in signals.steps for stage in first)
