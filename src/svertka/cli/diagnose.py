@@ -27,8 +27,8 @@ def diagnose(run: Path, /, *, out: Path | None = None, json: Json = False) -> in
         print_json(found.to_json())
         return int(not found.ok)
     print(
-        f"{found.run}: {found.state}, {found.epochs:,} epochs; {found.looked_at:,} of {found.steps:,} steps were looked "
-        f"at, in {found.share:.1%} of the time of training\n"
+        f"{found.run}: {found.state}, {found.epochs:,} epochs; {found.looked_at:,} of {found.steps:,} steps were "
+        f"looked at, in {found.share:.1%} of the time of training\n"
     )
     for diagnosis in found.diagnoses:
         print(f"{diagnosis.kind.replace('_', ' ')} ({diagnosis.confidence:.0%} sure): {diagnosis.message}")

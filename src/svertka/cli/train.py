@@ -69,11 +69,11 @@ def train(
     resume
         Go on with the run in --out; begin it if there is none.
     find_lr
-        Train nothing, but let the learning rate rise over a few hundred steps (Smith, 2017) and suggest one; --out is then
-        a folder for the page with the curve.
+        Train nothing, but let the learning rate rise over a few hundred steps (Smith, 2017) and suggest one; --out is
+        then a folder for the page with the curve.
     check_wiring
-        Train nothing, but see whether one batch can be learnt by heart, and if not, say what is wrong. The exit status is
-        then 1.
+        Train nothing, but see whether one batch can be learnt by heart, and if not, say what is wrong. The exit
+        status is then 1.
     """
     changes = {name: value for name, value in vars(flags).items() if value is not None}
     if "net_options" in changes:

@@ -1,7 +1,7 @@
 """The learning-rate range test.
 
-L. Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017, section 3.3. The rate rises with every step,
-here exponentially; the loss falls once it is large enough, and bursts once it is too large.
+L. Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017, section 3.3. The rate rises with every
+step, here exponentially; the loss falls once it is large enough, and bursts once it is too large.
 """
 
 from __future__ import annotations

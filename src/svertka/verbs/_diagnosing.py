@@ -51,7 +51,7 @@ def known(run: Path) -> dict[str, Signals]:
             where=run,
             mend="svertka check looks at its data",
         )
-    raise UserError("nothing was saved yet", where=run, mend="wait for the first checkpoint, after --save-every seconds")
+    raise UserError("nothing was saved yet", where=run, mend="wait for the first checkpoint, as --save-every says")
 
 
 def judged(found: Mapping[str, Signals]) -> list[Diagnosis]:

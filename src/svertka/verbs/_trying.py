@@ -99,6 +99,8 @@ def _write_page(path: Path, done: Trial, job: Job) -> None:
         lead = f"One batch of {done.images} images is {'' if done.ok else 'not '}learnt by heart."
     sections = [Section(name="What was measured", exhibits=[curve])]
     if done.faults:
-        facts = Facts(title="Likeliest first", items=[(f"{number}", fault) for number, fault in enumerate(done.faults, 1)])
+        items = [(f"{number}", fault) for number, fault in enumerate(done.faults, 1)]
+        facts = Facts(title="Likeliest first", items=items)
         sections.insert(0, Section(name="What is wrong", exhibits=[facts]))
-    write_report(path, title=f"{job.recipe.net} on {job.prepared.dataset.root.resolve().name}", lead=lead, sections=sections)
+    title = f"{job.recipe.net} on {job.prepared.dataset.root.resolve().name}"
+    write_report(path, title=title, lead=lead, sections=sections)

@@ -46,8 +46,8 @@ def train(
         out: Folder of the run, which must not exist; a new one below ``runs/`` by default.
         resume: Go on with the run in ``out``. Where there is none yet, it is begun, so that a command can
             simply be given again until it succeeds.
-        find_lr: Train nothing, but let the learning rate rise over a few hundred steps and suggest one; ``out`` is then a
-            folder for the page with the curve.
+        find_lr: Train nothing, but let the learning rate rise over a few hundred steps and suggest one; ``out`` is then
+            a folder for the page with the curve.
         check_wiring: Train nothing, but see whether one batch can be learnt by heart; ``out`` likewise.
         progress: Show progress on standard error.
         **changes: Fields of the recipe to change, such as ``epochs=5``; see `Recipe`.
@@ -64,7 +64,8 @@ def train(
         if resume or (find_lr and check_wiring):
             raise UserError("two things are asked for at once", mend="give --find-lr, --check-wiring or --resume alone")
         run = Run.open(source, recipe, changes, None if out is None else Path(out), False)
-        return _try_out(run, source, "find_lr" if find_lr else "check_wiring", None if out is None else run.folder, progress)
+        test = "find_lr" if find_lr else "check_wiring"
+        return _try_out(run, source, test, None if out is None else run.folder, progress)
     run = Run.open(source, recipe, changes, None if out is None else Path(out), resume)
     if run.recipe.folds and not run.recipe.fold:
         return cross_validate(run, source, lambda fold: _train_or_find(fold, source, run, progress))

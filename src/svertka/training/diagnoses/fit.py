@@ -75,8 +75,8 @@ def needs_more_epochs(signals: Signals) -> Diagnosis | None:
     return Diagnosis(
         kind="needs_more_epochs",
         confidence=0.85,
-        message=f"the loss was still falling when {signals.recipe['epochs']} epochs were over, from {before:.3g} to {after:.3g} "
-        f"in the last quarter",
+        message=f"the loss was still falling when {signals.recipe['epochs']} epochs were over: "
+        f"{before:.3g}, and {after:.3g} in the last quarter",
         mend=f"give --epochs {3 * int(signals.recipe['epochs'])}",
         evidence=loss_plot(signals),
     )
@@ -96,8 +96,8 @@ def stopped_too_early(signals: Signals) -> Diagnosis | None:
     return Diagnosis(
         kind="stopped_too_early",
         confidence=0.85,
-        message=f"early stopping ended it after {signals.epochs[-1]['epoch']:.0f} of {signals.recipe['epochs']} epochs, "
-        f"though the training loss was still falling, from {before:.3g} to {after:.3g}",
+        message=f"early stopping ended it after {signals.epochs[-1]['epoch']:.0f} of {signals.recipe['epochs']} "
+        f"epochs, though the training loss was still falling, from {before:.3g} to {after:.3g}",
         mend=f"give --early-stop {max(5, 3 * patience)}, or 0; the best epoch is kept anyway",
         evidence=by_epoch(signals, "Loss", "loss", {"training": "task_loss", "validation": "val_loss"}),
     )

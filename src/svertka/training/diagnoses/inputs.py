@@ -22,7 +22,7 @@ def unnormalised_input(signals: Signals) -> Diagnosis | None:
     wanted = expected_low < -1e-3
     if low < 0 or (signals.recipe["weights"] and not wanted):
         return None
-    told = f"the preprocessing would make them {expected_low:.2f} to {expected_high:.2f}" if wanted else "mean 0 is best"
+    told = f"preprocessing would make them {expected_low:.2f} to {expected_high:.2f}" if wanted else "mean 0 is best"
     return Diagnosis(
         kind="unnormalised_input",
         confidence=0.95,
@@ -71,7 +71,9 @@ def wrong_loss(signals: Signals) -> Diagnosis | None:
             mend="take the softmax out of the network",
             evidence=plot,
         )
-    off = statistics.median(abs(step["loss"] - step["cross_entropy"]) / max(step["cross_entropy"], 0.05) for step in steps)
+    off = statistics.median(
+        abs(step["loss"] - step["cross_entropy"]) / max(step["cross_entropy"], 0.05) for step in steps
+    )
     negative = any(step["loss"] < 0 for step in steps)
     if (off < _OFF or recipe["balance"] != "none") and not negative:
         return None
@@ -79,7 +81,7 @@ def wrong_loss(signals: Signals) -> Diagnosis | None:
     return Diagnosis(
         kind="wrong_loss",
         confidence=0.95 if negative else 0.9,
-        message=f"an image has one class, but the loss is not the cross-entropy of that: {first['loss']:.3g} at the start, "
+        message=f"an image has one class, but the loss is not the cross-entropy of that: {first['loss']:.3g} at first, "
         f"where the labels make it {first['cross_entropy']:.3g}"
         + (", and it even falls below nought" if negative else ""),
         mend="learn by the cross-entropy of logits",

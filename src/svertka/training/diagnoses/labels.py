@@ -67,13 +67,15 @@ def noisy_labels(signals: Signals) -> Diagnosis | None:
     above = statistics.fmean(row["val_accuracy"] - row["chance"] for row in rows)
     if mistaken * count < _MISTAKES or above < _KNOWN or depth < _DEPTH:
         return None
-    images = [f"{one['file']}: {one['label']}, taken for {one['guess']}" for one in signals.suspects if one["rank"] >= 2]
+    images = [
+        f"{one['file']}: {one['label']}, taken for {one['guess']}" for one in signals.suspects if one["rank"] >= 2
+    ]
     return Diagnosis(
         kind="noisy_labels",
         confidence=0.9 if depth > 1.3 * _DEPTH else 0.75,
         message=f"{mistaken:.0%} of the validation images are mistaken, and their labels stand as far down as chance "
-        f"would have it ({depth:.2f}; 0 is next to the guess, 0.5 chance): up to {min(1.0, 2 * depth) * mistaken:.0%} of "
-        f"the labels are wrong",
+        f"would have it ({depth:.2f}; 0 is next to the guess, 0.5 chance): up to "
+        f"{min(1.0, 2 * depth) * mistaken:.0%} of the labels are wrong",
         mend="look at the images that are named; svertka check --labels names those to learn from",
         evidence=by_epoch(
             signals,
@@ -130,12 +132,13 @@ def imbalance_ignored(signals: Signals) -> Diagnosis | None:
     if found - missed < _RECALL:
         return None
     names = signals.facts["names"]
+    least = min(counts[number] for number in rare)
     shown = sorted(recalls, key=lambda number: counts[number])[:12]
     return Diagnosis(
         kind="imbalance_ignored",
         confidence=0.9 if found - missed > 1.5 * _RECALL else 0.75,
-        message=f"rare classes ({min(counts[number] for number in rare):,} to {max(counts[number] for number in rare):,} "
-        f"images, where the most frequent has {max(counts):,}) are found in {missed:.0%} of cases, frequent ones in {found:.0%}",
+        message=f"rare classes (of {least:,} images on, where the most frequent has {max(counts):,}) are found in "
+        f"{missed:.0%} of cases, frequent ones in {found:.0%}",
         mend="give --balance weights, and judge by macro F1",
         evidence=Bars(
             title="Recall of the rarest classes on validation",

@@ -46,9 +46,15 @@ def learning_rate_too_high(signals: Signals) -> Diagnosis | None:
     if not broke and not burst and not (farthest > _FAR and little):
         return None
     if signals.trouble:
-        message = f"training broke at step {signals.done + 1} ({signals.trouble}) after weights moved by {farthest:.1%} in a step"
+        message = (
+            f"training broke at step {signals.done + 1} ({signals.trouble}), after weights moved by up to "
+            f"{farthest:.2g} of their size at a step"
+        )
     else:
-        message = f"weights move by up to {farthest:.0%} in a step, and the loss is {_now(signals):.3g}, where knowing nothing gives {chance:.3g}"
+        message = (
+            f"weights move by up to {farthest:.2g} of their size at a step, and the loss is {_now(signals):.3g}, where "
+            f"knowing nothing gives {chance:.3g}"
+        )
     return Diagnosis(
         kind="learning_rate_too_high",
         confidence=0.9 if broke or burst or farthest > 3 * _FAR else 0.75,
@@ -90,7 +96,7 @@ def weight_decay_too_strong(signals: Signals) -> Diagnosis | None:
     return Diagnosis(
         kind="weight_decay_too_strong",
         confidence=0.9,
-        message=f"weights shrink to {statistics.median(kept):.0%} of what they were, and the loss is {_now(signals):.3g}, "
+        message=f"weights shrink to {statistics.median(kept):.0%} of what they were; the loss is {_now(signals):.3g}, "
         f"where knowing nothing gives {signals.chance:.3g}",
         mend=f"give --{strongest.replace('_', '-')} {decays[strongest] / 10:.1g}",
         evidence=by_name(signals, "Norm of the weights by stage", "norm", "weight", learning(signals)),

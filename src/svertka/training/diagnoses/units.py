@@ -43,7 +43,7 @@ def exploding_gradients(signals: Signals) -> Diagnosis | None:
         message = f"the gradient's norm is {sizes[0]:.3g} at the first step, and the loss {first['loss']:.3g}"
         if signals.exclusive:
             message += f", where a network that knows nothing has {signals.chance:.2f}"
-        mend = "let the weights begin smaller (He's or Glorot's rule) or put normalisations between the layers; --clip 1 helps"
+        mend = "let weights begin smaller (He's or Glorot's rule), or put normalisations between the layers"
     else:
         message = f"the gradient's norm rises from {statistics.median(sizes):.3g} to {max(sizes):.3g}"
         mend = "give --clip 1"
@@ -72,7 +72,7 @@ def vanishing_gradients(signals: Signals) -> Diagnosis | None:
     return Diagnosis(
         kind="vanishing_gradients",
         confidence=0.9,
-        message=f"the gradient of {stages[0]} is {ratio:.1g} of the largest of a stage (each as a share of its weights), "
+        message=f"the gradient of {stages[0]} is {ratio:.1g} of the largest of a stage (as shares of the weights), "
         f"and the loss has hardly fallen",
         mend="use ReLUs, normalisations or shortcuts, or fewer layers",
         evidence=by_name(signals, "Norm of the gradient by stage", "norm", "gradient", stages),
@@ -91,7 +91,7 @@ def dead_relus(signals: Signals) -> Diagnosis | None:
         kind="dead_relus",
         confidence=0.95 if share > _MOSTLY else 0.8,
         message=f"{share:.0%} of the ReLUs of {name} give nothing for any image of a batch",
-        mend="begin anew with a lower --lr, or with --net-options activation=leaky_relu where the network has it",
+        mend="begin anew with a lower --lr, or with --net-options.activation leaky_relu where the network has it",
         evidence=by_name(signals, "Dead ReLUs", "share of one", "dead", _names(signals, "dead", name)),
     )
 
@@ -132,7 +132,7 @@ def batch_too_small_for_norm(signals: Signals) -> Diagnosis | None:
     return Diagnosis(
         kind="batch_too_small_for_norm",
         confidence=0.95 if batch <= _VERY_FEW else 0.75,
-        message=f"BatchNorm goes by {batch} images at a time, whose means are {drift:.2f} deviations from the running ones",
+        message=f"BatchNorm goes by {batch} images at a time; their means are {drift:.2f} deviations from the running ones",
         mend="give --batch 16 or more (--accumulate does not help here)",
         evidence=by_step(
             signals,
