@@ -1,18 +1,21 @@
 """Trainings with a fault planted in each, and healthy ones, to measure what the doctor finds and where it is silent.
 
-Images are scikit-learn's digits, drawn gratings and, where a folder of real data is named, garments; networks are small,
-and a training takes seconds.
+Images are scikit-learn's digits, drawn gratings and, where a folder of real data is named, garments; networks are
+small, and a training takes seconds.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -41,6 +44,8 @@ HAS_GARMENTS = "SVERTKA_DATA" in os.environ and GARMENTS.is_dir()
 CLASSES = 10
 
 Arrays = tuple[NDArray[np.uint8], NDArray[np.int64]]
+Spoil = Callable[[Arrays, np.random.Generator], Arrays]
+Divide = Callable[[Arrays, np.random.Generator], dict[str, Arrays]]
 
 
 def digits(count: int, seed: int) -> Arrays:
@@ -66,11 +71,16 @@ def gratings(count: int, seed: int) -> Arrays:
 
 def garments(count: int, seed: int) -> Arrays:
     """So many images of Fashion-MNIST, 28 × 28."""
-    samples = read_idx(GARMENTS).parts["train"]
-    images = samples[0].source.images  # type: ignore[attr-defined]
-    labels = np.array([int(str(sample.annotation)) for sample in samples])
+    images, labels = _all_garments()
     chosen = np.random.default_rng(seed).permutation(len(labels))[:count]
     return images[chosen].copy(), labels[chosen]
+
+
+@functools.cache
+def _all_garments() -> Arrays:
+    samples = read_idx(GARMENTS).parts["train"]
+    images = samples[0].source.images  # type: ignore[attr-defined]
+    return images, np.array([int(str(sample.annotation)) for sample in samples])
 
 
 SOURCES: dict[str, Callable[[int, int], Arrays]] = {"digits": digits, "gratings": gratings, "garments": garments}
@@ -104,8 +114,8 @@ class Case:
     options: Mapping[str, Any] = field(default_factory=dict)
     count: int = 0
     seed: int = 0
-    spoil: Callable[[Arrays, np.random.Generator], Arrays] | None = None
-    parts: Callable[[Arrays, np.random.Generator], dict[str, Arrays]] | None = None
+    spoil: Spoil | None = None
+    parts: Divide | None = None
     change: Callable[[nn.Module], None] | None = None
     begin: bool = False
     preprocess: Callable[[Preprocess], Preprocess] | None = None
@@ -123,15 +133,15 @@ _SIDES = {"lenet5": 32, "mlp": 16, "resnet8_cifar": 16}
 _FIXED = {"threads": 1, "precision": "fp32", "layout": "channels_first", "device": "cpu", "channels": 1}
 
 
-def training(case: Case, folder: Path, *, observer: Observer | None = None) -> Training:
+def training(case: Case, *, observer: Observer | None = None) -> Training:
     """The training, ready to be run.
 
     Args:
         case: What to train.
-        folder: For the images.
         observer: Who looks on; the doctor if nobody is given.
     """
-    prepared = _prepared(case, folder)
+    side = _SIDES[case.net]
+    prepared, findings = _prepared(case.data, case.count, case.seed, side, case.spoil, case.parts)
     recipe = Recipe().changed({"net": case.net, **_RECIPES[case.net], **_FIXED, "seed": case.seed, **case.recipe})
     classes = learnable_classes(prepared)
     mean, std = measure(prepared)
@@ -140,7 +150,7 @@ def training(case: Case, folder: Path, *, observer: Observer | None = None) -> T
     torch.manual_seed(case.seed)
     options: dict[str, Any] = {"classes": len(classes), "in_channels": 1, **case.options}
     if registry.record(case.net).one_size:
-        options["image_size"] = _SIDES[case.net]
+        options["image_size"] = side
     if recipe.dropout is not None:
         options["dropout"] = recipe.dropout
     net = registry.build(case.net, options)
@@ -163,7 +173,7 @@ def training(case: Case, folder: Path, *, observer: Observer | None = None) -> T
         counts={part: np.bincount(values, minlength=len(classes)).tolist() for part, values in targets.items()},
         mean=mean,
         std=std,
-        findings=[finding.to_json() for finding in quick_findings(prepared) if finding.severity != "note"],
+        findings=findings,
         names=lambda number: prepared.samples[prepared.parts["val"].positions[number]].name,
     )
     doctor = Doctor(background, None, lambda _: None)
@@ -180,9 +190,9 @@ def training(case: Case, folder: Path, *, observer: Observer | None = None) -> T
     )
 
 
-def train(case: Case, folder: Path) -> Signals:
+def train(case: Case) -> Signals:
     """Train it, with the doctor looking on; what it said while training went on is in the record."""
-    made = training(case, folder)
+    made = training(case)
     doctor = made.observer
     assert isinstance(doctor, Doctor)
     try:
@@ -234,23 +244,29 @@ def _key(epoch: int, indices: NDArray[np.int64]) -> Any:
     return _Key(epoch, indices, 1.0)
 
 
-def _prepared(case: Case, folder: Path) -> Prepared:
-    generator = np.random.default_rng([case.seed, 99])
-    arrays = SOURCES[case.data](case.count or COUNTS[case.data], case.seed)
-    if case.spoil:
-        arrays = case.spoil(arrays, generator)
-    parts = case.parts(arrays, generator) if case.parts else {"": arrays}
-    root = folder / "images"
-    for part, (images, labels) in parts.items():
-        # Names say nothing of the order in which images were taken.
-        numbers = generator.permutation(len(labels))
-        for number, image, label in zip(numbers.tolist(), images, labels.tolist(), strict=True):
-            place = root / part / str(label)
-            place.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(image).save(place / f"{number:05d}.png", compress_level=1)
-    side = _SIDES[case.net]
+@functools.lru_cache(maxsize=16)
+def _prepared(
+    data: str, count: int, seed: int, side: int, spoil: Spoil | None, parts: Divide | None
+) -> tuple[Prepared, tuple[dict[str, Any], ...]]:
+    """Images as training reads them, from files that are gone afterwards; and what was found in them."""
+    generator = np.random.default_rng([seed, 99])
+    arrays = SOURCES[data](count or COUNTS[data], seed)
+    if spoil:
+        arrays = spoil(arrays, generator)
+    divided = parts(arrays, generator) if parts else {"": arrays}
     preprocess = Preprocess(height=side, width=side, channels=1, mean=(0.0,), std=(1.0,))
-    return prepare(root, preprocess, val_fraction=0.2, seed=case.seed)
+    with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, SVERTKA_CACHE=f"{folder}/cache"):
+        root = Path(folder, "images")
+        for part, (images, labels) in divided.items():
+            # Names say nothing of the order in which images were taken.
+            numbers = generator.permutation(len(labels))
+            for number, image, label in zip(numbers.tolist(), images, labels.tolist(), strict=True):
+                place = root / part / str(label)
+                place.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(image).save(place / f"{number:05d}.png", compress_level=1)
+        prepared = prepare(root, preprocess, val_fraction=0.2, seed=seed)
+        findings = quick_findings(prepared)
+    return prepared, tuple(finding.to_json() for finding in findings if finding.severity != "note")
 
 
 def _begin(net: nn.Module, case: Case) -> None:
@@ -278,7 +294,7 @@ def shuffled(arrays: Arrays, generator: np.random.Generator) -> Arrays:
     return images, generator.permutation(labels)
 
 
-def noisy(share: float) -> Callable[[Arrays, np.random.Generator], Arrays]:
+def noisy(share: float) -> Spoil:
     def spoil(arrays: Arrays, generator: np.random.Generator) -> Arrays:
         images, labels = arrays
         wrong = generator.random(len(labels)) < share
@@ -288,7 +304,7 @@ def noisy(share: float) -> Callable[[Arrays, np.random.Generator], Arrays]:
     return spoil
 
 
-def unequal(most: int, few: int) -> Callable[[Arrays, np.random.Generator], Arrays]:
+def unequal(most: int, few: int) -> Spoil:
     """Half of the classes have ``most`` images, the others ``few``."""
 
     def spoil(arrays: Arrays, generator: np.random.Generator) -> Arrays:
@@ -303,7 +319,7 @@ def unequal(most: int, few: int) -> Callable[[Arrays, np.random.Generator], Arra
     return spoil
 
 
-def copied(share: float) -> Callable[[Arrays, np.random.Generator], Arrays]:
+def copied(share: float) -> Spoil:
     def spoil(arrays: Arrays, generator: np.random.Generator) -> Arrays:
         images, labels = arrays
         again = generator.permutation(len(labels))[: int(share * len(labels))]
@@ -318,7 +334,7 @@ def _halves(arrays: Arrays) -> tuple[Arrays, Arrays]:
     return (images[cut:], labels[cut:]), (images[:cut], labels[:cut])
 
 
-def leaking(share: float) -> Callable[[Arrays, np.random.Generator], dict[str, Arrays]]:
+def leaking(share: float) -> Divide:
     """So many of the validation images are copies of images to learn from."""
 
     def divide(arrays: Arrays, generator: np.random.Generator) -> dict[str, Arrays]:
@@ -330,7 +346,7 @@ def leaking(share: float) -> Callable[[Arrays, np.random.Generator], dict[str, A
     return divide
 
 
-def other_light(change: Callable[[NDArray[Any]], NDArray[Any]]) -> Callable[..., dict[str, Arrays]]:
+def other_light(change: Callable[[NDArray[Any]], NDArray[Any]]) -> Divide:
     """Validation images come from another camera."""
 
     def divide(arrays: Arrays, _: np.random.Generator) -> dict[str, Arrays]:
@@ -340,7 +356,7 @@ def other_light(change: Callable[[NDArray[Any]], NDArray[Any]]) -> Callable[...,
     return divide
 
 
-def some_classes(count: int) -> Callable[..., dict[str, Arrays]]:
+def some_classes(count: int) -> Divide:
     """Validation images are of the first classes alone."""
 
     def divide(arrays: Arrays, _: np.random.Generator) -> dict[str, Arrays]:

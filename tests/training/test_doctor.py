@@ -200,9 +200,8 @@ def test_every_diagnosis_is_planted_five_times() -> None:
 
 
 @pytest.mark.parametrize("kind", SEEN_IN)
-def test_what_is_planted_is_found(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SVERTKA_CACHE", str(tmp_path / "cache"))
-    found = diagnose(ill.train(SEEN_IN[kind], tmp_path))
+def test_what_is_planted_is_found(kind: str) -> None:
+    found = diagnose(ill.train(SEEN_IN[kind]))
     assert kind in {diagnosis.kind for diagnosis in found}
     for diagnosis in found:
         assert 0 < diagnosis.confidence <= 1
@@ -211,10 +210,7 @@ def test_what_is_planted_is_found(kind: str, tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_nothing_is_said_of_healthy_trainings(
-    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SVERTKA_CACHE", str(tmp_path / "cache"))
-    signals = ill.train(ill.HEALTHY[number], tmp_path)
+def test_nothing_is_said_of_healthy_trainings(number: int) -> None:
+    signals = ill.train(ill.HEALTHY[number])
     assert diagnose(signals) == []
     assert signals.said == []
