@@ -574,11 +574,11 @@ PLANTED: dict[str, tuple[Case, ...]] = {
     ),
     "weight_decay_too_strong": _with(
         _on_all(),
-        {"weight_decay": 10.0},
-        {"weight_decay": 20.0},
-        {"weight_decay": 30.0},
+        {"weight_decay": 100.0},
+        {"weight_decay": 150.0},
+        {"weight_decay": 150.0},
         {"weight_decay": 0.5, "optimizer": "sgd", "lr": 0.05},
-        {"weight_decay": 30.0},
+        {"weight_decay": 150.0},
     ),
     "batch_too_small_for_norm": _each(
         *(
@@ -587,7 +587,7 @@ PLANTED: dict[str, tuple[Case, ...]] = {
         )
     ),
     "duplicated_data": _on_all(spoil=copied(0.3)),
-    "loader_bound": _with(_on_all(slow=0.0012), *({"epochs": 4},) * 5),
+    "loader_bound": _with(_on_all(slow=0.001), *({"epochs": 2},) * 5),
     "wrong_loss": _each(
         Case("digits", "lenet5", task=Squares),
         Case("gratings", "lenet5", task=Each),

@@ -91,7 +91,7 @@ DIAGNOSES: tuple[Known, ...] = (
     Known(labels_shuffled, live=0.6, unless=(*_STUCK, "wrong_split")),
     Known(noisy_labels, live=0.6, unless=(*_STUCK, "wrong_split", "labels_shuffled")),
     Known(imbalance_ignored),
-    Known(class_collapse, live=0.3, unless=("labels_shuffled", "imbalance_ignored")),
+    Known(class_collapse, live=0.3, unless=("imbalance_ignored",)),
     Known(nothing_frozen),
     Known(overfitting, live=0.6, unless=(*_SPOILT, "nothing_frozen")),
     Known(stopped_too_early, unless=_SPOILT),

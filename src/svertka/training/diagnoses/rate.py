@@ -20,7 +20,7 @@ from svertka.training.diagnoses.readings import (
 )
 from svertka.training.signals import Signals
 
-_FAR = 0.1  # of the weights, at one step
+_FAR = 0.15  # of the weights, at one step
 _LOST = 0.3  # of the way to knowing all, below which little was learnt
 _BURST = 4.0  # times the loss of knowing nothing
 _CALM = 50.0  # norm of the gradient at the start
