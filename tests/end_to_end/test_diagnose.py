@@ -42,7 +42,7 @@ def test_a_fault_is_said_while_it_runs_and_afterwards(
     assert "--lr 0.2" in high["mend"]
     assert any(len(values) > 2 for values in high["evidence"]["values"].values())
     if trained.status == 0:
-        assert trained.err.count("warning: learning rate too high") == 1
+        assert trained.err.count("diagnosis: learning rate too high") == 1
         assert "Learning rate too high" in (tmp_path / "run" / "report.html").read_text()
     else:
         assert answer.json["state"] == "broken"

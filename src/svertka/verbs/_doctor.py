@@ -45,4 +45,6 @@ def doctor_for(job: Job, inputs: Mapping[str, Inputs], name: str = "", *, frozen
         before=job.before,
         frozen=frozen,
     )
-    return Doctor(background, signals_file(job.run.folder, name), job.display.warn)
+    return Doctor(
+        background, signals_file(job.run.folder, name), lambda text: job.display.say(f"diagnosis: {text}")
+    )
