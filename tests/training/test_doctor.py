@@ -18,7 +18,7 @@ from svertka.training.diagnoses.diagnosing import DIAGNOSES, diagnose
 from svertka.training.doctor import Doctor
 from svertka.training.gauges import Gauges
 from svertka.training.loop import InterruptedTrainingError, Training
-from svertka.training.signals import MOST, Background, Signals, read_saved, read_signals, rounded, write_signals
+from svertka.training.signals import _NEEDED, MOST, Background, Signals, read_saved, read_signals, rounded, write_signals
 
 EVERYTHING: dict[str, Any] = {
     "net": "lenet5",
@@ -157,7 +157,7 @@ def test_the_record_is_bounded_and_keeps_its_ends() -> None:
 def test_what_is_not_finite_can_be_written_and_read(tmp_path: Path) -> None:
     values = rounded({"loss": float("nan"), "norm": [float("inf"), 1.0]})
     assert json.loads(json.dumps(values, allow_nan=False))["norm"][1] == 1.0
-    facts: dict[str, Any] = dict.fromkeys(("recipe", "steps", "classes", "exclusive", "counts", "stages"), 1)
+    facts: dict[str, Any] = dict.fromkeys(_NEEDED, 1)
     write_signals(tmp_path / "signals.json", Signals(facts, [values]))
     assert read_signals(tmp_path / "signals.json").steps == [values]
 
