@@ -22,7 +22,9 @@ def overfitting(signals: Signals) -> Diagnosis | None:
     """Training images are learnt by heart, while validation gets worse."""
     val, scores = column(signals, "val_loss"), column(signals, "val_accuracy")
     known = accuracy(signals)
-    if len(val) < 5 or len(scores) != len(val) or math.isnan(known) or signals.progress < 0.5 and not signals.ended:
+    if len(val) < 5 or len(scores) != len(val) or math.isnan(known):
+        return None
+    if signals.progress < 0.5 and not signals.ended:
         return None
     here, last = statistics.fmean(late(scores, 0.25)), statistics.fmean(late(val, 0.25))
     count = sum(signals.facts["counts"].get("val", [])) or 1
