@@ -1,8 +1,8 @@
 """What the doctor finds of faults that are planted in trainings, how often it is wrong, and what it costs.
 
-    python benchmarks/doctor.py                   writes docs/doctor.md; SVERTKA_DATA names the folder of real data
-    python benchmarks/doctor.py --only plateau    one diagnosis, printed
-    python benchmarks/doctor.py --again           judges the records of the last time anew, without training
+python benchmarks/doctor.py                   writes docs/doctor.md; SVERTKA_DATA names the folder of real data
+python benchmarks/doctor.py --only plateau    one diagnosis, printed
+python benchmarks/doctor.py --again           judges the records of the last time anew, without training
 """
 
 from __future__ import annotations
@@ -108,8 +108,8 @@ while it ran. What else was said of planted trainings stands in the last column:
 a learning rate too high kills ReLUs. Thresholds were chosen {chosen}; other
 networks and data will have another rate.
 
-**Found: {hits} of {total} planted faults ({hits / max(total, 1):.0%}), {first} of them first. Healthy trainings with any
-alarm: {wrong} of {healthy} ({wrong / max(healthy, 1):.1%}).**
+**Found: {hits} of {total} planted faults ({hits / max(total, 1):.0%}), {first} of them first. Healthy trainings with
+any alarm: {wrong} of {healthy} ({wrong / max(healthy, 1):.1%}).**
 
 | diagnosis | found | first | alarms on healthy trainings | what else was said of the planted ones |
 |---|---|---|---|---|
@@ -120,8 +120,8 @@ alarm: {wrong} of {healthy} ({wrong / max(healthy, 1):.1%}).**
 {seen}
 
 `noisy_labels` needs five classes or more and validation images that are labelled as the others are; `labels_shuffled`,
-`overfitting`, `class_collapse`, `imbalance_ignored` and `wrong_split` need a validation part; where an image has several
-labels or a mask, those that go by classes are silent.
+`overfitting`, `class_collapse`, `imbalance_ignored` and `wrong_split` need a validation part; where an image has
+several labels or a mask, those that go by classes are silent.
 """
 
 
@@ -146,7 +146,6 @@ def overhead() -> list[str]:
         shares = []
         for number in range(ROUNDS):
             for looking in (True, False) if number % 2 else (False, True):
-
                 spent, signals = timed(case, looking)
                 seconds[looking].append(spent)
                 if looking:

@@ -120,7 +120,9 @@ def test_check_wiring_of_a_network_that_learns_and_of_one_that_does_not(
     assert good.status == 0, good.err
     assert "learnt by heart in" in good.out
     assert (tmp_path / "page" / "wiring.html").is_file()
-    bad = svertka_call("train", digits, "--check-wiring", "--net", "mlp", "--net-options.hidden", "1,", *plain, "--json")
+    bad = svertka_call(
+        "train", digits, "--check-wiring", "--net", "mlp", "--net-options.hidden", "1,", *plain, "--json"
+    )
     assert bad.status == 1, bad.err
     assert bad.json["faults"]
 

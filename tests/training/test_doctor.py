@@ -18,7 +18,16 @@ from svertka.training.diagnoses.diagnosing import DIAGNOSES, diagnose
 from svertka.training.doctor import Doctor
 from svertka.training.gauges import Gauges
 from svertka.training.loop import InterruptedTrainingError, Training
-from svertka.training.signals import _NEEDED, MOST, Background, Signals, read_saved, read_signals, rounded, write_signals
+from svertka.training.signals import (
+    _NEEDED,
+    MOST,
+    Background,
+    Signals,
+    read_saved,
+    read_signals,
+    rounded,
+    write_signals,
+)
 
 EVERYTHING: dict[str, Any] = {
     "net": "lenet5",

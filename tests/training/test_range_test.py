@@ -23,9 +23,7 @@ def rate_of(made: Training) -> RangeTest:
 def wiring_of(made: Training, batch: Any = None) -> Wiring:
     batch = batch or next(iter(made.train.training(0)))
     known = Background(counts={"train": [5, 4, 3]})
-    return check_wiring(
-        made.module, made.task, batch, made.recipe, machine=Machine(made.recipe), background=known
-    )
+    return check_wiring(made.module, made.task, batch, made.recipe, machine=Machine(made.recipe), background=known)
 
 
 def test_the_rate_rises_by_the_same_factor_and_the_suggestion_learns(training: Callable[..., Training]) -> None:

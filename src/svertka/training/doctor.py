@@ -204,7 +204,7 @@ def _told_by(evaluation: Evaluation, classes: int) -> dict[str, Any]:
     wrong = target != guess
     hits = np.bincount(target[~wrong], minlength=classes)
     below = (rank[wrong] - 1) / max(1, classes - 2)
-    told = {
+    told: dict[str, Any] = {
         "chance": float(guesses @ labels) / count**2,
         "top": float(guesses.max()) / count,
         "unseen": float(labels[guesses == 0].sum()) / count,

@@ -17,6 +17,7 @@ _NEAR = {nn.Sigmoid: (0.5, 0.47), nn.Tanh: (0.0, 0.97)}
 """Middle of the range, and the distance from it beyond which a unit passes on hardly any gradient."""
 
 _DEAD = (nn.ReLU, nn.ReLU6)
+_UNITS = (nn.ReLU, nn.ReLU6, nn.Sigmoid, nn.Tanh)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
@@ -37,7 +38,7 @@ class Gauges:
         self.reading = False
         self._stages = {name: _weights(stage) for name, stage in _stages(net) if _weights(stage)}
         named = list(net.named_modules())
-        self._units = _some([(name, layer) for name, layer in named if isinstance(layer, (*_NEAR, *_DEAD))])
+        self._units = _some([(name, layer) for name, layer in named if isinstance(layer, _UNITS)])
         self._norms = _some([(name, layer) for name, layer in named if isinstance(layer, _NORMS)])
         self._handles: list[RemovableHandle] = []
         self._copies: dict[str, list[Tensor]] = {}
@@ -58,7 +59,7 @@ class Gauges:
     @property
     def norms(self) -> int:
         """How many normalisations go by the batch."""
-        return sum(layer.training and layer.track_running_stats for _, layer in self._norms)
+        return sum(layer.training and bool(layer.track_running_stats) for _, layer in self._norms)
 
     def begin(self) -> None:
         """Read the step that begins now."""

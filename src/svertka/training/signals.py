@@ -110,7 +110,7 @@ class Signals:
 
     def place(self, step: Mapping[str, Any]) -> float:
         """When a sampled step was, in epochs."""
-        return float(step["step"]) / max(1, self.facts["steps_an_epoch"])
+        return int(step["step"]) / max(1, int(self.facts["steps_an_epoch"]))
 
     @property
     def chance(self) -> float:
@@ -119,7 +119,7 @@ class Signals:
             return float(self.steps[0]["loss"]) if self.steps else math.nan
         counts = self.facts["counts"].get("train") or [1] * self.classes
         total = sum(counts)
-        return -math.fsum(count / total * math.log(count / total) for count in counts if count)
+        return -math.fsum(float(count / total * math.log(count / total)) for count in counts if count)
 
     @property
     def floor(self) -> float:
@@ -156,7 +156,7 @@ class Signals:
         """
         try:
             found = cls(**values)
-            known = _NEEDED <= found.facts.keys()
+            known = found.facts.keys() >= _NEEDED
         except (TypeError, AttributeError) as error:
             raise UserError("not what the doctor of this release writes", where=where) from error
         if not known:

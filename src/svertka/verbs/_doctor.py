@@ -35,7 +35,7 @@ def doctor_for(job: Job, inputs: Mapping[str, Inputs], name: str = "", *, frozen
         classes = len(task.classes)
         counts = {part: np.bincount(targets, minlength=classes).tolist() for part, targets in job.targets.items()}
     images = isinstance(inputs["train"], Pixels | Crops)
-    positions = prepared.parts["val"].positions if "val" in prepared.parts else []
+    positions = prepared.parts["val"].positions if "val" in prepared.parts else np.zeros(0, np.int64)
     background = Background(
         counts=counts,
         mean=job.preprocess.mean if images else (),
@@ -45,6 +45,4 @@ def doctor_for(job: Job, inputs: Mapping[str, Inputs], name: str = "", *, frozen
         before=job.before,
         frozen=frozen,
     )
-    return Doctor(
-        background, signals_file(job.run.folder, name), lambda text: job.display.say(f"diagnosis: {text}")
-    )
+    return Doctor(background, signals_file(job.run.folder, name), lambda text: job.display.say(f"diagnosis: {text}"))

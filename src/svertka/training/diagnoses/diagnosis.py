@@ -39,7 +39,8 @@ class Diagnosis:
         """As a JSON object; the evidence by line, as pairs."""
         if isinstance(self.evidence, Curves):
             drawn: dict[str, Any] = {
-                curve.name: [list(pair) for pair in zip(curve.x, curve.y, strict=True)] for curve in self.evidence.curves
+                curve.name: [list(pair) for pair in zip(curve.x, curve.y, strict=True)]
+                for curve in self.evidence.curves
             }
         else:
             drawn = dict(self.evidence.items)

@@ -24,7 +24,8 @@ def everything_frozen(signals: Signals) -> Diagnosis | None:
     cut = [
         name
         for name in learning(signals)
-        if len(signals.steps) >= 3 and all(step["gradient"][name] == 0 == step["update"][name] for step in signals.steps)
+        if len(signals.steps) >= 3
+        and all(step["gradient"][name] == 0 == step["update"][name] for step in signals.steps)
     ]
     random = not signals.recipe["weights"] and sum(stages[name][0] for name in (*frozen, *cut)) > _MOST * total
     if not total or (learns and not random):

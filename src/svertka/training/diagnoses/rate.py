@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 
 from svertka.exhibits import Curves
@@ -114,7 +115,7 @@ def plateau(signals: Signals) -> Diagnosis | None:
     if len(before) < 2 or len(after) < 2:
         return None
     mean = statistics.fmean(after)
-    jumps = [abs(one - other) for one, other in zip(after, after[1:], strict=False)]
+    jumps = [abs(one - other) for one, other in itertools.pairwise(after)]
     rough = statistics.fmean(jumps) / max(mean, 1e-9)
     moving = statistics.median(late(updates(signals)) or [0.0])
     share = learnt(signals)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from svertka.exhibits import Curve, Curves
 from svertka.training.signals import Signals
@@ -13,6 +13,7 @@ from svertka.training.signals import Signals
 _ENOUGH = 8  # epochs, from which on their means are used and not those of sampled steps
 
 Step = Mapping[str, Any]
+Value = TypeVar("Value")
 
 
 def losses(signals: Signals) -> list[tuple[float, float]]:
@@ -52,7 +53,7 @@ def updates(signals: Signals) -> list[float]:
 
 def update(step: Step, stages: Sequence[str]) -> float:
     """How far weights moved at a step, as a share of them: the median over the stages."""
-    return statistics.median([step["update"][name] for name in stages] or [0.0])
+    return statistics.median([float(step["update"][name]) for name in stages] or [0.0])
 
 
 def learning(signals: Signals) -> list[str]:
@@ -88,7 +89,7 @@ def mean_of(step: Step, kind: str) -> float:
     return statistics.fmean(step[kind].values()) if step[kind] else math.nan
 
 
-def late(values: Sequence[float], share: float = 1 / 3) -> Sequence[float]:
+def late(values: Sequence[Value], share: float = 1 / 3) -> Sequence[Value]:
     """The last of some values, at least one."""
     return values[-max(1, round(share * len(values))) :]
 

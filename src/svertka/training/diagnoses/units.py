@@ -114,9 +114,7 @@ def saturated_units(signals: Signals) -> Diagnosis | None:
         message=f"{share:.0%} of the outputs of {name} are at the ends of the range"
         + (" from the start" if at_start else ""),
         mend="let the weights begin smaller and normalise the inputs, or use ReLUs" if at_start else "lower --lr",
-        evidence=by_name(
-            signals, "Saturated outputs", "share of one", "saturated", _names(signals, "saturated", name)
-        ),
+        evidence=by_name(signals, "Saturated outputs", "share of one", "saturated", _names(signals, "saturated", name)),
     )
 
 
@@ -134,7 +132,7 @@ def batch_too_small_for_norm(signals: Signals) -> Diagnosis | None:
         confidence=0.95 if batch <= _VERY_FEW else 0.75,
         message=f"BatchNorm goes by {batch} images at a time; their means are {drift:.2f} deviations from the running ones",
         mend="give --batch 16 or more (--accumulate does not help here)",
-        evidence=by_step(
+        message=f"BatchNorm goes by {batch} images at a time; their means are {drift:.2f} deviations off the running ones",
             signals,
             "How far the means of a batch are from the running ones",
             "deviations",
