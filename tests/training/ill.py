@@ -284,6 +284,9 @@ def _begin(net: nn.Module, case: Case) -> None:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+    for layer in net.head.modules():  # what it has learnt of gratings says nothing of other classes
+        if hasattr(layer, "reset_parameters"):
+            layer.reset_parameters()
 
 
 # Ways to spoil images and labels
@@ -490,9 +493,7 @@ PLANTED: dict[str, tuple[Case, ...]] = {
     ),
     "vanishing_gradients": _each(
         Case("digits", "mlp", options=SIGMOIDS, recipe={"optimizer": "sgd", "lr": 0.1}),
-        Case(
-            "garments", "mlp", options=SIGMOIDS, recipe={"optimizer": "momentum", "lr": 0.05}
-        ),
+        Case("garments", "mlp", options=SIGMOIDS, recipe={"optimizer": "momentum", "lr": 0.05}),
         Case("gratings", "mlp", options={"hidden": (128,) * 10, "activation": "sigmoid"}),
         Case("digits", "mlp", options={"hidden": (32,) * 9, "activation": "sigmoid"}),
         Case("garments", "mlp", options={"hidden": (100,) * 8, "activation": "sigmoid"}, recipe={"lr": 0.0005}),
@@ -608,6 +609,16 @@ PLANTED: dict[str, tuple[Case, ...]] = {
 }
 """Five trainings for each thing that can be wrong."""
 
+for _kind in (
+    *("learning_rate_too_high", "exploding_gradients", "vanishing_gradients", "dead_relus", "saturated_units"),
+    *("everything_frozen", "unnormalised_input", "doubly_normalised_input", "wrong_loss", "wrong_split"),
+    *("validation_leak", "duplicated_data", "weight_decay_too_strong"),
+):  # what is seen at once need not be trained for long
+    PLANTED[_kind] = tuple(
+        dataclasses.replace(case, count=case.count or 500, recipe={"epochs": 5, **case.recipe})
+        for case in PLANTED[_kind]
+    )
+
 _MOMENTUM = {"optimizer": "momentum", "lr": 0.03}
 HEALTHY: tuple[Case, ...] = tuple(
     dataclasses.replace(case, seed=seed)
@@ -625,6 +636,8 @@ HEALTHY: tuple[Case, ...] = tuple(
         Case("garments", "mlp", recipe={"epochs": 6}),
         Case("digits", "lenet5", recipe={"augment": ("affine",), "epochs": 16}),
         Case("digits", "lenet5", begin=True, recipe={"lr": 0.001}),
+        Case("gratings", "lenet5", count=600, recipe={"epochs": 6}),
+        Case("digits", "resnet8_cifar", count=500, recipe={"batch": 16}),
     )
 )
 """Trainings with nothing wrong."""

@@ -17,8 +17,8 @@ from svertka.training.gauges import Gauges
 from svertka.training.recipe import Recipe
 from svertka.training.signals import PENALTIES, Background, Signals, facts_of, write_signals
 
-_SHARE = 0.02  # of the time of training that looking on may take
-_ALLOWED = 0.03  # seconds that it may take beside, so that a short run is looked at too
+_SHARE = 0.015  # of the time of training that looking on may take
+_ALLOWED = 0.02  # seconds that it may take beside, so that a short run is looked at too
 _SAMPLES = 64  # of a run
 _LEAST_EVERY = 4  # steps between two samples
 _FIRST = 3  # steps that are all sampled

@@ -8,7 +8,7 @@ from pathlib import Path
 from svertka.errors import UserError
 from svertka.exhibits import Exhibit, Facts, Listing
 from svertka.report.page import Section
-from svertka.training.diagnoses.diagnosing import diagnose
+from svertka.training.diagnoses.diagnosing import SURE, diagnose
 from svertka.training.diagnoses.diagnosis import Diagnosis
 from svertka.training.diagnoses.readings import by_name, by_step, gradient, learning, loss_plot, update
 from svertka.training.signals import Signals, read_saved, read_signals, signals_file
@@ -55,13 +55,13 @@ def known(run: Path) -> dict[str, Signals]:
 
 
 def judged(found: Mapping[str, Signals]) -> list[Diagnosis]:
-    """What is wrong with the trainings of a run, each kind once, the surest first."""
+    """What is wrong with the trainings of a run, each kind once: what is sure first."""
     best: dict[str, Diagnosis] = {}
     for signals in found.values():
         for diagnosis in diagnose(signals, live=not signals.ended):
             if diagnosis.kind not in best or best[diagnosis.kind].confidence < diagnosis.confidence:
                 best[diagnosis.kind] = diagnosis
-    return sorted(best.values(), key=lambda diagnosis: -diagnosis.confidence)
+    return sorted(best.values(), key=lambda diagnosis: diagnosis.confidence < SURE)
 
 
 def section(found: Mapping[str, Signals], diagnoses: Sequence[Diagnosis]) -> Section:

@@ -73,14 +73,17 @@ DIAGNOSES: tuple[Known, ...] = (
     Known(doubly_normalised_input, live=0.0),
     Known(everything_frozen, live=0.0),
     Known(exploding_gradients, live=0.05, unless=("unnormalised_input", "doubly_normalised_input", "wrong_loss")),
+    Known(learning_rate_too_high, live=0.3, unless=("unnormalised_input", "wrong_loss")),
     Known(saturated_units, live=0.05),
     Known(dead_relus, live=0.15),
     Known(vanishing_gradients, live=0.15, unless=("everything_frozen", "saturated_units", "dead_relus")),
-    Known(learning_rate_too_high, live=0.3, unless=("exploding_gradients", "unnormalised_input", "wrong_loss")),
     Known(
         learning_rate_too_low,
         live=0.5,
-        unless=("everything_frozen", "vanishing_gradients", "saturated_units", "dead_relus", "wrong_loss"),
+        unless=(
+            *("everything_frozen", "vanishing_gradients", "saturated_units", "dead_relus", "wrong_loss"),
+            "exploding_gradients",
+        ),
     ),
     Known(weight_decay_too_strong, live=0.3, unless=("everything_frozen",)),
     Known(batch_too_small_for_norm, live=0.05),
@@ -91,7 +94,7 @@ DIAGNOSES: tuple[Known, ...] = (
     Known(labels_shuffled, live=0.6, unless=(*_STUCK, "wrong_split")),
     Known(noisy_labels, live=0.6, unless=(*_STUCK, "wrong_split", "labels_shuffled")),
     Known(imbalance_ignored),
-    Known(class_collapse, live=0.3, unless=("imbalance_ignored",)),
+    Known(class_collapse, live=0.3, unless=(*_STUCK, "imbalance_ignored")),
     Known(nothing_frozen),
     Known(overfitting, live=0.6, unless=(*_SPOILT, "nothing_frozen")),
     Known(stopped_too_early, unless=_SPOILT),
@@ -102,7 +105,7 @@ DIAGNOSES: tuple[Known, ...] = (
 
 
 def diagnose(signals: Signals, *, live: bool = False) -> list[Diagnosis]:
-    """All that is wrong with a training, as far as its record shows, the surest first.
+    """All that is wrong with a training, as far as its record shows: what is sure first, and causes before effects.
 
     Args:
         signals: The record.
@@ -117,4 +120,4 @@ def diagnose(signals: Signals, *, live: bool = False) -> list[Diagnosis]:
             diagnosis = known.look(signals)
             if diagnosis is not None:
                 found[diagnosis.kind] = diagnosis
-    return sorted(found.values(), key=lambda diagnosis: -diagnosis.confidence)
+    return sorted(found.values(), key=lambda diagnosis: diagnosis.confidence < SURE)

@@ -12,7 +12,7 @@ from svertka.training.signals import Signals
 _GAP = 0.1  # between accuracies, beyond chance
 _RISEN = 1.15  # times the least validation loss
 _POOR = 0.6  # of the way to knowing all
-_GOOD = 0.93
+_GOOD = 0.65
 _STILL = 0.93  # of the loss of the stretch before, above which it is flat
 _FALLING = 0.9
 _MIXTURES = ("mixup", "cutmix")

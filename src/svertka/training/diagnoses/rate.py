@@ -24,7 +24,7 @@ from svertka.training.signals import Signals
 _FAR = 0.15  # of the weights, at one step
 _LOST = 0.3  # of the way to knowing all, below which little was learnt
 _BURST = 4.0  # times the loss of knowing nothing
-_CALM = 50.0  # norm of the gradient at the start
+_CALM, _SURPRISED = 50.0, 10.0  # norm of the gradient at the start, and its loss as times that of knowing nothing
 _PATH, _SHORT_PATH = 0.3, 0.1  # of the weights, over the whole run
 _SHRUNK = 0.6  # of the weights' norm
 _FLAT = 0.95  # of the loss of the stretch before
@@ -41,10 +41,11 @@ def learning_rate_too_high(signals: Signals) -> Diagnosis | None:
     chance = signals.chance
     highest = max(step["loss"] for step in signals.steps[1:]) if len(signals.steps) > 1 else 0.0
     little = learnt(signals) < _LOST
-    calm = gradient(signals.steps[0]) < _CALM
+    first = signals.steps[0]
+    calm = gradient(first) < _CALM and first["loss"] < _SURPRISED * chance
     broke = bool(signals.trouble) and calm
     burst = highest > _BURST * chance and little and calm
-    if not broke and not burst and not (farthest > _FAR and little):
+    if not broke and not burst and not (farthest > _FAR and little and calm):
         return None
     if signals.trouble:
         message = (

@@ -20,7 +20,7 @@ from svertka.training.signals import Signals
 _HUGE, _WILD = 50.0, 1000.0  # norms of the gradient: at the start, and later
 _SURPRISED = 10.0  # times the loss of knowing nothing, at the start
 _VANISHED = 1e-3  # of the largest gradient of a stage, each as a share of its weights
-_DEAD, _MOSTLY = 0.6, 0.85  # of the units of a layer
+_DEAD, _MOSTLY = 0.82, 0.92  # of the units of a layer
 _ENDS = 0.6  # of the outputs of a layer, at the start
 _ENDS_LATE = 0.85
 _FEW, _VERY_FEW = 8, 4  # images a batch
@@ -34,7 +34,8 @@ def exploding_gradients(signals: Signals) -> Diagnosis | None:
     if not sizes:
         return None
     first = signals.steps[0]
-    surprised = signals.exclusive and first["loss"] > _SURPRISED * signals.chance
+    fresh = signals.exclusive and not signals.recipe["weights"]
+    surprised = fresh and first["loss"] > _SURPRISED * signals.chance
     at_start = sizes[0] > _HUGE or surprised
     burst = max(sizes) > _WILD and max(sizes) > 100 * statistics.median(sizes)
     if not at_start and not burst:
@@ -130,9 +131,9 @@ def batch_too_small_for_norm(signals: Signals) -> Diagnosis | None:
     return Diagnosis(
         kind="batch_too_small_for_norm",
         confidence=0.95 if batch <= _VERY_FEW else 0.75,
-        message=f"BatchNorm goes by {batch} images at a time; their means are {drift:.2f} deviations from the running ones",
+        message=f"BatchNorm goes by {batch} images at a time; their means are {drift:.2f} deviations off their mean",
         mend="give --batch 16 or more (--accumulate does not help here)",
-        message=f"BatchNorm goes by {batch} images at a time; their means are {drift:.2f} deviations off the running ones",
+        evidence=by_step(
             signals,
             "How far the means of a batch are from the running ones",
             "deviations",
