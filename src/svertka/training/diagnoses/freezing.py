@@ -11,8 +11,9 @@ from svertka.training.signals import Signals
 
 _MOST = 0.5  # of the weights
 _FEW = 3000  # images to learn from
-_PATH = 1.0  # of the weights of the first stages, over the run
+_PATH = 0.3  # of the weights of the first stages, over the run
 _AHEAD = 0.1  # by which training accuracy is above that of validation
+_APART = 2.5  # times the training loss, from which on that of validation says that images were learnt by heart
 
 
 def everything_frozen(signals: Signals) -> Diagnosis | None:
@@ -62,9 +63,11 @@ def nothing_frozen(signals: Signals) -> Diagnosis | None:
     here = statistics.fmean(late(column(signals, name)))
     before = signals.facts["before"]
     worse = before is not None and here < before
-    if path < _PATH or not (worse or accuracy(signals) > here + _AHEAD):
+    last = signals.epochs[-1]
+    apart = last["val_loss"] > _APART * last["task_loss"] + 0.1
+    if path < _PATH or not (worse or apart or accuracy(signals) > here + _AHEAD):
         return None
-    told = f"worse than the {before:.1%} before" if worse else f"where training images are at {accuracy(signals):.1%}"
+    told = f"worse than the {before:.1%} before" if worse else "while training images are learnt by heart"
     return Diagnosis(
         kind="nothing_frozen",
         confidence=0.9 if worse else 0.75,

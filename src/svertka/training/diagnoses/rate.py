@@ -44,7 +44,7 @@ def learning_rate_too_high(signals: Signals) -> Diagnosis | None:
     first = signals.steps[0]
     calm = gradient(first) < _CALM and first["loss"] < _SURPRISED * chance
     broke = bool(signals.trouble) and calm
-    burst = highest > _BURST * chance and little and calm
+    burst = highest > _BURST * chance and little and calm and farthest > _FAR / 3
     if not broke and not burst and not (farthest > _FAR and little and calm):
         return None
     if signals.trouble:
