@@ -76,7 +76,8 @@ class Doctor(Observer):
 
     def _affordable(self) -> bool:
         seconds = self.signals.seconds
-        return self._watching <= _SHARE * seconds["training"] + _ALLOWED
+        # What is allowed beside is handed out over the run, so that its end is looked at too.
+        return self._watching <= _SHARE * seconds["training"] + _ALLOWED * (0.3 + self.signals.progress)
 
     @property
     def _watching(self) -> float:

@@ -6,13 +6,15 @@ import math
 import statistics
 
 from svertka.training.diagnoses.diagnosis import Diagnosis
-from svertka.training.diagnoses.readings import accuracy, by_epoch, column, late, learnt, loss_plot, mean_loss
+from svertka.training.diagnoses.readings import by_epoch, column, known, late, learnt, loss_plot, mean_loss
 from svertka.training.signals import Signals
 
 _GAP = 0.1  # between accuracies, beyond chance
 _RISEN = 1.15  # times the least validation loss
+_APART = 6.0  # times the training loss
 _POOR = 0.6  # of the way to knowing all
 _GOOD = 0.65
+_FLAT = 0.88  # of the loss of the stretch before, above which it hardly fell
 _STILL = 0.93  # of the loss of the stretch before, above which it is flat
 _FALLING = 0.9
 _MIXTURES = ("mixup", "cutmix")
@@ -21,23 +23,25 @@ _MIXTURES = ("mixup", "cutmix")
 def overfitting(signals: Signals) -> Diagnosis | None:
     """Training images are learnt by heart, while validation gets worse."""
     val, scores = column(signals, "val_loss"), column(signals, "val_accuracy")
-    known = accuracy(signals)
-    if len(val) < 5 or len(scores) != len(val) or math.isnan(known):
+    probable = known(signals)
+    if len(val) < 5 or len(scores) != len(val):
         return None
     if signals.progress < 0.5 and not signals.ended:
         return None
     here, last = statistics.fmean(late(scores, 0.25)), statistics.fmean(late(val, 0.25))
     count = sum(signals.facts["counts"].get("val", [])) or 1
-    gap = known - here
-    beyond = _GAP + 1.5 * math.sqrt(max(here * (1 - here), 0.01) / count)
-    if gap < beyond or last < _RISEN * min(val) or signals.epochs[-1]["task_loss"] > 0.5 * last:
+    gap = probable - here
+    beyond = _GAP + math.sqrt(max(here * (1 - here), 0.01) / count)
+    learnt_loss = signals.epochs[-1]["task_loss"]
+    worse = last > _RISEN * min(val) or last > _APART * (learnt_loss + 0.02)
+    if gap < beyond or not worse or learnt_loss > 0.5 * last:
         return None
     best = signals.epochs[val.index(min(val))]["epoch"] if len(val) == len(signals.epochs) else 0
     return Diagnosis(
         kind="overfitting",
         confidence=0.9 if gap > 1.5 * beyond else 0.8,
-        message=f"{known:.0%} of the training images are right and {here:.0%} of validation; its loss has risen from "
-        f"{min(val):.3g} in epoch {best:.0f} to {last:.3g}",
+        message=f"training labels get a probability of {probable:.0%}, and {here:.0%} of validation is right; its loss was "
+        f"{min(val):.3g} in epoch {best:.0f} and is {last:.3g}",
         mend="augment more (--augment affine,randaugment), or begin from --weights; more images help most",
         evidence=loss_plot(signals),
     )
@@ -50,11 +54,11 @@ def underfitting(signals: Signals) -> Diagnosis | None:
     share = learnt(signals)
     before, after = mean_loss(signals, 0.3, 0.55), mean_loss(signals, 0.55, 0.8)
     val, scores = column(signals, "val_loss"), column(signals, "val_accuracy")
-    if share > _POOR or math.isnan(before) or math.isnan(after) or after < _STILL * before:
+    if share > _POOR or math.isnan(before) or math.isnan(after) or after < _FLAT * before:
         return None
     if val and late(val)[-1] > 1.5 * signals.epochs[-1]["task_loss"]:
         return None
-    told = f"{accuracy(signals):.0%} of the training images are right" if scores else f"the loss is {after:.3g}"
+    told = f"training labels get a probability of {known(signals):.0%}" if scores else f"the loss is {after:.3g}"
     return Diagnosis(
         kind="underfitting",
         confidence=0.8,

@@ -6,12 +6,12 @@ import statistics
 
 from svertka.exhibits import Bars
 from svertka.training.diagnoses.diagnosis import Diagnosis
-from svertka.training.diagnoses.readings import accuracy, by_name, column, late, learning, score
+from svertka.training.diagnoses.readings import by_name, column, known, late, learning, score
 from svertka.training.signals import Signals
 
 _MOST = 0.5  # of the weights
 _FEW = 3000  # images to learn from
-_PATH = 0.3  # of the weights of the first stages, over the run
+_PATH = 0.15  # of the weights of the first stages, over the run
 _AHEAD = 0.1  # by which training accuracy is above that of validation
 _APART = 2.5  # times the training loss, from which on that of validation says that images were learnt by heart
 
@@ -65,7 +65,7 @@ def nothing_frozen(signals: Signals) -> Diagnosis | None:
     worse = before is not None and here < before
     last = signals.epochs[-1]
     apart = last["val_loss"] > _APART * last["task_loss"] + 0.1
-    if path < _PATH or not (worse or apart or accuracy(signals) > here + _AHEAD):
+    if path < _PATH or not (worse or apart or known(signals) > here + _AHEAD):
         return None
     told = f"worse than the {before:.1%} before" if worse else "while training images are learnt by heart"
     return Diagnosis(

@@ -7,7 +7,7 @@ import statistics
 
 from svertka.exhibits import Bars
 from svertka.training.diagnoses.diagnosis import Diagnosis
-from svertka.training.diagnoses.readings import accuracy, by_epoch, column, late, learnt, updates
+from svertka.training.diagnoses.readings import by_epoch, column, known, late, learnt, updates
 from svertka.training.signals import Signals
 
 _SIGMAS = 2.5
@@ -35,14 +35,14 @@ def labels_shuffled(signals: Signals) -> Diagnosis | None:
     sigma = math.sqrt(max(chance * (1 - chance), 0.01) / count)
     if here - chance > _SIGMAS * sigma + 0.01:
         return None
-    known, moved = accuracy(signals), updates(signals)
-    by_heart = learnt(signals) > _MEMORISED and known > here + _AHEAD
+    probable, moved = known(signals), updates(signals)
+    by_heart = signals.exclusive and learnt(signals) > _MEMORISED and probable > here + _AHEAD
     moving = statistics.fmean(moved) * signals.done > _PATH and max(moved) < _FAR if moved else False
     if not by_heart and not (moving and signals.complete and signals.recipe["epochs"] >= 5):
         return None
     told = f"the accuracy on validation is {here:.1%}, and {chance:.1%} were its labels shuffled"
     if by_heart:
-        told += f", though {known:.0%} of the training labels are learnt by heart"
+        told += f", though training labels are learnt by heart (they get a probability of {probable:.0%})"
     return Diagnosis(
         kind="labels_shuffled",
         confidence=0.9 if by_heart else 0.7,
@@ -95,7 +95,7 @@ def class_collapse(signals: Signals) -> Diagnosis | None:
         return None
     top, unseen = (statistics.fmean(row[name] for row in rows) for name in ("top", "unseen"))
     one = top > _ONE and max(labels) / sum(labels) < _NOT_ONE
-    if not one and not (unseen > _UNSEEN and signals.complete):
+    if not one and not (unseen > _UNSEEN and signals.complete and learnt(signals) > 0.5):
         return None
     return Diagnosis(
         kind="class_collapse",

@@ -66,11 +66,9 @@ def gradient(step: Step) -> float:
     return math.hypot(*step["gradient"].values())
 
 
-def accuracy(signals: Signals, share: float = 0.25) -> float:
-    """Mean accuracy on training batches in the last ``share`` of the sampled steps; NaN where it is unknown."""
-    steps = signals.steps[-max(1, round(share * len(signals.steps))) :]
-    found = [step["accuracy"] for step in steps if "accuracy" in step]
-    return statistics.fmean(found) if found else math.nan
+def known(signals: Signals) -> float:
+    """The probability that training labels get at the end, their geometric mean; their accuracy is mostly above it."""
+    return math.exp(-max(last_loss(signals) - signals.floor, 0.0))
 
 
 def score(signals: Signals) -> str:
