@@ -475,6 +475,7 @@ def _with(cases: tuple[Case, ...], *recipes: Mapping[str, Any]) -> tuple[Case, .
 
 _FEW = {"count": 150, "recipe": LONG}
 _TINY = {"options": {"hidden": (1,)}}
+_ONE_BY_ONE = {"optimizer": "momentum", "schedule": "constant", "augment": (), "epochs": 8}
 _PLATEAU = {"schedule": "constant", "epochs": 20, "augment": ()}
 
 PLANTED: dict[str, tuple[Case, ...]] = {
@@ -559,7 +560,7 @@ PLANTED: dict[str, tuple[Case, ...]] = {
     ),
     "stopped_too_early": _with(_on_all(task=Alike), *({"early_stop": patience} for patience in (2, 2, 1, 1, 2))),
     "class_collapse": _with(
-        _on_all(order=True), *({"lr": rate, "augment": ()} for rate in (0.003, 0.003, 0.01, 0.003, 0.003))
+        _on_all(order=True, count=900), *({"lr": rate, **_ONE_BY_ONE} for rate in (0.05, 0.05, 0.1, 0.05, 0.1))
     ),
     "imbalance_ignored": _each(
         Case("digits", "lenet5", spoil=unequal(150, 8), recipe={"epochs": 6}),

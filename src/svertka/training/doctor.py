@@ -15,7 +15,7 @@ from svertka.training.contracts import Observer
 from svertka.training.diagnoses.diagnosing import SURE, diagnose
 from svertka.training.gauges import Gauges
 from svertka.training.recipe import Recipe
-from svertka.training.signals import PENALTIES, Background, Signals, facts_of, write_signals
+from svertka.training.signals import PENALTIES, Background, Signals, facts_of, rounded, write_signals
 
 _SHARE = 0.015  # of the time of training that looking on may take
 _ALLOWED = 0.02  # seconds that it may take beside, so that a short run is looked at too
@@ -45,6 +45,7 @@ class Doctor(Observer):
         self._began = 0.0
         self._loss: Mapping[str, float] | None = None
         self._judged = [0.0, 0.0, 0.0]  # values, their sum, the sum of their squares
+        self._stretch = [0.0, 0.0]  # batches, and the sum of their losses
 
     def attach(self, net: nn.Module, task: Task, recipe: Recipe, *, samples: int, steps_an_epoch: int) -> None:
         """See `Observer.attach`."""
@@ -87,6 +88,7 @@ class Doctor(Observer):
     def batch(self, images: Tensor, targets: Tensor, losses: Mapping[str, float], loading: float) -> None:
         """See `Observer.batch`."""
         self.signals.seconds["loading"] += loading
+        self._stretch = [self._stretch[0] + 1, self._stretch[1] + _task_loss(losses)]
         if self._gauges is not None and self._gauges.reading and self._loss is None:
             self._loss = losses
             self._gauges.batch(images, targets, exclusive=bool(self.signals.facts["exclusive"]))
@@ -103,6 +105,9 @@ class Doctor(Observer):
             read = self._gauges.end()
             signals.add_step({"step": self._step, "lr": lr, "loss": _task_loss(self._loss or {}), **read})
         signals.done = self._step + 1
+        if signals.done % -(-signals.planned // _SAMPLES) == 0:
+            signals.losses.append(rounded([signals.done, self._stretch[1] / max(1.0, self._stretch[0])]))
+            self._stretch = [0.0, 0.0]
         signals.seconds["training"] += time.perf_counter() - self._began
 
     def judging(self, images: Tensor) -> None:

@@ -59,6 +59,7 @@ class Signals:
         steps: What was read at sampled steps; see `svertka.training.gauges.Gauges`.
         epochs: Lines of the history, with what validation said of each.
         seconds: ``training``, of which ``loading`` was waited for batches, and ``watching`` went into this record.
+        losses: Training loss over the whole run, in at most so many stretches as samples: last step, and mean.
         done: Steps taken.
         every: Every so many steps one is sampled.
         trouble: What was not finite, if that ended it.
@@ -71,6 +72,7 @@ class Signals:
     steps: list[dict[str, Any]] = field(default_factory=list)
     epochs: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=lambda: {"training": 0.0, "loading": 0.0, "watching": 0.0})
+    losses: list[list[float]] = field(default_factory=list)
     done: int = 0
     every: int = 4
     trouble: str = ""

@@ -43,6 +43,7 @@ _STUCK = (
     "learning_rate_too_low",
     "weight_decay_too_strong",
 )
+_HALTED = tuple(kind for kind in _STUCK if kind != "dead_relus")
 _SPOILT = (*_STUCK, "batch_too_small_for_norm", "wrong_split", "labels_shuffled", "noisy_labels", "class_collapse")
 
 
@@ -91,16 +92,16 @@ DIAGNOSES: tuple[Known, ...] = (
     Known(validation_leak),
     Known(duplicated_data),
     Known(wrong_split, live=0.05),
-    Known(labels_shuffled, live=0.6, unless=(*_STUCK, "wrong_split")),
+    Known(labels_shuffled, live=0.6, unless=(*_HALTED, "wrong_split")),
     Known(noisy_labels, live=0.6, unless=(*_STUCK, "wrong_split", "labels_shuffled")),
     Known(imbalance_ignored),
-    Known(class_collapse, live=0.3, unless=(*_STUCK, "imbalance_ignored")),
+    Known(class_collapse, live=0.3, unless=(*_HALTED, "imbalance_ignored")),
     Known(nothing_frozen),
     Known(overfitting, live=0.6, unless=(*_SPOILT, "nothing_frozen")),
     Known(stopped_too_early, unless=_SPOILT),
     Known(plateau, unless=(*_SPOILT, "overfitting")),
-    Known(underfitting, unless=(*_SPOILT, "plateau", "overfitting", "imbalance_ignored")),
-    Known(needs_more_epochs, unless=(*_SPOILT, "underfitting")),
+    Known(needs_more_epochs, unless=(*_SPOILT, "overfitting", "nothing_frozen")),
+    Known(underfitting, unless=(*_SPOILT, "plateau", "overfitting", "imbalance_ignored", "needs_more_epochs")),
 )
 
 

@@ -9,7 +9,7 @@ from svertka.training.diagnoses.diagnosis import Diagnosis
 from svertka.training.diagnoses.readings import by_epoch, column, known, late, learnt, loss_plot, mean_loss
 from svertka.training.signals import Signals
 
-_GAP = 0.1  # between accuracies, beyond chance
+_GAP = 0.08  # between accuracies, beyond chance
 _RISEN = 1.15  # times the least validation loss
 _APART = 6.0  # times the training loss
 _POOR = 0.6  # of the way to knowing all
@@ -40,8 +40,8 @@ def overfitting(signals: Signals) -> Diagnosis | None:
     return Diagnosis(
         kind="overfitting",
         confidence=0.9 if gap > 1.5 * beyond else 0.8,
-        message=f"training labels get a probability of {probable:.0%}, and {here:.0%} of validation is right; its loss was "
-        f"{min(val):.3g} in epoch {best:.0f} and is {last:.3g}",
+        message=f"training labels get a probability of {probable:.0%}, and {here:.0%} of validation is right; its "
+        f"loss was {min(val):.3g} in epoch {best:.0f} and is {last:.3g}",
         mend="augment more (--augment affine,randaugment), or begin from --weights; more images help most",
         evidence=loss_plot(signals),
     )

@@ -26,6 +26,7 @@ _LOST = 0.3  # of the way to knowing all, below which little was learnt
 _BURST = 4.0  # times the loss of knowing nothing
 _CALM, _SURPRISED = 50.0, 10.0  # norm of the gradient at the start, and its loss as times that of knowing nothing
 _PATH, _SHORT_PATH = 0.3, 0.1  # of the weights, over the whole run
+_SHORT = 5e-4  # of the weights, at a step
 _SHRUNK = 0.6  # of the weights' norm
 _FLAT = 0.95  # of the loss of the stretch before
 _ROUGH = 0.03  # of the mean: how much losses of a plateau go up and down
@@ -72,7 +73,7 @@ def learning_rate_too_low(signals: Signals) -> Diagnosis | None:
     if not moved or max(moved) == 0 or learnt(signals) > 0.5:
         return None
     path = statistics.fmean(moved) * (signals.done if signals.ended else signals.planned)
-    if path > _PATH:
+    if path > _PATH or statistics.fmean(moved) > _SHORT:
         return None
     return Diagnosis(
         kind="learning_rate_too_low",

@@ -17,10 +17,12 @@ Value = TypeVar("Value")
 
 
 def losses(signals: Signals) -> list[tuple[float, float]]:
-    """Where in what was done, from 0 to 1, the training loss was what: by epoch, or by step where epochs are few."""
+    """Where in what was done, from 0 to 1, the training loss was what: by epoch, or by stretch where epochs are few."""
     if len(signals.epochs) >= _ENOUGH:
         last = signals.epochs[-1]["epoch"]
         return [((row["epoch"] - 0.5) / last, row["task_loss"]) for row in signals.epochs]
+    if signals.losses:
+        return [(end / max(1, signals.done), loss) for end, loss in signals.losses]
     return [((step["step"] + 0.5) / max(1, signals.done), step["loss"]) for step in signals.steps]
 
 
