@@ -91,7 +91,7 @@ def wrong_split(signals: Signals) -> Diagnosis | None:
     if judged and sum(judged) and sum(learnt):
         here, there = ([count / sum(part) for count in part] for part in (learnt, judged))
         apart = sum(abs(one - other) for one, other in zip(here, there, strict=True)) / 2
-        by_chance = 0.8 * math.sqrt(len(judged) / sum(judged))
+        by_chance = 0.55 * math.sqrt(len(judged) / sum(judged))
         if apart > _OTHER_CLASSES + by_chance:
             names = signals.facts["names"] or [str(number) for number in range(len(judged))]
             widest = sorted(range(len(judged)), key=lambda number: -abs(here[number] - there[number]))[:6]

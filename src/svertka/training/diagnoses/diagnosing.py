@@ -100,7 +100,7 @@ DIAGNOSES: tuple[Known, ...] = (
     Known(overfitting, live=0.6, unless=(*_SPOILT, "nothing_frozen")),
     Known(stopped_too_early, unless=_SPOILT),
     Known(plateau, unless=(*_SPOILT, "overfitting")),
-    Known(needs_more_epochs, unless=(*_SPOILT, "overfitting", "nothing_frozen")),
+    Known(needs_more_epochs, unless=(*_SPOILT, "overfitting", "nothing_frozen", "imbalance_ignored")),
     Known(underfitting, unless=(*_SPOILT, "plateau", "overfitting", "imbalance_ignored", "needs_more_epochs")),
 )
 
