@@ -592,7 +592,7 @@ PLANTED: dict[str, tuple[Case, ...]] = {
         )
     ),
     "duplicated_data": _on_all(spoil=copied(0.3)),
-    "loader_bound": _with(_on_all(slow=0.001), *({"epochs": 2},) * 5),
+    "loader_bound": _with(_on_all(slow=0.002, count=600), *({"epochs": 2},) * 5),
     "wrong_loss": _each(
         Case("digits", "lenet5", task=Squares),
         Case("gratings", "lenet5", task=Each),
@@ -603,9 +603,9 @@ PLANTED: dict[str, tuple[Case, ...]] = {
     "plateau": _each(
         Case("garments", "lenet5", recipe={**_PLATEAU, "lr": 0.015}),
         Case("garments", "mlp", recipe={**_PLATEAU, "lr": 0.02}),
-        Case("gratings", "lenet5", recipe={**_PLATEAU, "lr": 0.015}),
-        Case("garments", "lenet5", recipe={**_PLATEAU, "lr": 0.1, "optimizer": "momentum", "batch": 16}),
-        Case("garments", "resnet8_cifar", recipe={**_PLATEAU, "lr": 0.03, "batch": 16}, count=1000),
+        Case("garments", "mlp", recipe={**_PLATEAU, "lr": 0.03}, options={"hidden": (64,)}),
+        Case("digits", "mlp", recipe={**_PLATEAU, "lr": 0.03, "augment": ("crop",)}),
+        Case("garments", "lenet5", recipe={**_PLATEAU, "lr": 0.15, "optimizer": "momentum", "epochs": 14}),
     ),
 }
 """Five trainings for each thing that can be wrong."""
@@ -639,6 +639,7 @@ HEALTHY: tuple[Case, ...] = tuple(
         Case("digits", "lenet5", begin=True, recipe={"lr": 0.001}),
         Case("gratings", "lenet5", count=600, recipe={"epochs": 6}),
         Case("digits", "resnet8_cifar", count=500, recipe={"batch": 16}),
+        Case("digits", "lenet5", recipe={"schedule": "constant", "lr": 0.0007, "epochs": 14}),
     )
 )
 """Trainings with nothing wrong."""

@@ -99,8 +99,10 @@ DIAGNOSES: tuple[Known, ...] = (
     Known(nothing_frozen),
     Known(overfitting, live=0.6, unless=(*_SPOILT, "nothing_frozen")),
     Known(stopped_too_early, unless=_SPOILT),
-    Known(plateau, unless=(*_SPOILT, "overfitting")),
-    Known(needs_more_epochs, unless=(*_SPOILT, "overfitting", "nothing_frozen", "imbalance_ignored")),
+    Known(
+        plateau, unless=(*_HALTED, "noisy_labels", "wrong_split", "labels_shuffled", "class_collapse", "overfitting")
+    ),
+    Known(needs_more_epochs, unless=(*_SPOILT, "overfitting", "nothing_frozen", "imbalance_ignored", "plateau")),
     Known(underfitting, unless=(*_SPOILT, "plateau", "overfitting", "imbalance_ignored", "needs_more_epochs")),
 )
 

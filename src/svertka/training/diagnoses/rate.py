@@ -28,9 +28,9 @@ _CALM, _SURPRISED = 50.0, 10.0  # norm of the gradient at the start, and its los
 _PATH, _SHORT_PATH = 0.3, 0.1  # of the weights, over the whole run
 _SHORT = 5e-4  # of the weights, at a step
 _SHRUNK = 0.6  # of the weights' norm
-_FLAT = 0.95  # of the loss of the stretch before
-_ROUGH = 0.03  # of the mean: how much losses of a plateau go up and down
-_MOVING = 2e-3  # of the weights at a step: on a plateau, they still go somewhere
+_FLAT = 0.8  # of the loss of the stretch before
+_ROUGH = 0.05  # of the mean: how much losses of a plateau go up and down
+_MOVING = 5e-3  # of the weights at a step: on a plateau, they still go somewhere
 
 
 def learning_rate_too_high(signals: Signals) -> Diagnosis | None:
