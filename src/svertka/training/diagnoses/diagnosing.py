@@ -86,7 +86,7 @@ DIAGNOSES: tuple[Known, ...] = (
             "exploding_gradients",
         ),
     ),
-    Known(weight_decay_too_strong, live=0.3, unless=("everything_frozen",)),
+    Known(weight_decay_too_strong, live=0.3, unless=("everything_frozen", "dead_relus")),
     Known(batch_too_small_for_norm, live=0.05),
     Known(loader_bound, live=0.05),
     Known(validation_leak),

@@ -17,6 +17,7 @@ _GOOD = 0.65
 _FLAT = 0.88  # of the loss of the stretch before, above which it hardly fell
 _STILL = 0.93  # of the loss of the stretch before, above which it is flat
 _FALLING = 0.9
+_BEGUN, _EVENLY = 0.08, 0.2  # of the way to knowing all; and of the way that the loss has come
 _MIXTURES = ("mixup", "cutmix")
 
 
@@ -74,7 +75,9 @@ def needs_more_epochs(signals: Signals) -> Diagnosis | None:
         return None
     before, after = mean_loss(signals, 0.5, 0.75), mean_loss(signals, 0.75, 1.0)
     val = column(signals, "val_loss")
-    if math.isnan(before) or math.isnan(after) or after > _FALLING * before:
+    # What is falling evenly has come a quarter of its way in the last quarter.
+    evenly = learnt(signals) > _BEGUN and before - after > _EVENLY * (signals.chance - after)
+    if math.isnan(before) or math.isnan(after) or (after > _FALLING * before and not evenly):
         return None
     if val and len(val) > 1 and (val[-1] > 1.02 * min(val) or val[-1] > _STILL * val[-1 - max(1, len(val) // 4)]):
         return None
