@@ -117,7 +117,7 @@ def _print_trial(trial: Trial) -> None:
     if trial.test == "find_lr":
         places = range(0, len(trial.rates), max(1, len(trial.rates) // _LINES))
         print_table(("learning rate", "loss"), [[f"{trial.rates[place]:.1e}", trial.losses[place]] for place in places])
-        print(f"\nsuggested: --lr {trial.lr:g}, a tenth of the rate at which the loss was least")
+        print(f"\nsuggested: --lr {trial.lr:g}, where the loss fell fastest or safely below where it was least")
     elif trial.ok:
         print(
             f"one batch of {trial.images} images was learnt by heart in {len(trial.losses)} steps: "

@@ -25,6 +25,7 @@ from svertka.training.recipe import Recipe
 
 _LOWEST, _HIGHEST = 1e-7, 10.0
 _STEPS = 240
+_WINDOW = 10  # steps over which a fall is measured
 _KEPT = 0.9  # of the running mean of the losses
 _BURST = 3.0  # times the least loss, at which the test ends
 _FALL = 0.05  # of the loss at the start: less is no learning
@@ -38,7 +39,8 @@ class RangeTest:
     Attributes:
         rates: Of the steps.
         losses: After each, a running mean.
-        suggestion: A tenth of the rate at which the loss was least, to two digits.
+        suggestion: The rate at which the loss fell fastest, or a tenth of that at which it was least, if that is lower; to
+            two digits.
     """
 
     rates: tuple[float, ...]
@@ -104,8 +106,10 @@ def find_rate(
         raise UserError(
             "the loss does not fall at any learning rate", mend="let svertka train --check-wiring say what is wrong"
         )
-    best = rates[losses.index(min(losses))]
-    return RangeTest(tuple(rates), tuple(losses), float(f"{best / _BELOW:.1e}"))
+    best = losses.index(min(losses))
+    falls = [losses[place] - losses[min(place + _WINDOW, best)] for place in range(best + 1)]
+    fastest = rates[min(falls.index(max(falls)) + _WINDOW // 2, best)]
+    return RangeTest(tuple(rates), tuple(losses), float(f"{min(fastest, rates[best] / _BELOW):.1e}"))
 
 
 def _endless(train: Batches) -> Iterator[Any]:
