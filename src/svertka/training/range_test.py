@@ -39,8 +39,8 @@ class RangeTest:
     Attributes:
         rates: Of the steps.
         losses: After each, a running mean.
-        suggestion: The rate at which the loss fell fastest, or a tenth of that at which it was least, if that is lower; to
-            two digits.
+        suggestion: The rate at which the loss fell fastest, or a tenth of that at which it was least, if that is lower;
+            to two digits.
     """
 
     rates: tuple[float, ...]

@@ -60,7 +60,7 @@ def learning_rate_too_high(signals: Signals) -> Diagnosis | None:
         )
     return Diagnosis(
         kind="learning_rate_too_high",
-        confidence=0.9 if broke or burst or farthest > 3 * _FAR else 0.75,
+        confidence=0.9,
         message=message,
         mend=f"give --lr {signals.recipe['lr'] / 10:.1g}, or let --find-lr say which",
         evidence=_movement(signals),
