@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from svertka.verbs.compare import compare
     from svertka.verbs.convert import convert
     from svertka.verbs.demo import demo
+    from svertka.verbs.diagnose import diagnose
     from svertka.verbs.evaluate import evaluate
     from svertka.verbs.explain import explain
     from svertka.verbs.export import export
@@ -36,6 +37,7 @@ __all__ = [
     "compare",
     "convert",
     "demo",
+    "diagnose",
     "evaluate",
     "explain",
     "export",

@@ -60,6 +60,7 @@ def test_a_run_holds_what_it_should_and_nothing_else(trained: tuple[Path, Any]) 
         "recipe.toml",
         "report.html",
         "run.json",
+        "signals.json",
         "split.csv",
     }
     with (run / "metrics.csv").open() as file:

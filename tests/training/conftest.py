@@ -18,6 +18,7 @@ from svertka.runtime.preprocess import Preprocess
 from svertka.tasks.classification import Classification
 from svertka.tasks.task import Task
 from svertka.training.checkpoint import Checkpoints
+from svertka.training.contracts import Observer
 from svertka.training.loop import Training
 from svertka.training.machine import Machine
 from svertka.training.recipe import Recipe
@@ -67,11 +68,12 @@ def watch() -> type[Watch]:
 
 @pytest.fixture
 def training() -> Callable[..., Training]:
-    """Makes a run ready to go: ``training(folder, watch, samples=…, val=…, task=…, **recipe)``."""
+    """Makes a run ready to go: ``training(folder, watch, observer, samples=…, val=…, task=…, **recipe)``."""
 
     def make(
         folder: Path | None = None,
         watch: Watch | None = None,
+        observer: Observer | None = None,
         *,
         samples: int = 36,
         val: int = 12,
@@ -110,6 +112,7 @@ def training() -> Callable[..., Training]:
             machine=Machine(recipe),
             checkpoints=Checkpoints(folder) if folder else None,
             watcher=watch or Watch(),
+            observer=observer,
         )
 
     return make

@@ -23,6 +23,7 @@ _COMMANDS = (
         "Hold several ways of learning against each other on a folder of images, and say which to take.",
     ),
     ("train", "train", "Train a network on a folder of images."),
+    ("diagnose", "diagnose", "Say what is wrong with a training, finished or not."),
     ("evaluate", "evaluate", "Measure how good a model is on a data set."),
     ("predict", "predict", "Say what is in images."),
     ("explain", "explain", "Show what a model has learnt, and what its predictions go by."),

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from svertka.cli._output import Json, duration, metrics_line, print_json, whole
-from svertka.verbs.train import CrossValidated, Recipe
+from svertka.cli._output import Json, duration, metrics_line, print_json, print_table, whole
+from svertka.verbs.train import CrossValidated, Recipe, Trial
 from svertka.verbs.train import train as run_train
 
 
@@ -38,6 +38,7 @@ def _recipe_flags() -> type[Any]:
     return flags
 
 
+_LINES = 14  # of the curve of a range test
 _Flags = _recipe_flags()
 RecipeFlags: Any = Annotated[_Flags, Parameter(name="*", group="Recipe")]
 
@@ -49,9 +50,11 @@ def train(
     recipe: Path | None = None,
     out: Path | None = None,
     resume: Annotated[bool, Parameter(negative=())] = False,
+    find_lr: Annotated[bool, Parameter(negative=())] = False,
+    check_wiring: Annotated[bool, Parameter(negative=())] = False,
     flags: RecipeFlags = _Flags(),  # noqa: B008 (it is frozen)
     json: Json = False,
-) -> None:
+) -> int:
     """Train a network on a folder of images.
 
     Parameters
@@ -65,16 +68,34 @@ def train(
         Folder of the run, which must not exist. By default a new one below runs/.
     resume
         Go on with the run in --out; begin it if there is none.
+    find_lr
+        Train nothing, but let the learning rate rise over a few hundred steps (Smith, 2017) and suggest one; --out is
+        then a folder for the page with the curve.
+    check_wiring
+        Train nothing, but see whether one batch can be learnt by heart, and if not, say what is wrong. The exit
+        status is then 1.
     """
     changes = {name: value for name, value in vars(flags).items() if value is not None}
     if "net_options" in changes:
         changes["net_options"] = {name: _option(value) for name, value in changes["net_options"].items()}
-    trained = run_train(data, recipe, out=out, resume=resume, progress=not json, **changes)
+    trained = run_train(
+        data,
+        recipe,
+        out=out,
+        resume=resume,
+        find_lr=find_lr,
+        check_wiring=check_wiring,
+        progress=not json,
+        **changes,
+    )
     if os.environ.get("RANK", "0") != "0":  # of several processes, one speaks
-        return
+        return 0
     if json:
         print_json(trained.to_json())
-        return
+        return int(isinstance(trained, Trial) and not trained.ok)
+    if isinstance(trained, Trial):
+        _print_trial(trained)
+        return int(not trained.ok)
     if isinstance(trained, CrossValidated):
         for number, metrics in enumerate(trained.by_fold, 1):
             print(f"fold {number}: {metrics_line(metrics)}")
@@ -83,12 +104,31 @@ def train(
             for name, mean in trained.metrics.items()
         ]
         print(f"mean ± deviation: {', '.join(spread)}\nreport: {trained.report}")
-        return
+        return 0
     if trained.judged_on:
         print(f"on {trained.judged_on}: {metrics_line(trained.metrics)}")
     if trained.skipped:
         print(f"left out: {len(trained.skipped)} files; the report names them")
     print(f"model:  {trained.model}\nreport: {trained.report}")
+    return 0
+
+
+def _print_trial(trial: Trial) -> None:
+    if trial.test == "find_lr":
+        places = range(0, len(trial.rates), max(1, len(trial.rates) // _LINES))
+        print_table(("learning rate", "loss"), [[f"{trial.rates[place]:.1e}", trial.losses[place]] for place in places])
+        print(f"\nsuggested: --lr {trial.lr:g}, where the loss fell fastest or safely below where it was least")
+    elif trial.ok:
+        print(
+            f"one batch of {trial.images} images was learnt by heart in {len(trial.losses)} steps: "
+            f"the loss fell from {trial.losses[0]:.3g} to {trial.losses[-1]:.3g}"
+        )
+    else:
+        print(f"one batch of {trial.images} images could not be learnt by heart:")
+        for fault in trial.faults:
+            print(f"  {fault}")
+    if trial.report is not None:
+        print(f"page: {trial.report}")
 
 
 def _option(value: Any) -> Any:

@@ -15,8 +15,9 @@ from torch import Tensor
 from svertka.errors import UserError
 from svertka.runtime.files import replacing
 from svertka.runtime.safetensors import Serialised, file_digest, read_header
+from svertka.training.signals import STATE
 
-_STATE, _DIGEST = "svertka.state", "svertka.digest"
+_DIGEST = "svertka.digest"
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Checkpoints:
         serialised = Serialised(safetensors.torch.save(dense))
         state = json.dumps(checkpoint.state)
         with replacing(self.newest, keep=self.previous if self._newest_is_whole else None) as file:
-            serialised.write(file, {_STATE: state, _DIGEST: _digest(state, serialised.digest())})
+            serialised.write(file, {STATE: state, _DIGEST: _digest(state, serialised.digest())})
         self._newest_is_whole = True
 
     def load(self) -> tuple[Checkpoint | None, list[str]]:
@@ -74,7 +75,7 @@ class Checkpoints:
 
 def _read(path: Path) -> Checkpoint:
     header = read_header(path)
-    state = header.metadata.get(_STATE, "")
+    state = header.metadata.get(STATE, "")
     if header.metadata.get(_DIGEST) != _digest(state, file_digest(path, header)):
         raise UserError("the checkpoint is damaged", where=path)
     return Checkpoint(json.loads(state), safetensors.torch.load_file(path))

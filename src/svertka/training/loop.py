@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,47 +16,12 @@ from svertka.errors import UserError
 from svertka.tasks.task import Evaluation, Task
 from svertka.training import penalties
 from svertka.training.checkpoint import Checkpoint, Checkpoints
+from svertka.training.contracts import Batches, Observer, Watcher
 from svertka.training.ema import WeightAverage
 from svertka.training.evaluation import evaluate
 from svertka.training.machine import Machine
 from svertka.training.optimisation import lr_factor, make_optimizer
 from svertka.training.recipe import Recipe
-
-
-class TrainingBatch(NamedTuple):
-    """What the loop reads of a batch; `svertka.data.batches.Batch` is one."""
-
-    images: Tensor
-    targets: Tensor
-    indices: Tensor
-    weight: float
-
-
-class Batches(Protocol):
-    """Where batches come from; `svertka.data.batches.Loader` is one."""
-
-    @property
-    def samples(self) -> int: ...
-    @property
-    def batches(self) -> int: ...
-    def training(self, epoch: int, skip: int = 0) -> Iterator[Any]: ...
-    def in_order(self) -> Iterator[Any]: ...
-
-
-class Watcher(Protocol):
-    """Is told how training goes, and may ask it to stop."""
-
-    def step(self, epoch: int, batch: int, batches: int, losses: dict[str, float]) -> None:
-        """After every batch."""
-
-    def epoch(self, row: dict[str, float]) -> None:
-        """After every epoch, with its line of the history."""
-
-    def warn(self, text: str) -> None:
-        """Something the user should know."""
-
-    def stopping(self) -> bool:
-        """Whether to save and stop now."""
 
 
 class InterruptedTrainingError(Exception):
@@ -113,6 +78,7 @@ class Training:
         machine: Devices, processes and precision.
         checkpoints: Where to save; None saves nothing.
         watcher: Is told how it goes.
+        observer: Looks on; its record goes into the checkpoints.
     """
 
     def __init__(
@@ -126,10 +92,11 @@ class Training:
         machine: Machine,
         checkpoints: Checkpoints | None,
         watcher: Watcher,
+        observer: Observer | None = None,
     ) -> None:
         self.task, self.train, self.val, self.recipe = task, train, val, recipe
         fabric = self.fabric = machine.fabric
-        self.checkpoints, self.watcher = checkpoints, watcher
+        self.checkpoints, self.watcher, self.observer = checkpoints, watcher, observer or Observer()
         self.layout = torch.channels_last if recipe.layout == "channels_last" else torch.contiguous_format
         self.module = net.to(memory_format=self.layout)
         self.raw_optimizer = make_optimizer(net, recipe, fabric.device)
@@ -148,12 +115,15 @@ class Training:
             UserError: A loss or a weight is not finite, or a checkpoint cannot be written.
             InterruptedTrainingError: The watcher asked to stop; a checkpoint was saved.
         """
+        samples, an_epoch = self.train.samples, self.steps_per_epoch
+        self.observer.attach(self.module, self.task, self.recipe, samples=samples, steps_an_epoch=an_epoch)
         self._restore()
         while self.state.epoch < self.recipe.epochs and not self._given_up():
             self._epoch()
         weights = self.best or self._judged_weights()
         if not all(bool(value.isfinite().all()) for value in weights.values()):
             raise self._diverged("a weight is not finite")
+        self.observer.ended()
         return Outcome(
             {name: value.detach().cpu().contiguous() for name, value in weights.items()},
             self.state.best_epoch + 1 if self.best else self.state.epoch,
@@ -173,9 +143,11 @@ class Training:
             self._maybe_save()
             started = time.perf_counter()
         row = {"epoch": float(state.epoch + 1), **self._training_means(), "lr": self._lr(state.steps - 1)}
+        evaluation = None
         if self.val is not None:
             started = time.perf_counter()
-            metrics = dict(self.judge(self.val).metrics)
+            evaluation = self.judge(self.val)
+            metrics = dict(evaluation.metrics)
             for name, value in metrics.items():
                 if not math.isfinite(value):
                     raise self._diverged(f"the {name} on validation is {value}")
@@ -188,6 +160,7 @@ class Training:
         state.batches_done = 0
         state.sums = {}
         self.watcher.epoch(row)
+        self.observer.epoch(row, evaluation)
         self._maybe_save()
 
     def _step(self, batches: Iterator[Any], count: int) -> None:
@@ -197,8 +170,11 @@ class Training:
         for group in self.raw_optimizer.param_groups:
             group["lr"] = self._lr(state.steps) * group["scale"]
         ahead = self.train.samples - state.batches_done * recipe.batch
+        self.observer.before(state.steps)
         for number in range(1, count + 1):
+            asked = time.perf_counter()
             batch = next(batches)
+            loading = time.perf_counter() - asked
             # Every sample of the step counts alike, also where its last batch is a short one.
             share = min(recipe.batch, ahead - (number - 1) * recipe.batch) / min(count * recipe.batch, ahead)
             images = laid_out(self.fabric.to_device(batch.images), self.layout)
@@ -208,14 +184,17 @@ class Training:
                 values = self._finite(losses)
                 total = torch.stack(list(losses.values())).sum()
                 self.fabric.backward(total * (batch.weight * share))
+            self.observer.batch(images, targets, values, loading)
             samples = len(batch.indices) if batch.weight else 0
             for name, value in {"samples": 1.0, **values}.items():
                 state.sums[name] = state.sums.get(name, 0.0) + value * samples
             self.watcher.step(state.epoch, state.batches_done + number, self.train.batches, values)
+        self.observer.gradients()
         if recipe.clip:
             self.fabric.clip_gradients(self.net, self.optimizer, max_norm=recipe.clip, error_if_nonfinite=False)
         self.optimizer.step()
         self.optimizer.zero_grad()
+        self.observer.after(self._lr(state.steps))
         if self.average:
             self.average.update(self.module, state.steps)
         state.batches_done += count
@@ -238,6 +217,7 @@ class Training:
         return values
 
     def _diverged(self, what: str, *, steps: int | None = None) -> UserError:
+        self.observer.ended(what)
         step, epoch = steps or self.state.steps, min(self.state.epoch + 1, self.recipe.epochs)
         return UserError(
             f"training stopped at step {step} (epoch {epoch}): {what}",
@@ -269,6 +249,7 @@ class Training:
         weights = self._judged_weights()
 
         def forward(images: Tensor) -> Tensor:
+            self.observer.judging(images)
             images = laid_out(self.fabric.to_device(images), self.layout)
             with self.fabric.autocast():
                 output: Tensor = torch.func.functional_call(self.module, weights, (images,))
@@ -307,7 +288,7 @@ class Training:
         if not (stopping or due):
             return
         started = time.perf_counter()
-        state = {**asdict(self.state), "sums": self._over_processes(self.state.sums)}
+        state = {**asdict(self.state), "sums": self._over_processes(self.state.sums), "seen": self.observer.state()}
         if self.fabric.is_global_zero:
             self.checkpoints.save(Checkpoint(state, self._tensors()))
         self.saved_at = time.monotonic()
@@ -345,7 +326,9 @@ class Training:
             ) from error
 
     def _take_up(self, checkpoint: Checkpoint) -> None:
-        self.state = _State(**checkpoint.state)
+        state = dict(checkpoint.state)
+        self.observer.restore(state.pop("seen", {}))
+        self.state = _State(**state)
         if not self.fabric.is_global_zero:  # the sums were saved over all processes
             self.state.sums = dict.fromkeys(self.state.sums, 0.0)
         groups: dict[str, dict[str, Tensor]] = {"net": {}, "best": {}, "average": {}, "optimizer": {}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from svertka.data.batches import Inputs, Loader
+    from svertka.data.checks.findings import Finding
     from svertka.data.preparing import Prepared
     from svertka.layers.net import Net
     from svertka.runtime.preprocess import Preprocess
@@ -66,6 +67,8 @@ class Job:
         display: Is told how it goes.
         clock: Time by stage.
         memory: Folder to remember frozen stages in, where not in the cache.
+        findings: What was found in the data; None where no doctor is to look on.
+        before: The score on validation that was had before what learns now.
     """
 
     run: Run
@@ -77,6 +80,8 @@ class Job:
     display: Display
     clock: Clock
     memory: Path | None = None
+    findings: Sequence[Finding] | None = None
+    before: float | None = None
 
     @cached_property
     def targets(self) -> dict[str, NDArray[np.generic]]:

@@ -42,8 +42,9 @@ def write_run_report(
     prepared: Prepared,
     learnt: Learnt,
     findings: Sequence[Finding],
+    doctor: Section | None,
 ) -> None:
-    """Write the report of a finished run."""
+    """Write the report of a finished run; ``doctor`` is what the doctor says of it, where one looked on."""
     outcome, evaluations, recipe = learnt.outcome, learnt.evaluations, learnt.recipe
     sections = []
     images = prepared.counts.get("train", 0)
@@ -72,6 +73,8 @@ def write_run_report(
         sections.append(Section(name="None of these", exhibits=[_refused(learnt.rejection, recipe)]))
     how: list[Exhibit] = [*_steps(learnt, task.headline[0]), *(_curves(outcome, recipe) if outcome.history else [])]
     sections.insert(1 if sections else 0, Section(name="How it learnt", exhibits=how))
+    if doctor:
+        sections.append(doctor)
     sections.append(Section(name="The data", exhibits=_data(prepared, findings)))
     stages = [(name, value) for name, value in trained.seconds.items() if value >= 0.005]
     sections.append(Section(name="Time", exhibits=[Bars(title="Time by stage", unit="s", items=stages)]))

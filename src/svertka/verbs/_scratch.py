@@ -13,6 +13,7 @@ from svertka.training.checkpoint import Checkpoints
 from svertka.training.evaluation import evaluate
 from svertka.training.loop import Training
 from svertka.training.machine import Machine
+from svertka.verbs._doctor import doctor_for
 from svertka.verbs._job import Job, Learnt
 from svertka.zoo import registry
 from svertka.zoo.engine import TorchEngine
@@ -35,8 +36,8 @@ def from_scratch(job: Job) -> Learnt:
     """
     task, preprocess = job.task, job.preprocess
     with job.clock.stage("setting up"):
-        arguments = _arguments(job.recipe, task.classes, preprocess.height, preprocess.channels)
-        net = _build(job.recipe, arguments)
+        arguments = arguments_of(job.recipe, task.classes, preprocess.height, preprocess.channels)
+        net = build(job.recipe, arguments)
         shape = (preprocess.channels, preprocess.height, preprocess.width)
         chosen = speed.choose(net, task, job.recipe, image_shape=shape, machine=job.machine)
         job.recipe = recipe = job.recipe.changed(chosen._asdict())
@@ -54,12 +55,13 @@ def from_scratch(job: Job) -> Learnt:
         machine=job.machine,
         checkpoints=Checkpoints(job.run.folder),
         watcher=job.display,
+        observer=doctor_for(job, inputs),
     )
     with job.display.catching_interrupts():
         outcome = training.run()
     with job.clock.stage("evaluation"):
         # On the processor in plain fp32: what is saved is what is judged.
-        net = _build(recipe, arguments)
+        net = build(recipe, arguments)
         net.load_state_dict(outcome.weights)
         engine = TorchEngine(net)
         evaluations = {
@@ -84,7 +86,12 @@ def check_suits(net: str, task: Task) -> None:
         )
 
 
-def _arguments(recipe: Recipe, classes: tuple[str, ...], size: int, channels: int) -> dict[str, Any]:
+def arguments_of(recipe: Recipe, classes: tuple[str, ...], size: int, channels: int) -> dict[str, Any]:
+    """Constructor arguments of the network of a recipe.
+
+    Raises:
+        UserError: An option does not suit it.
+    """
     for name, flag in (("classes", None), ("in_channels", "--channels"), ("image_size", "--image-size")):
         if name in recipe.net_options:
             mend = f"give {flag}" if flag else "the folders say how many there are"
@@ -103,7 +110,7 @@ def _arguments(recipe: Recipe, classes: tuple[str, ...], size: int, channels: in
     return arguments
 
 
-def _build(recipe: Recipe, arguments: Mapping[str, Any]) -> Net:
-
+def build(recipe: Recipe, arguments: Mapping[str, Any]) -> Net:
+    """The network of a recipe, with the random weights of its seed."""
     torch.manual_seed(recipe.seed)
     return registry.build_any(recipe.net, arguments)

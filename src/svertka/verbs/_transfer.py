@@ -29,6 +29,7 @@ from svertka.training.evaluation import evaluate
 from svertka.training.heads import Examples, Fitted, examples, fit_logistic, fit_means, fit_svm, temperature
 from svertka.training.loop import Outcome, Training
 from svertka.training.machine import Machine
+from svertka.verbs._doctor import doctor_for
 from svertka.verbs._frozen import FrozenMemory, Kind
 from svertka.verbs._job import Job, Learnt, Tried
 from svertka.verbs._models import model_file
@@ -167,6 +168,7 @@ class Transfer:
             best = max(tried, key=self._rank, default=None)
             if best:
                 self.net.load_state_dict(best.weights)
+                self.job.before = best.metrics.get(self.task.headline[0])
             tried.append(self._go_on(depth, epochs, started))
         best = max(reversed(tried), key=self._rank)
         self.net.load_state_dict(best.weights)
@@ -322,6 +324,7 @@ class Transfer:
             machine=self.job.machine,
             checkpoints=Checkpoints(self.job.run.folder, f"checkpoint-{name}"),
             watcher=self.display,
+            observer=doctor_for(self.job, inputs, name, frozen=name != "all"),
         )
         with self.display.catching_interrupts():
             outcome = training.run()

@@ -21,6 +21,7 @@ from svertka.verbs._images import preprocess_of, say_data
 from svertka.verbs._job import Clock, Job
 from svertka.verbs._progress import Display
 from svertka.verbs._run import Run, Trained
+from svertka.verbs._trial import Trial as Trial
 
 if TYPE_CHECKING:
     from svertka.data.preparing import Prepared
@@ -32,9 +33,11 @@ def train(
     *,
     out: str | PathLike[str] | None = None,
     resume: bool = False,
+    find_lr: bool = False,
+    check_wiring: bool = False,
     progress: bool = True,
     **changes: Any,
-) -> Trained | CrossValidated:
+) -> Trained | CrossValidated | Trial:
     """Train a network on a data set.
 
     Args:
@@ -43,16 +46,26 @@ def train(
         out: Folder of the run, which must not exist; a new one below ``runs/`` by default.
         resume: Go on with the run in ``out``. Where there is none yet, it is begun, so that a command can
             simply be given again until it succeeds.
+        find_lr: Train nothing, but let the learning rate rise over a few hundred steps and suggest one; ``out`` is then
+            a folder for the page with the curve.
+        check_wiring: Train nothing, but see whether one batch can be learnt by heart; ``out`` likewise.
         progress: Show progress on standard error.
         **changes: Fields of the recipe to change, such as ``epochs=5``; see `Recipe`.
 
     Returns:
         The run; of ``folds``, all of their runs, with the mean and the deviation of what was measured.
+        Of ``find_lr`` and ``check_wiring``, what was measured.
 
     Raises:
         UserError: The data, the recipe or the folder cannot be used; or training was interrupted, after saving.
     """
     source = Path(data)
+    if find_lr or check_wiring:
+        if resume or (find_lr and check_wiring):
+            raise UserError("two things are asked for at once", mend="give --find-lr, --check-wiring or --resume alone")
+        run = Run.open(source, recipe, changes, None if out is None else Path(out), False)
+        test = "find_lr" if find_lr else "check_wiring"
+        return _try_out(run, source, test, None if out is None else run.folder, progress)
     run = Run.open(source, recipe, changes, None if out is None else Path(out), resume)
     if run.recipe.folds and not run.recipe.fold:
         return cross_validate(run, source, lambda fold: _train_or_find(fold, source, run, progress))
@@ -71,19 +84,24 @@ def _train_or_find(run: Run, source: Path, whole: Run, progress: bool) -> Traine
         raise _interrupted(whole, source, "after the last checkpoint") from None
 
 
-def _train(run: Run, source: Path, whole: Run, progress: bool) -> Trained:
+def _try_out(run: Run, source: Path, test: str, out: Path | None, progress: bool) -> Trial:
+    from svertka.verbs._trying import try_out
+
+    display = Display(show=progress, batch=run.recipe.batch)
+    if test == "check_wiring":
+        run = dataclasses.replace(run, recipe=run.recipe.changed({"label_smoothing": 0.0}))
+    job = _ready(run, source, display, Clock())
+    return try_out(job, test, out)
+
+
+def _ready(run: Run, source: Path, display: Display, clock: Clock) -> Job:
     from svertka.data.augment import check_names
     from svertka.data.preparing import learnable_classes, measure
     from svertka.tasks.making import task_for
-    from svertka.training.loop import InterruptedTrainingError
     from svertka.training.machine import Machine
     from svertka.verbs._findings import quick_findings, say_findings
-    from svertka.verbs._rejection import FALSE_REJECTS, check_reject
-    from svertka.verbs._report import write_run_report
-    from svertka.verbs._scratch import check_suits, from_scratch
-    from svertka.verbs._transfer import from_weights
-    from svertka.zoo.engine import TorchEngine
-    from svertka.zoo.modelfile import save_model
+    from svertka.verbs._rejection import check_reject
+    from svertka.verbs._scratch import check_suits
 
     recipe = run.recipe
     check_names(recipe.augment)
@@ -93,10 +111,7 @@ def _train(run: Run, source: Path, whole: Run, progress: bool) -> Trained:
             f"--budget goes by timing, and {machine.world} processes would not all time the same",
             mend="start one process, or give --freeze and --epochs",
         )
-    first = machine.first
-    display = Display(show=progress and first, epochs=recipe.epochs, batch=recipe.batch)
-
-    clock = Clock()
+    display.show = display.show and machine.first
     with clock.stage("reading"):
         with machine.first_goes_first():  # the others find the images decoded
             prepared = _prepare(source, recipe, display)
@@ -110,7 +125,7 @@ def _train(run: Run, source: Path, whole: Run, progress: bool) -> Trained:
             preprocess = dataclasses.replace(preprocess, mean=mean, std=std)
     say_data(display, prepared, classes)
     with clock.stage("checking"):
-        found = quick_findings(prepared) if first else []
+        found = quick_findings(prepared) if machine.first else []
     say_findings(display, found)
     task = task_for(
         prepared.parts["train"].labels,
@@ -123,7 +138,23 @@ def _train(run: Run, source: Path, whole: Run, progress: bool) -> Trained:
     )
     check_suits(recipe.net, task)
     check_reject(recipe, prepared, task)
-    job = Job(run, recipe, prepared, task, preprocess, machine, display, clock)
+    return Job(run, recipe, prepared, task, preprocess, machine, display, clock, findings=found)
+
+
+def _train(run: Run, source: Path, whole: Run, progress: bool) -> Trained:
+    from svertka.training.loop import InterruptedTrainingError
+    from svertka.verbs._diagnosing import judged, records, section
+    from svertka.verbs._rejection import FALSE_REJECTS
+    from svertka.verbs._report import write_run_report
+    from svertka.verbs._scratch import from_scratch
+    from svertka.verbs._transfer import from_weights
+    from svertka.zoo.engine import TorchEngine
+    from svertka.zoo.modelfile import save_model
+
+    clock, display = Clock(), Display(show=progress, epochs=run.recipe.epochs, batch=run.recipe.batch)
+    job = _ready(run, source, display, clock)
+    recipe, prepared, task, preprocess, first = job.recipe, job.prepared, job.task, job.preprocess, job.machine.first
+    found = job.findings or ()
     try:
         learnt = from_scratch(job) if recipe.weights is None else from_weights(job)
     except InterruptedTrainingError as stopped:
@@ -154,7 +185,13 @@ def _train(run: Run, source: Path, whole: Run, progress: bool) -> Trained:
     )
     card = save_model(trained.model, outcome.weights, card)
     run.write_history(outcome.history)
-    write_run_report(trained, card, task, prepared, learnt, found)
+    seen = records(run.folder)
+    diagnoses = judged(seen)
+    told = {kind for signals in seen.values() for kind in signals.said}
+    for diagnosis in diagnoses:
+        if diagnosis.kind not in told:
+            display.say(f"diagnosis: {diagnosis.line()}")
+    write_run_report(trained, card, task, prepared, learnt, found, section(seen, diagnoses) if seen else None)
     run.finish(trained)
     run.forget_checkpoints()
     return trained

@@ -1,0 +1,85 @@
+"""What the training loop is handed: batches, somebody to tell, and somebody who looks on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from torch import Tensor, nn
+
+from svertka.tasks.task import Evaluation, Task
+from svertka.training.recipe import Recipe
+
+
+class TrainingBatch(NamedTuple):
+    """What the loop reads of a batch; `svertka.data.batches.Batch` is one."""
+
+    images: Tensor
+    targets: Tensor
+    indices: Tensor
+    weight: float
+
+
+class Batches(Protocol):
+    """Where batches come from; `svertka.data.batches.Loader` is one."""
+
+    @property
+    def samples(self) -> int: ...
+    @property
+    def batches(self) -> int: ...
+    def training(self, epoch: int, skip: int = 0) -> Iterator[Any]: ...
+    def in_order(self) -> Iterator[Any]: ...
+
+
+class Watcher(Protocol):
+    """Is told how training goes, and may ask it to stop."""
+
+    def step(self, epoch: int, batch: int, batches: int, losses: dict[str, float]) -> None:
+        """After every batch."""
+
+    def epoch(self, row: dict[str, float]) -> None:
+        """After every epoch, with its line of the history."""
+
+    def warn(self, text: str) -> None:
+        """Something the user should know."""
+
+    def stopping(self) -> bool:
+        """Whether to save and stop now."""
+
+
+class Observer:
+    """Looks on while a network learns, and must not change a bit of what it learns. This one does not look.
+
+    `svertka.training.doctor.Doctor` does.
+    """
+
+    def attach(self, net: nn.Module, task: Task, recipe: Recipe, *, samples: int, steps_an_epoch: int) -> None:
+        """Before all else: what learns, and what is planned."""
+
+    def before(self, step: int) -> None:
+        """Before a step, counted from 0 over the whole run."""
+
+    def batch(self, images: Tensor, targets: Tensor, losses: Mapping[str, float], loading: float) -> None:
+        """After the backward pass of a batch: what went in, the loss terms, and how long it was waited for, in s."""
+
+    def gradients(self) -> None:
+        """When the gradients of a step are complete, before they are clipped."""
+
+    def after(self, lr: float) -> None:
+        """When the weights have moved, at this learning rate."""
+
+    def judging(self, images: Tensor) -> None:
+        """Before validation images are judged: their inputs."""
+
+    def epoch(self, row: Mapping[str, float], evaluation: Evaluation | None) -> None:
+        """After an epoch: its line of the history, and what came of validation, if anything was held out."""
+
+    def ended(self, trouble: str = "") -> None:
+        """When training is over, or ``trouble`` has ended it."""
+
+    def state(self) -> dict[str, Any]:
+        """What it has seen, as JSON; a checkpoint keeps it."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` gave."""
