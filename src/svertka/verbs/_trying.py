@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,10 +43,11 @@ def try_out(job: Job, test: str, out: Path | None) -> Trial:
     if job.recipe.weights is not None:
         raise UserError(f"{flag} is for learning from scratch", mend="leave --weights out")
     net = _net(job)
-    inputs, display = job.pixels(), job.display
+    inputs = job.pixels()
+    advance = functools.partial(job.display.working, "trying")
     loader = job.loader(inputs, "train", job.recipe)
     if test == "find_lr":
-        found = find_rate(net, job.task, loader, job.recipe, machine=job.machine, advance=display.trying)
+        found = find_rate(net, job.task, loader, job.recipe, machine=job.machine, advance=advance)
         done = Trial(test, True, found.suggestion, found.rates, found.losses, (), loader.samples)
     else:
         plain = dataclasses.replace(loader, part=dataclasses.replace(loader.part, mixing=None))
@@ -56,7 +58,7 @@ def try_out(job: Job, test: str, out: Path | None) -> Trial:
             background = dataclasses.replace(background, counts={"train": counts.tolist()})
         batch = next(iter(plain.training(0)))
         wired = check_wiring(
-            net, job.task, batch, job.recipe, machine=job.machine, background=background, advance=display.trying
+            net, job.task, batch, job.recipe, machine=job.machine, background=background, advance=advance
         )
         rates = (wired.lr,) * len(wired.losses)
         done = Trial(test, wired.ok, wired.lr, rates, wired.losses, wired.faults, wired.images)
