@@ -192,7 +192,7 @@ SHORTER: dict[str, dict[str, Any]] = {
     "resnext50_32x4d": {"depths": (1, 1, 1, 1)},
 }
 """Trunks of fewer blocks: how sizes go through them is the same, and the exporter takes a tenth of the time."""
-LONG = {"inception_v4", "inception_resnet_v1", "mobilenet_v2", "nasnet_mobile", "xception"}
+LONG = {"googlenet", "inception_v3", "inception_v4", "inception_resnet_v1", "mobilenet_v2", "nasnet_mobile", "xception"}
 """Exported with ``SVERTKA_FULL`` alone: their like is tried by others, and short forms take long too."""
 
 

@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from svertka.tasks.classification import Classification
+from svertka.training import speed
+from svertka.training.machine import Machine
+from svertka.training.recipe import Recipe
 from svertka.training.speed import Choice, _best
 
 PLAIN, LAST = Choice("fp32", "channels_first", 2), Choice("fp32", "channels_last", 2)
@@ -23,3 +33,26 @@ def test_a_layout_must_be_clearly_faster() -> None:
 
 def test_each_number_of_threads_has_its_own_best_layout() -> None:
     assert _best({PLAIN: 1.0, PLAIN_ALONE: 1.2, LAST: 0.9, LAST_ALONE: 0.6}) == LAST_ALONE
+
+
+def test_a_step_is_timed_as_it_will_be_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    timed: list[Choice] = []
+    measure = speed._measure
+
+    def seen(*arguments: Any) -> dict[Choice, float]:
+        timed.extend(arguments[3])
+        return measure(*arguments)
+
+    monkeypatch.setattr(speed, "choose", lambda *_, **__: LAST_ALONE)
+    monkeypatch.setattr(speed, "_measure", seen)
+    recipe = Recipe(net="lenet5", batch=4)
+    net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        task, machine = Classification(("a", "b", "c")), Machine(recipe)
+        assert speed.seconds_a_step(net, task, recipe, image_shape=(1, 8, 8), machine=machine) > 0
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+    assert timed == [LAST_ALONE]

@@ -73,10 +73,8 @@ def choose(net: nn.Module, task: Task, recipe: Recipe, *, image_shape: tuple[int
 def seconds_a_step(
     net: nn.Module, task: Task, recipe: Recipe, *, image_shape: tuple[int, ...], machine: Machine
 ) -> float:
-    """How long one training step of this network takes here; what the recipe leaves open is taken as it comes."""
-    precision: Precision = "fp32" if recipe.precision == "auto" else recipe.precision
-    layout: Layout = "channels_first" if recipe.layout == "auto" else recipe.layout
-    choice = Choice(precision, layout, recipe.threads or torch.get_num_threads())
+    """How long one training step of this network takes here, with what `choose` chooses where the recipe is open."""
+    choice = choose(net, task, recipe, image_shape=image_shape, machine=machine)
     return _measure(net, task, recipe, [choice], image_shape, machine.fabric.device)[choice]
 
 
@@ -112,6 +110,7 @@ def _measure(
         targets = task.some_targets(copy.deepcopy(net).to(device).eval()(images))
     steps = {choice: _step(net, task, recipe, choice, images, targets) for choice in choices}
     samples: dict[Choice, list[float]] = {choice: [] for choice in choices}
+    threads = torch.get_num_threads()
     for choice in choices:
         steps[choice]()
     # In turns, so that a slow moment of the machine falls on all of them.
@@ -123,6 +122,7 @@ def _measure(
                 started = time.perf_counter()
                 steps[choice]()
                 samples[choice].append(time.perf_counter() - started)
+    torch.set_num_threads(threads)
     return {choice: statistics.median(values) for choice, values in samples.items()}
 
 
