@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from svertka.runtime.image import ImageError
+from svertka.runtime.preprocess import Preprocess
 from svertka.training.recipe import Recipe
 from svertka.verbs import _images
 from svertka.verbs._images import preprocess_of
@@ -32,8 +33,6 @@ class Made:
 
 @pytest.fixture(autouse=True)
 def weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    from svertka.runtime.preprocess import Preprocess
-
     known = Preprocess(height=224, width=224, mean=(0.5,) * 3, std=(0.2,) * 3)
     monkeypatch.setattr(_images, "_known_preprocess", lambda _: known)
 
@@ -66,6 +65,17 @@ def test_images_are_not_made_larger_than_they_are_but_for_half_the_size_that_wei
 
 def test_a_size_that_is_asked_for_is_taken() -> None:
     assert preprocess_of(RECIPE.changed({"image_size": 96}), [Made(100, 100)]).height == 96
+
+
+@pytest.mark.parametrize(("net", "side"), [("inception_v3", 299), ("unet", 384)])
+def test_weights_of_an_odd_side_keep_it_where_images_are_larger(
+    net: str, side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network for masks takes pieces a quarter larger, in steps; a classifier takes no more than the weights know."""
+    known = Preprocess(height=299, width=299, mean=(0.5,) * 3, std=(0.2,) * 3)
+    monkeypatch.setattr(_images, "_known_preprocess", lambda _: known)
+    recipe = Recipe.of({"net": net, "weights": "inception_v3"})
+    assert preprocess_of(recipe, [Made(3000, 2000)] * 20).height == side
 
 
 def test_a_network_without_weights_keeps_its_size() -> None:
