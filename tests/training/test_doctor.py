@@ -15,6 +15,7 @@ from torch import Tensor
 from svertka.errors import UserError
 from svertka.training.checkpoint import Checkpoints
 from svertka.training.diagnoses.diagnosing import DIAGNOSES, diagnose
+from svertka.training.diagnoses.units import batch_too_small_for_norm
 from svertka.training.doctor import Doctor
 from svertka.training.gauges import Gauges
 from svertka.training.loop import InterruptedTrainingError, Training
@@ -150,6 +151,17 @@ def test_normalisation_of_tiny_batches_drifts_more() -> None:
         return sum(found[10:])
 
     assert drift(2) > 2 * drift(64)
+
+
+def test_few_images_of_masks_are_too_few_only_where_their_means_drift() -> None:
+    def said(*, exclusive: bool, drift: float) -> bool:
+        facts = {"recipe": {"batch": 2}, "norms": 1, "exclusive": exclusive, "steps_an_epoch": 1}
+        steps = [{"step": number, "drift": {"norm": drift}} for number in range(3)]
+        return batch_too_small_for_norm(Signals(facts, steps)) is not None
+
+    assert said(exclusive=True, drift=0.1)
+    assert said(exclusive=False, drift=0.5)
+    assert not said(exclusive=False, drift=0.1)
 
 
 def test_the_record_is_bounded_and_keeps_its_ends() -> None:

@@ -126,11 +126,13 @@ def batch_too_small_for_norm(signals: Signals) -> Diagnosis | None:
         return None
     drifts = [mean_of(step, "drift") for step in signals.steps[1:] if step["drift"]]
     drift = statistics.median(drifts) if drifts else 0.0
-    if math.isnan(drift) or (batch > _VERY_FEW and drift < _DRIFT):
+    # Of large images with a label a pixel, a few say much; of images with one class, so few never do.
+    certain = batch <= _VERY_FEW and signals.exclusive
+    if math.isnan(drift) or (not certain and drift < _DRIFT):
         return None
     return Diagnosis(
         kind="batch_too_small_for_norm",
-        confidence=0.95 if batch <= _VERY_FEW else 0.75,
+        confidence=0.95 if certain else 0.75,
         message=f"BatchNorm goes by {batch} images at a time; their means are {drift:.2f} deviations off their mean",
         mend="give --batch 16 or more (--accumulate does not help here)",
         evidence=by_step(
