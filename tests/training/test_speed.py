@@ -43,16 +43,13 @@ def test_a_step_is_timed_as_it_will_be_taken(monkeypatch: pytest.MonkeyPatch) ->
         timed.extend(arguments[3])
         return measure(*arguments)
 
-    monkeypatch.setattr(speed, "choose", lambda *_, **__: LAST_ALONE)
-    monkeypatch.setattr(speed, "_measure", seen)
     recipe = Recipe(net="lenet5", batch=4)
-    net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    task, machine = Classification(("a", "b", "c")), Machine(recipe)
     threads = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        task, machine = Classification(("a", "b", "c")), Machine(recipe)
-        assert speed.seconds_a_step(net, task, recipe, image_shape=(1, 8, 8), machine=machine) > 0
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(threads)
-    assert timed == [LAST_ALONE]
+    chosen = Choice("fp32", "channels_last", threads + 1)
+    monkeypatch.setattr(speed, "choose", lambda *_, **__: chosen)
+    monkeypatch.setattr(speed, "_measure", seen)
+    net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    assert speed.seconds_a_step(net, task, recipe, image_shape=(1, 8, 8), machine=machine) > 0
+    assert timed == [chosen]
+    assert torch.get_num_threads() == threads

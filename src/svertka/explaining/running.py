@@ -147,7 +147,8 @@ def observe(
     try:
         with at_rest(module) as forward, torch.no_grad():
             for batch in batches:
-                forward(usable(batch))
+                # With channels last, convolutions of a few channels a group take half the time on a processor.
+                forward(usable(batch).contiguous(memory_format=torch.channels_last))
                 if advance:
                     advance(len(batch))
     finally:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from svertka.runtime.preprocess import Preprocess
     from svertka.verbs._progress import Display
 
-_BATCH = 32
+_BATCH = 8  # what lies between two layers still fits into the processor's cache
 
 
 class _Placed(Protocol):
