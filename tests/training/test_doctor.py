@@ -48,6 +48,12 @@ def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking on may take as long as it does: on a busy machine it would see less, and find less."""
+    monkeypatch.setattr("svertka.training.doctor._ALLOWED", 1e9)
+
+
 def doctor(path: Path | None = None, said: list[str] | None = None, **background: Any) -> Doctor:
     counts = {"train": [15, 15, 14], "val": [4, 4, 4]}
     return Doctor(Background(counts=counts, **background), path, (said if said is not None else []).append)
@@ -60,10 +66,10 @@ def test_looking_on_changes_no_bit(net: str, training: Callable[..., Training]) 
     assert same(looked.weights, training(**recipe).run().weights)
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_a_cut_changes_no_bit_and_loses_no_signal(
-    training: Callable[..., Training], watch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    training: Callable[..., Training], watch: Any, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("svertka.training.doctor._ALLOWED", 1e9)
     straight = doctor()
     outcome = training(observer=straight, **EVERYTHING).run()
     cuts = 0
@@ -87,6 +93,7 @@ def test_a_cut_changes_no_bit_and_loses_no_signal(
     assert read_signals(tmp_path / "signals.json").steps == seen.signals.steps
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_a_run_that_was_begun_without_a_doctor_goes_on_with_one(
     training: Callable[..., Training], watch: Any, tmp_path: Path
 ) -> None:
@@ -99,6 +106,7 @@ def test_a_run_that_was_begun_without_a_doctor_goes_on_with_one(
     assert seen.signals.steps[0]["step"] > 0
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_what_is_read_at_a_step_by_hand(training: Callable[..., Training]) -> None:
     seen = doctor()
     made = training(observer=seen, net="lenet5", epochs=1, batch=36, val=0, lr=0.5)
@@ -190,6 +198,7 @@ def test_a_damaged_record_is_a_user_s_error(text: str, tmp_path: Path) -> None:
         read_signals(tmp_path / "signals.json")
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_a_training_that_breaks_leaves_its_record(training: Callable[..., Training], tmp_path: Path) -> None:
     seen = doctor(tmp_path / "signals.json")
     with pytest.raises(UserError):
@@ -199,6 +208,7 @@ def test_a_training_that_breaks_leaves_its_record(training: Callable[..., Traini
     assert "learning_rate_too_high" in {found.kind for found in diagnose(record)}
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_what_is_sure_is_said_once_while_it_runs(training: Callable[..., Training]) -> None:
     said: list[str] = []
     made = training(None, None, doctor(said=said), net="lenet5", epochs=8, samples=60, batch=10)
@@ -220,6 +230,7 @@ def test_every_diagnosis_is_planted_five_times() -> None:
     assert len(ill.HEALTHY) >= 20
 
 
+@pytest.mark.usefixtures("unhurried")
 @pytest.mark.parametrize("kind", SEEN_IN)
 def test_what_is_planted_is_found(kind: str) -> None:
     found = diagnose(ill.train(SEEN_IN[kind]))
@@ -230,6 +241,7 @@ def test_what_is_planted_is_found(kind: str) -> None:
         json.dumps(diagnosis.to_json(), allow_nan=False)
 
 
+@pytest.mark.usefixtures("unhurried")
 @pytest.mark.parametrize("number", range(3))
 def test_nothing_is_said_of_healthy_trainings(number: int) -> None:
     signals = ill.train(ill.HEALTHY[number])
