@@ -601,10 +601,10 @@ PLANTED: dict[str, tuple[Case, ...]] = {
         Case("digits", "mlp", change=with_softmax),
     ),
     "plateau": _each(
-        Case("garments", "lenet5", recipe={**_PLATEAU, "lr": 0.015}),
         Case("garments", "mlp", recipe={**_PLATEAU, "lr": 0.02}),
         Case("garments", "mlp", recipe={**_PLATEAU, "lr": 0.03}, options={"hidden": (64,)}),
         Case("digits", "mlp", recipe={**_PLATEAU, "lr": 0.03, "augment": ("crop",)}),
+        Case("garments", "lenet5", recipe={**_PLATEAU, "lr": 0.015}),
         Case("garments", "lenet5", recipe={**_PLATEAU, "lr": 0.15, "optimizer": "momentum", "epochs": 14}),
     ),
 }
