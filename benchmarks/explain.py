@@ -13,9 +13,9 @@ runs, each in a process of its own, with an empty cache and all cores,
 
 and prints seconds and the largest resident memory of the process. --out keeps the pages.
 
-Last measured on sign-digits, with one thread, on two cores that others used too:
+Last measured on sign-digits, on two cores; adversarial with one thread beside other work:
 
-    patches: 365 s, 1,293 MB
+    patches: 57 s, 1,046 MB
     adversarial: 82 s, 1,308 MB; of 32 images 87.5 % are right, and with FGSM at 8 levels 9.4 %, PGD 0 %,
     one change for all 15.6 %, at random 75 %
 """
