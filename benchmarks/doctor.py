@@ -26,11 +26,11 @@ from svertka.training.contracts import Observer  # noqa: E402
 from svertka.training.diagnoses.diagnosing import DIAGNOSES, diagnose  # noqa: E402
 from svertka.training.signals import Signals, read_signals, write_signals  # noqa: E402
 
-ROUNDS = 9
+ROUNDS = 5
 TIMED = {
-    "lenet5, 32 × 32": ill.Case("garments", "lenet5", recipe={"epochs": 8}),
-    "mlp, 16 × 16": ill.Case("garments", "mlp", recipe={"epochs": 25}),
-    "resnet8_cifar, 16 × 16": ill.Case("garments", "resnet8_cifar", recipe={"epochs": 3}),
+    "lenet5, 32 × 32": ill.Case("garments", "lenet5", recipe={"epochs": 24}),
+    "mlp, 16 × 16": ill.Case("garments", "mlp", recipe={"epochs": 75}),
+    "resnet8_cifar, 16 × 16": ill.Case("garments", "resnet8_cifar", recipe={"epochs": 9}),
 }
 
 
