@@ -5,12 +5,12 @@ By default on the cheapest network of each family; with ``SVERTKA_FULL`` set, on
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from families import FULL, cheapest
 from torch import Tensor, nn
 
 from svertka.explaining.activations import feature_maps
@@ -30,7 +30,6 @@ from svertka.explaining.targets import ChannelMean, ClassLogit, CrossEntropy, Un
 from svertka.layers.dense import Segmenter
 from svertka.layers.net import Net
 from svertka.zoo import registry
-from svertka.zoo.figures import figures
 
 CLASSES = 4
 SMALLER: dict[str, dict[str, Any]] = {
@@ -44,18 +43,13 @@ SMALLER: dict[str, dict[str, Any]] = {
     "unet": {"trunk": {"net": "resnet8_cifar"}},
 }
 """With fewer blocks, and on small trunks: what is in them is the same, and it takes a tenth of the time."""
-FULL = bool(os.environ.get("SVERTKA_FULL"))
 
 
-def cheapest(kind: str) -> list[registry.NetRecord]:
+def some(kind: str) -> list[registry.NetRecord]:
     nets = [record for record in registry.records() if record.kind == kind]
-    if FULL:
-        return nets
-    if kind == "segmenter":
+    if kind == "segmenter" and not FULL:
         return [record for record in nets if record.name in SMALLER]
-    cost = {record.name: figures()[record.name]["macs"] for record in nets}
-    families = [[record for record in module.NETS if record in nets] for module in registry.families()]
-    return [min(family, key=lambda record: cost[record.name]) for family in families if family]
+    return cheapest(nets)
 
 
 def build(record: registry.NetRecord) -> tuple[Net, Tensor]:
@@ -205,11 +199,11 @@ def check(record: registry.NetRecord) -> None:
         assert found[name][0][0].any(), name
 
 
-@pytest.mark.parametrize("record", cheapest("classifier"), ids=lambda record: record.name)
+@pytest.mark.parametrize("record", some("classifier"), ids=lambda record: record.name)
 def test_a_classifier_can_be_explained(record: registry.NetRecord) -> None:
     check(record)
 
 
-@pytest.mark.parametrize("record", cheapest("segmenter"), ids=lambda record: record.name)
+@pytest.mark.parametrize("record", some("segmenter"), ids=lambda record: record.name)
 def test_a_network_for_masks_can_be_explained(record: registry.NetRecord) -> None:
     check(record)

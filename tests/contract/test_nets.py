@@ -1,10 +1,10 @@
 """The contract that every registered classifier keeps. A new network gets all of it by being registered."""
 
-import os
 from typing import Any
 
 import pytest
 import torch
+from families import FULL, cheapest
 from torch import nn
 
 from svertka.deploy.onnx import TOLERANCE, onnx_bytes
@@ -16,12 +16,10 @@ from svertka.runtime.predictor import Predictor
 from svertka.runtime.preprocess import Preprocess
 from svertka.zoo import registry
 from svertka.zoo.engine import TorchEngine
-from svertka.zoo.figures import figures
 from svertka.zoo.modelfile import load_model, save_model
 
 CLASSES = 7
 CLASSIFIERS = [record for record in registry.records() if record.kind == "classifier"]
-FULL = bool(os.environ.get("SVERTKA_FULL"))
 EVERY_NET = pytest.mark.parametrize("record", CLASSIFIERS, ids=lambda record: record.name)
 
 
@@ -181,17 +179,7 @@ LONG = {"densenet", "inception_resnet", "inception_v4", "nasnet"}
 """Of these families the exporter takes half a minute, and they have nothing that others have not."""
 
 
-def exported() -> list[registry.NetRecord]:
-    """The cheapest network of every family that is not long, or with ``SVERTKA_FULL`` set every network."""
-    if FULL:
-        return CLASSIFIERS
-    cost = {record.name: figures()[record.name]["macs"] for record in CLASSIFIERS}
-    short = [module for module in registry.families() if module.__name__.rpartition(".")[2] not in LONG]
-    families = [[record for record in module.NETS if record in CLASSIFIERS] for module in short]
-    return [min(nets, key=lambda record: cost[record.name]) for nets in families if nets]
-
-
-@pytest.mark.parametrize("record", exported(), ids=lambda record: record.name)
+@pytest.mark.parametrize("record", cheapest(CLASSIFIERS, without=LONG), ids=lambda record: record.name)
 def test_onnx_agrees(record: registry.NetRecord, tmp_path) -> None:
     net = build(record).eval()
     path = tmp_path / "model.onnx"

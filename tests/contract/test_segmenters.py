@@ -1,12 +1,12 @@
 """The contract of networks that say something of every pixel, and of every trunk that one can be built on."""
 
-import os
 import warnings
 from typing import Any
 
 import onnxruntime
 import pytest
 import torch
+from families import FULL, cheapest
 from torch import nn
 
 from svertka.errors import UserError
@@ -15,7 +15,6 @@ from svertka.runtime.card import Card, Golden
 from svertka.runtime.preprocess import Preprocess
 from svertka.zoo import registry
 from svertka.zoo.engine import TorchEngine
-from svertka.zoo.figures import figures
 from svertka.zoo.modelfile import load_classifier, load_model, save_model
 
 CLASSES = 4
@@ -29,19 +28,7 @@ EVERY_TRUNK = pytest.mark.parametrize("record", TRUNKS, ids=lambda record: recor
 ON_A_TRUNK = pytest.mark.parametrize("name", ["unet", "fcn8s"])
 
 
-FULL = bool(os.environ.get("SVERTKA_FULL"))
-
-
-def cheapest() -> list[registry.NetRecord]:
-    """The cheapest trunk of every family, or with ``SVERTKA_FULL`` set every trunk: the large take minutes each."""
-    if FULL:
-        return TRUNKS
-    cost = {record.name: figures()[record.name]["macs"] for record in TRUNKS}
-    families = [[record for record in module.NETS if record in TRUNKS] for module in registry.families()]
-    return [min(nets, key=lambda record: cost[record.name]) for nets in families if nets]
-
-
-CHEAPEST_TRUNKS = pytest.mark.parametrize("record", cheapest(), ids=lambda record: record.name)
+CHEAPEST_TRUNKS = pytest.mark.parametrize("record", cheapest(TRUNKS), ids=lambda record: record.name)
 
 
 def arguments(
@@ -205,7 +192,7 @@ def test_onnx_of_any_size_agrees(record: registry.NetRecord) -> None:
     check_onnx(build(registry.record("unet"), record, options).eval(), record)
 
 
-@pytest.mark.parametrize("record", cheapest() if FULL else [registry.record("lenet5")])
+@pytest.mark.parametrize("record", cheapest(TRUNKS) if FULL else [registry.record("lenet5")])
 def test_onnx_of_fcn_agrees(record: registry.NetRecord) -> None:
     check_onnx(build(registry.record("fcn8s"), record).eval(), record)
 

@@ -36,6 +36,11 @@ Whole = Annotated[int, Parameter(converter=whole)]
 Json = Annotated[bool, Parameter(negative=(), help="Print one JSON document and nothing else.")]
 
 
+def apart(names: Sequence[str]) -> tuple[str, ...]:
+    """The names of a flag that were given with commas, spaces, or both."""
+    return tuple(name for given in names for name in given.split(","))
+
+
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
     text = json.dumps(value, ensure_ascii=False, indent=2)

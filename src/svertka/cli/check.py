@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from svertka.cli._output import Json, print_json, print_table
+from svertka.cli._output import Json, apart, print_json, print_table
 from svertka.verbs.check import Checked
 from svertka.verbs.check import check as run_check
 
@@ -63,7 +63,7 @@ def check(
         out=out,
         fix=fix,
         show_augmented=show_augmented,
-        augment=tuple(name for given in augment for name in given.split(",")),
+        augment=apart(augment),
         progress=not json,
     )
     if json:

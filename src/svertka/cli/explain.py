@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from svertka.cli._output import Json, Whole, print_json
+from svertka.cli._output import Json, Whole, apart, print_json
 from svertka.verbs.explain import DEFAULT_METHODS, Explained
 from svertka.verbs.explain import explain as run_explain
 
@@ -60,8 +60,8 @@ def explain(
         model,
         images,
         out=out,
-        methods=_apart(method),
-        layers=_apart(layer),
+        methods=apart(method),
+        layers=apart(layer),
         channels=channel,
         target=target,
         examples=examples,
@@ -72,10 +72,6 @@ def explain(
         print_json(explained.to_json())
         return
     _print(explained)
-
-
-def _apart(names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(name for given in names for name in given.split(","))
 
 
 def _print(explained: Explained) -> None:
