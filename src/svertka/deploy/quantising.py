@@ -118,8 +118,8 @@ def _outputs(graph: bytes, images: Sequence[NDArray[np.float32]]) -> list[NDArra
 
 
 def _nncf() -> Any:
-    # It reports its use over the network, unless the package that does so is missing.
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    # It reports its use over the network, unless the package that does so cannot be imported.
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
