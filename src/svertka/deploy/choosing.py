@@ -77,19 +77,22 @@ class Trial:
         }
 
 
-def choose(trials: Sequence[Trial], examples: NDArray[np.float32], *, threads: int) -> list[Trial]:
+def choose(
+    trials: Sequence[Trial], examples: NDArray[np.float32], *, threads: int, batches: Sequence[int] = BATCHES
+) -> list[Trial]:
     """Time all trials that are not refused; all but the fastest of them come back refused as slower.
 
     Args:
         trials: At least one is not refused.
         examples: Images ``(N, C, H, W)`` to time with.
         threads: How many each may use.
+        batches: Sizes of batches that count.
     """
     running = [number for number, trial in enumerate(trials) if trial.refused is None]
     found = list(trials)
     for number in running:
-        found[number] = _in_pieces(found[number], examples, threads=threads)
-    timed = _timed([found[number] for number in running], examples, threads=threads)
+        found[number] = _in_pieces(found[number], examples, threads, max(batches))
+    timed = _timed([found[number] for number in running], examples, threads, batches)
     for number, trial in zip(running, timed, strict=True):
         found[number] = trial
     best = min(timed, key=lambda trial: trial.seconds)
@@ -101,27 +104,27 @@ def choose(trials: Sequence[Trial], examples: NDArray[np.float32], *, threads: i
     ]
 
 
-def _in_pieces(trial: Trial, examples: NDArray[np.float32], *, threads: int) -> Trial:
+def _in_pieces(trial: Trial, examples: NDArray[np.float32], threads: int, batch: int) -> Trial:
     # Only what is fastest for large batches is timed with the others, so that few engines are in memory at once.
-    if trial.engine != "openvino":
+    if trial.engine != "openvino" or batch == 1:
         return trial
     ways = {str(piece): replace(trial, piece=piece) for piece in _PIECES}
     engines = {name: way.open(threads=threads) for name, way in ways.items()}
     timings = measure(
         {name: engine.run for name, engine in engines.items()},
         examples,
-        batch=max(BATCHES),
+        batch=batch,
         seconds=_SECONDS / 2,
         calls=_CALLS,
     )
     return ways[min(timings, key=lambda name: timings[name].p50)]
 
 
-def _timed(trials: Sequence[Trial], examples: NDArray[np.float32], *, threads: int) -> list[Trial]:
+def _timed(trials: Sequence[Trial], examples: NDArray[np.float32], threads: int, batches: Sequence[int]) -> list[Trial]:
     engines = {str(number): trial.open(threads=threads) for number, trial in enumerate(trials)}
     runs = {name: engine.run for name, engine in engines.items()}
-    timings = {batch: measure(runs, examples, batch=batch, seconds=_SECONDS, calls=_CALLS) for batch in BATCHES}
+    timings = {batch: measure(runs, examples, batch=batch, seconds=_SECONDS, calls=_CALLS) for batch in batches}
     return [
-        replace(trial, timings={batch: timings[batch][str(number)] for batch in BATCHES})
+        replace(trial, timings={batch: timings[batch][str(number)] for batch in batches})
         for number, trial in enumerate(trials)
     ]

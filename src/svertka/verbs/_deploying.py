@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from svertka.deploy.choosing import Trial, choose
+from svertka.deploy.choosing import BATCHES, Trial, choose
 from svertka.deploy.onnx import onnx_bytes, with_card
 from svertka.deploy.parity import largest_difference, one_by_one, resized, scale
 from svertka.deploy.quantising import by_sensitivity, quantise
@@ -28,6 +28,8 @@ from svertka.zoo.engine import TorchEngine
 
 _CALIBRATED = 128  # images: more change the ranges of activations by less than their rounding
 _COMPARED = 24  # images that engines are compared by; a multiple of the batches that are compared
+_USUAL = 224 * 224  # pixels of an image; of larger ones there are fewer
+_PIECE = 512 * 512  # pixels of what an image that is taken whole is cut into, at least
 _RANKED = 16  # images by which layers are ranked
 _ENGINES: tuple[EngineName, ...] = ("onnxruntime", "openvino")
 
@@ -63,13 +65,20 @@ class _Deploying:
         self.plain = onnx_bytes(self.net, self.card, any_size=self.any_size)
         self.graph = self._written("fp32", self.plain)
         engine = OnnxRuntimeEngine(self.graph, threads=self.threads)
-        self.images = np.concatenate(self.validation.inputs(engine, _COMPARED))
+        self.images = np.concatenate(self.validation.inputs(engine, self._share_of(_COMPARED)))
         self.expected = one_by_one(TorchEngine(self.net), self.images)
         self._prove(engine)
         self.score = self.validation.score(engine)
         self.left: list[str] = []
         self.quantised: Any = None
         self.quantising_error = 0.0
+
+    def _share_of(self, count: int) -> int:
+        preprocess = self.card.preprocess
+        pixels = preprocess.height * preprocess.width
+        if preprocess.fit == "whole":
+            pixels = max(pixels, _PIECE)
+        return max(2, min(count, count * _USUAL // pixels))
 
     def _prove(self, engine: Engine) -> None:
         apart = max(largest_difference(engine, self.images, self.expected), self._apart_at_other_sizes(engine))
@@ -140,7 +149,7 @@ class _Deploying:
         return apart
 
     def _quantise(self) -> None:
-        calibration = self.validation.inputs(TorchEngine(self.net), _CALIBRATED, learnt_from=True)
+        calibration = self.validation.inputs(TorchEngine(self.net), self._share_of(_CALIBRATED), learnt_from=True)
         ranking: list[str] = []
         while True:
             self.display.say(
@@ -245,7 +254,9 @@ def deploy(
             why = "; ".join(f"{trial.engine}, {trial.precision}: {trial.refused}" for trial in trials)
             raise UserError(f"nothing was written: {why}", mend="allow more with --max-drop, or take --precision auto")
         display.say(f"timing with {threads} threads" if threads > 1 else "timing with one thread")
-        trials = choose(trials, work.images, threads=threads)
+        # Pieces of an image that is taken whole are run one by one.
+        batches = (1,) if card.preprocess.fit == "whole" else BATCHES
+        trials = choose(trials, work.images, threads=threads, batches=batches)
         (chosen,) = (trial for trial in trials if trial.refused is None)
         record = {
             "trials": [trial.to_json() for trial in trials],
