@@ -193,6 +193,8 @@ def test_pixels_go_in_where_preprocessing_is_in_the_graph(model: Path, digits: P
     for one, other in zip(exact, found, strict=True):
         scores = {entry["name"]: entry["score"] for entry in other.to_json()["classes"]}
         assert all(abs(scores[entry["name"]] - entry["score"]) < 0.05 for entry in one.to_json()["classes"])
+    with pytest.raises(svertka.UserError, match="prepares images itself"):
+        svertka.evaluate(exported.model, digits, progress=False)
 
 
 def odd(folder: Path) -> list[Path]:
@@ -211,9 +213,8 @@ def odd(folder: Path) -> list[Path]:
             picture = Image.fromarray(rng.integers(0, 60000, (height, width)).astype(np.uint16))
             picture = picture.convert("I") if mode == "I" else picture
         else:
-            pixels = rng.integers(0, 256, (height, width, 4), np.uint8)
-            picture = Image.fromarray(pixels, "RGBA").convert("RGB") if mode != "RGBA" else Image.fromarray(pixels)
-            picture = picture if mode in ("RGB", "RGBA") else picture.convert(mode)
+            picture = Image.fromarray(rng.integers(0, 256, (height, width, 4), np.uint8))
+            picture = picture if mode == "RGBA" else picture.convert("RGB").convert(mode)
         files.append(folder / f"{number}.tif")
         picture.save(files[-1])
     return files

@@ -27,11 +27,15 @@ class Predictor:
     def __init__(self, engine: Engine, card: Card) -> None:
         self.engine = engine
         self.card = card
-        self._takes_pixels = card.deployment is not None and card.deployment.pixels
+
+    @property
+    def takes_pixels(self) -> bool:
+        """Whether the graph prepares images itself."""
+        return self.card.deployment is not None and self.card.deployment.pixels
 
     def raw(self, images: Sequence[NDArray[np.uint8]]) -> Outputs:
         """Raw outputs for images ``(H, W, 3)`` uint8 RGB of any sizes; of one, where they are taken whole."""
-        if self._takes_pixels:
+        if self.takes_pixels:
             each = [self.engine.run(image[None]) for image in images]
             return {name: np.concatenate([outputs[name] for outputs in each]) for name in each[0]}
         return raw_outputs(self.engine, self.card.preprocess, images)
