@@ -31,7 +31,7 @@ class Trial:
         engine, precision: What was tried.
         graph: The file that it runs.
         piece: See `svertka.runtime.deployment.Deployment`.
-        difference: The largest absolute difference to what it should compute.
+        difference: The largest absolute difference to what it should compute; as JSON, None where it is infinite.
         score: What it scores on validation images, a fraction of one.
         drop: By how many points that is less than in single precision.
         timings: By size of batch.
@@ -69,7 +69,7 @@ class Trial:
             "engine": self.engine,
             "precision": self.precision,
             "piece": self.piece,
-            "difference": self.difference,
+            "difference": self.difference if self.difference is None or math.isfinite(self.difference) else None,
             "score": self.score,
             "drop": self.drop,
             "timings": [timing.to_json() for timing in self.timings.values()],

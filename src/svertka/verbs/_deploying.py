@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from svertka.errors import UserError
 from svertka.layers.net import Net
 from svertka.runtime.agreement import difference
 from svertka.runtime.card import Card, Golden
+from svertka.runtime.decoders import Outputs
 from svertka.runtime.deployment import AGREEMENT, Deployment, EngineName, Precision
 from svertka.runtime.engines import Engine, OnnxRuntimeEngine, openvino_has_bf16, openvino_is_installed
 from svertka.runtime.predictor import Predictor
@@ -63,14 +65,16 @@ class _Deploying:
 
     def __post_init__(self) -> None:
         self.plain = onnx_bytes(self.net, self.card, any_size=self.any_size)
-        self.graph = self._written("fp32", self.plain)
-        engine = OnnxRuntimeEngine(self.graph, threads=self.threads)
+        graph = self._written("fp32", self.plain)
+        self.graphs: dict[Precision, Path] = {"fp32": graph, "bf16": graph}
+        engine = OnnxRuntimeEngine(graph, threads=self.threads)
         self.images = np.concatenate(self.validation.inputs(engine, self._share_of(_COMPARED)))
         self.expected = one_by_one(TorchEngine(self.net), self.images)
         self._prove(engine)
         self.score = self.validation.score(engine)
         self.left: list[str] = []
         self.quantised: Any = None
+        self.literal: Outputs = {}
         self.quantising_error = 0.0
 
     def _share_of(self, count: int) -> int:
@@ -81,8 +85,7 @@ class _Deploying:
         return max(2, min(count, count * _USUAL // pixels))
 
     def _prove(self, engine: Engine) -> None:
-        apart = max(largest_difference(engine, self.images, self.expected), self._apart_at_other_sizes(engine))
-        limit = AGREEMENT * scale(self.expected)
+        apart, limit = self._apart(engine, "fp32")
         if not apart <= limit:
             raise UserError(
                 f"the exported graph differs by {apart:.2g} on your images, more than {limit:.2g}; nothing was written",
@@ -107,7 +110,7 @@ class _Deploying:
         return found
 
     def _trial(self, engine: EngineName, precision: Precision) -> Trial:
-        trial = Trial(engine, precision, graph=self._written(precision, b"") if precision == "int8" else self.graph)
+        trial = Trial(engine, precision, graph=self.graphs[precision])
         if engine == "openvino" and not openvino_is_installed():
             return dataclasses.replace(trial, refused="not installed")
         if precision == "bf16" and not openvino_has_bf16():
@@ -116,16 +119,7 @@ class _Deploying:
             running = trial.open(threads=self.threads)
         except UserError as error:
             return dataclasses.replace(trial, refused=error.what)
-        if precision == "int8":
-            # What the graph says, operation by operation: engines round elsewhere, but may not add to what it costs.
-            expected = one_by_one(OnnxRuntimeEngine(trial.graph, threads=self.threads, literal=True), self.images)
-            limit = self.quantising_error
-        else:
-            expected = self.expected
-            limit = AGREEMENT * scale(expected) if precision == "fp32" else float("inf")
-        apart = largest_difference(running, self.images, expected)
-        if precision == "fp32":
-            apart = max(apart, self._apart_at_other_sizes(running))
+        apart, limit = self._apart(running, precision)
         score = self.validation.score(running)
         drop = self.score.drop(score)
         trial = dataclasses.replace(trial, difference=apart, score=score.value, drop=drop)
@@ -134,6 +128,16 @@ class _Deploying:
         if drop > self.max_drop:
             return dataclasses.replace(trial, refused=f"loses {drop:.2f} points")
         return trial
+
+    def _apart(self, engine: Engine, precision: Precision) -> tuple[float, float]:
+        """How far an engine is from what it should compute, and how far it may be."""
+        if precision == "int8":
+            # Of the graph, operation by operation: an engine may round elsewhere, but not add to what quantising costs.
+            return largest_difference(engine, self.images, self.literal), self.quantising_error
+        apart = largest_difference(engine, self.images, self.expected)
+        if precision == "bf16":
+            return apart, math.inf  # its score decides
+        return max(apart, self._apart_at_other_sizes(engine)), AGREEMENT * scale(self.expected)
 
     def _apart_at_other_sizes(self, engine: Engine) -> float:
         preprocess = self.card.preprocess
@@ -158,8 +162,9 @@ class _Deploying:
             )
             self.quantised = quantise(self.plain, calibration, leave=self.left)
             path = self._written("int8", with_card(self.quantised, self.card))
-            literal = one_by_one(OnnxRuntimeEngine(path, threads=self.threads, literal=True), self.images)
-            self.quantising_error = max(difference(literal, self.expected), AGREEMENT)
+            self.graphs["int8"] = path
+            self.literal = one_by_one(OnnxRuntimeEngine(path, threads=self.threads, literal=True), self.images)
+            self.quantising_error = max(difference(self.literal, self.expected), AGREEMENT)
             engine: EngineName = "openvino" if openvino_is_installed() else "onnxruntime"
             drop = self.score.drop(self.validation.score(Trial(engine, "int8", graph=path).open(threads=self.threads)))
             if drop <= self.max_drop:
@@ -179,7 +184,7 @@ class _Deploying:
     def finished(self, trial: Trial, record: dict[str, Any]) -> Deployed:
         """The chosen graph with the card that proves it."""
         model: Any = self.quantised
-        golden, tolerance = self.card.golden, AGREEMENT
+        golden, tolerance, largest = self.card.golden, AGREEMENT, 0.0
         if trial.precision == "int8":
             literal = Predictor(OnnxRuntimeEngine(trial.graph, threads=self.threads, literal=True), self.card)
             golden = tuple(_answered(literal, item) for item in golden)
@@ -201,23 +206,24 @@ class _Deploying:
         )
         data = with_card(model, card)
         path = self._written("final", data)
-        apart = max(Predictor(engine, card).golden_difference() for engine in self._engines(path, trial))
-        if not apart <= tolerance:
-            raise UserError(
-                f"the exported graph differs by {apart:.2g}, more than {tolerance:.2g}; nothing was written",
-                mend="please report the network and its options",
-            )
-        return Deployed(data, card, apart, record)
-
-    def _engines(self, path: Path, trial: Trial) -> list[Engine]:
         final = dataclasses.replace(trial, graph=path)
-        names = _ENGINES if openvino_is_installed() else _ENGINES[:1]
-        return [dataclasses.replace(final, engine=name).open(threads=self.threads) for name in names]
+        # As it ships, in the pieces that were chosen.
+        apart, limit = self._apart(final.open(threads=self.threads), trial.precision)
+        for name in _ENGINES if openvino_is_installed() else _ENGINES[:1]:
+            engine = dataclasses.replace(final, engine=name).open(threads=self.threads)
+            golden_apart = Predictor(engine, card).golden_difference()
+            if not (apart <= limit and golden_apart <= tolerance):
+                raise UserError(
+                    f"the exported graph differs by {max(apart, golden_apart):.2g}, more than {tolerance:.2g}; "
+                    "nothing was written",
+                    mend="please report the network and its options",
+                )
+            largest = max(largest, golden_apart)
+        return Deployed(data, card, largest, record)
 
     def _written(self, name: str, data: bytes) -> Path:
         path = self.folder / f"{name}.onnx"
-        if data:
-            path.write_bytes(data)
+        path.write_bytes(data)
         return path
 
 
