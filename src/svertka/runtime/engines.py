@@ -159,6 +159,7 @@ class OpenVinoEngine:
         config = {
             "INFERENCE_PRECISION_HINT": self._precision,
             "INFERENCE_NUM_THREADS": self._threads,
+            "ENABLE_HYPER_THREADING": True,  # else, of as many threads, only those of cores of their own are used
             "NUM_STREAMS": streams,
         }
         compiled = self._core.compile_model(model, "CPU", config)
