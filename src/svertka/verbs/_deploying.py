@@ -25,7 +25,7 @@ from svertka.runtime.deployment import AGREEMENT, Deployment, EngineName, Precis
 from svertka.runtime.engines import Engine, OnnxRuntimeEngine, openvino_has_bf16, openvino_is_installed
 from svertka.runtime.predictor import Predictor
 from svertka.verbs._progress import Display
-from svertka.verbs._validating import Validation
+from svertka.verbs._validating import Score, Validation
 from svertka.zoo.engine import TorchEngine
 
 _CALIBRATED = 128  # images: more change the ranges of activations by less than their rounding
@@ -72,6 +72,7 @@ class _Deploying:
         self.expected = one_by_one(TorchEngine(self.net), self.images)
         self._prove(engine)
         self.score = self.validation.score(engine)
+        self.scores: dict[tuple[EngineName, Precision], Score] = {("onnxruntime", "fp32"): self.score}
         self.left: list[str] = []
         self.quantised: Any = None
         self.literal: Outputs = {}
@@ -120,7 +121,7 @@ class _Deploying:
         except UserError as error:
             return dataclasses.replace(trial, refused=error.what)
         apart, limit = self._apart(running, precision)
-        score = self.validation.score(running)
+        score = self.scores.get((engine, precision)) or self.validation.score(running)
         drop = self.score.drop(score)
         trial = dataclasses.replace(trial, difference=apart, score=score.value, drop=drop)
         if not apart <= limit:
@@ -166,7 +167,9 @@ class _Deploying:
             self.literal = one_by_one(OnnxRuntimeEngine(path, threads=self.threads, literal=True), self.images)
             self.quantising_error = max(difference(self.literal, self.expected), AGREEMENT)
             engine: EngineName = "openvino" if openvino_is_installed() else "onnxruntime"
-            drop = self.score.drop(self.validation.score(Trial(engine, "int8", graph=path).open(threads=self.threads)))
+            running = Trial(engine, "int8", graph=path).open(threads=self.threads)
+            self.scores[engine, "int8"] = self.validation.score(running)
+            drop = self.score.drop(self.scores[engine, "int8"])
             if drop <= self.max_drop:
                 return
             ranking = ranking or by_sensitivity(

@@ -21,7 +21,7 @@ from svertka.verbs._judged import divided_as_trained
 from svertka.verbs._progress import Display
 
 _BATCH = 16
-_JUDGED = 2000  # images that an engine is scored on, at most
+_JUDGED = 1000  # images that an engine is scored on, at most
 _ORDER = ("val", "test", "all", "train")
 
 
