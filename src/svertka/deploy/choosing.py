@@ -99,7 +99,7 @@ def choose(
     return [
         trial
         if trial is best or trial.refused
-        else replace(trial, refused=f"{trial.seconds / best.seconds:.2f} × slower")
+        else replace(trial, refused=f"takes {trial.seconds / best.seconds:.2f} × as long")
         for trial in found
     ]
 

@@ -2,7 +2,8 @@
 
 Resampling is a product with a matrix for each axis, which says what every pixel of the image counts for in a pixel of
 the result. The matrices are computed in the graph from the size of the image, by pillow's formulas and with its
-rounding to whole numbers after each axis. The last bit of a weight may differ, and so may a pixel, by one level in 255.
+rounding to whole numbers after each axis, columns first. Pillow sometimes begins with the other axis, and the last bit
+of a weight may differ: so may a pixel, by one level in 255.
 """
 
 from __future__ import annotations
@@ -169,7 +170,6 @@ def _images(graph: _Graph, preprocess: Preprocess) -> str:
         planes = _grey(graph, planes)
     downwards, within_rows = _matrix(graph, rows, preprocess.interpolation)
     rightwards, within_columns = _matrix(graph, columns, preprocess.interpolation)
-    # Columns first, then rows, each rounded, as pillow does it.
     across = _rounded(graph, graph("MatMul", planes, graph("Transpose", rightwards, perm=[1, 0])))
     placed = _rounded(graph, graph("MatMul", downwards, across))
     if preprocess.fit == "pad":
