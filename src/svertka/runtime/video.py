@@ -42,7 +42,7 @@ def frames(path: Path, every: float) -> Iterator[tuple[float, NDArray[np.uint8]]
         ) from error
     due = 0.0
     try:
-        with path.open("rb") as file, av.open(file, format=_CONTAINERS[path.suffix.lower()]) as container:
+        with path.open("rb") as file, av.open(file, "r", format=_CONTAINERS[path.suffix.lower()]) as container:
             if not container.streams.video:
                 raise ImageError("it holds no video")
             for frame in container.decode(container.streams.video[0]):

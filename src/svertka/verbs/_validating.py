@@ -75,7 +75,8 @@ class Validation:
 
     def score(self, engine: Engine) -> Score:
         """Score an engine."""
-        limit, measured = self._card.reject_limit, []
+        limit = self._card.reject_limit
+        measured: list[NDArray[np.float32]] = []
 
         def forward(images: torch.Tensor) -> torch.Tensor:
             outputs = engine.run(images.numpy())
@@ -84,7 +85,7 @@ class Validation:
             return torch.from_numpy(outputs["logits"])
 
         found = evaluate(forward, self._task, Loader(self._samples, _BATCH).in_order())
-        refusals = float(np.mean(np.concatenate(measured) > limit)) if measured else 0.0
+        refusals = 0.0 if limit is None else float(np.mean(np.concatenate(measured) > limit))
         return Score(found.metrics[self.metric], refusals)
 
     def inputs(self, engine: Engine, count: int, *, learnt_from: bool = False) -> list[NDArray[np.float32]]:
