@@ -81,31 +81,29 @@ def onnx_bytes(net: Net, card: Card, *, any_size: bool = False) -> bytes:
     except ImportError as error:
         raise UserError(f"ONNX export needs {error.name}", mend="pip install 'svertka[deploy]'") from error
     preprocess = card.preprocess
+    if any_size and not _takes_any_size(net, preprocess):
+        raise _one_size(card)
     # Two images, since a batch of one is taken for a constant.
     example = torch.zeros(2, preprocess.channels, preprocess.height, preprocess.width)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     quiet = io.StringIO()
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
-            warnings.simplefilter("ignore")  # of the exporter's own use of older interfaces
-            program = torch.onnx.export(
-                _Named(net).eval(),
-                (example,),
-                input_names=["images"],
-                output_names=list(net.output_names),
-                dynamic_shapes=(_free_axes(preprocess, any_size=any_size),),
-                opset_version=_OPSET,
-                dynamo=True,
-                verbose=False,
-            )
-    except torch.onnx.OnnxExporterError as error:
-        if not any_size:
-            raise
-        raise UserError(
-            f"{card.net} takes images of one size only, as it is built", mend="leave out --any-size"
-        ) from error
+    with warnings.catch_warnings(), contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+        warnings.simplefilter("ignore")  # of the exporter's own use of older interfaces
+        program = torch.onnx.export(
+            _Named(net).eval(),
+            (example,),
+            input_names=["images"],
+            output_names=list(net.output_names),
+            dynamic_shapes=(_free_axes(preprocess, any_size=any_size),),
+            opset_version=_OPSET,
+            dynamo=True,
+            verbose=False,
+        )
     assert program is not None
-    return with_card(program.model_proto, card)
+    model = program.model_proto
+    if any_size and not all(axis.dim_param for axis in model.graph.input[0].type.tensor_type.shape.dim[2:]):
+        raise _one_size(card)
+    return with_card(model, card)
 
 
 def with_card(model: Any, card: Card) -> bytes:
@@ -116,6 +114,20 @@ def with_card(model: Any, card: Card) -> bytes:
     onnx.helper.set_model_props(model, {CARD_KEY: card.to_json()})
     data: bytes = model.SerializeToString()
     return data
+
+
+def _takes_any_size(net: Net, preprocess: Preprocess) -> bool:
+    larger = torch.zeros(1, preprocess.channels, preprocess.height + 32, preprocess.width + 64)
+    try:
+        with torch.inference_mode():
+            net.eval().outputs(larger)
+    except RuntimeError:  # a product of matrices that do not fit
+        return False
+    return True
+
+
+def _one_size(card: Card) -> UserError:
+    return UserError(f"{card.net} takes images of one size only, as it is built", mend="leave out --any-size")
 
 
 def _free_axes(preprocess: Preprocess, *, any_size: bool) -> dict[int, Any]:
