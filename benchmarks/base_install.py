@@ -4,8 +4,8 @@
 
 installs this clone without extras into a new venv, exports EfficientNet-Lite0 from the environment that runs this, and
 lets `svertka predict` there say what is in one photograph-sized image, from the start of the process to its end. More
-than 200 MB (of 2^20 bytes, Python's compiled files among them) end with status 1; seconds are printed, since they depend
-on the machine.
+than 200 MB (of 2^20 bytes, Python's compiled files among them) end with status 1; seconds are printed, since they
+depend on the machine.
 """
 
 from __future__ import annotations
