@@ -103,8 +103,11 @@ def test_no_file_and_no_card_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such model file"):
         read_onnx_card(tmp_path / "none.onnx")
     (tmp_path / "empty.onnx").write_bytes(b"")
-    with pytest.raises(UserError, match="without a card"):
+    with pytest.raises(UserError, match="it holds no graph"):
         read_onnx_card(tmp_path / "empty.onnx")
+    (tmp_path / "graph.onnx").write_bytes(b"\x3a\x00")  # an empty graph
+    with pytest.raises(UserError, match="without a card"):
+        read_onnx_card(tmp_path / "graph.onnx")
     (tmp_path / "endless.onnx").write_bytes(b"\xff" * 30)
     with pytest.raises(UserError, match="not a readable ONNX model"):
         read_onnx_card(tmp_path / "endless.onnx")

@@ -13,7 +13,8 @@ from typing import BinaryIO, Final
 from svertka.errors import UserError
 from svertka.runtime.card import CARD_KEY, Card
 
-_METADATA_FIELD: Final = 14  # metadata_props of ModelProto
+_GRAPH_FIELD: Final = 7  # of ModelProto
+_METADATA_FIELD: Final = 14
 _KEY_FIELD: Final = 1
 _VALUE_FIELD: Final = 2
 _VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5
@@ -40,8 +41,10 @@ def read_onnx_card(path: Path) -> Card:
 
 def _metadata(file: BinaryIO, end: int) -> dict[str, str]:
     found: dict[str, str] = {}
+    graphs = 0
     while file.tell() < end:
         number, length = _field(file, end)
+        graphs += number == _GRAPH_FIELD
         if number != _METADATA_FIELD:
             file.seek(length, os.SEEK_CUR)
             continue
@@ -53,6 +56,8 @@ def _metadata(file: BinaryIO, end: int) -> dict[str, str]:
             if part in entry:
                 entry[part] = text.decode()
         found[entry[_KEY_FIELD]] = entry[_VALUE_FIELD]
+    if not graphs:
+        raise ValueError("it holds no graph")
     return found
 
 
