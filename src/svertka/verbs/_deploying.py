@@ -18,6 +18,8 @@ from svertka.deploy.parity import largest_difference, one_by_one, resized, scale
 from svertka.deploy.quantising import by_sensitivity, quantise
 from svertka.errors import UserError
 from svertka.layers.net import Net
+from svertka.layers.transfer import TransferHead
+from svertka.layers.trunk import Classifier
 from svertka.runtime.agreement import difference
 from svertka.runtime.card import Card, Golden
 from svertka.runtime.decoders import Outputs
@@ -155,13 +157,14 @@ class _Deploying:
 
     def _quantise(self) -> None:
         calibration = self.validation.inputs(TorchEngine(self.net), self._share_of(_CALIBRATED), learnt_from=True)
+        head = self._products_of_the_head()
         ranking: list[str] = []
         while True:
             self.display.say(
                 f"quantising, calibrated on {len(calibration)} images"
                 + (f"; {len(self.left)} layers are left in single precision" if self.left else "")
             )
-            self.quantised = quantise(self.plain, calibration, leave=self.left)
+            self.quantised = quantise(self.plain, calibration, leave=[*head, *self.left])
             path = self._written("int8", with_card(self.quantised, self.card))
             self.graphs["int8"] = path
             self.literal = one_by_one(OnnxRuntimeEngine(path, threads=self.threads, literal=True), self.images)
@@ -180,6 +183,16 @@ class _Deploying:
                 return
             self.display.say(f"int8 loses {drop:.2f} points")
             self.left = ranking[:count]
+
+    def _products_of_the_head(self) -> list[str]:
+        # It reads means of several stages, of very different sizes, which one scale for all would round away; and it is
+        # small.
+        if not isinstance(self.net, Classifier) or not isinstance(self.net.head, TransferHead):
+            return []
+        import onnx
+
+        nodes = onnx.load_from_string(self.plain).graph.node
+        return [node.name for node in nodes if node.op_type in ("Gemm", "MatMul")]
 
     def _ranking(self, done: int, total: int) -> None:
         self.display.working("layers by what quantising costs", done, total)
