@@ -169,6 +169,23 @@ def test_layers_are_left_in_single_precision_until_the_score_holds(
     assert tried[1] < tried[0]
 
 
+def test_a_head_that_reads_several_stages_stays_in_single_precision(
+    weights: Path, digits: Path, tmp_path: Path, svertka_call: Callable[..., Any]
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    run = tmp_path / "run"
+    answer = svertka_call("train", digits, "--weights", weights, "--head", "linear", "--freeze", "all", "--out", run)
+    assert answer.status == 0, answer.err
+    exported = svertka.export(
+        run, data=digits, precision="int8", out=tmp_path / "model.onnx", max_drop=10, threads=1, progress=False
+    )
+    graph = onnx.load(exported.model).graph
+    made = {output: node.op_type for node in graph.node for output in node.output}
+    kinds = {(node.op_type, made.get(node.input[1])) for node in graph.node if node.op_type in ("Conv", "Gemm")}
+    assert kinds == {("Conv", "DequantizeLinear"), ("Gemm", None)}
+    assert svertka.verify(exported.model).ok
+
+
 def test_everything_that_is_here_is_tried_by_default(model: Path, digits: Path, tmp_path: Path) -> None:
     exported = svertka.export(model, data=digits, out=tmp_path / "model.onnx", max_drop=5, threads=1, progress=False)
     assert exported.measured is not None
