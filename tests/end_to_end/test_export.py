@@ -183,6 +183,8 @@ def test_a_head_that_reads_several_stages_stays_in_single_precision(
     made = {output: node.op_type for node in graph.node for output in node.output}
     kinds = {(node.op_type, made.get(node.input[1])) for node in graph.node if node.op_type in ("Conv", "Gemm")}
     assert kinds == {("Conv", "DequantizeLinear"), ("Gemm", None)}
+    assert exported.measured is not None
+    assert len(exported.measured["left_in_single_precision"]) == 1
     assert svertka.verify(exported.model).ok
 
 

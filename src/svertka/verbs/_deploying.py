@@ -75,6 +75,7 @@ class _Deploying:
         self._prove(engine)
         self.score = self.validation.score(engine)
         self.scores: dict[tuple[EngineName, Precision], Score] = {("onnxruntime", "fp32"): self.score}
+        self.head = self._products_of_the_head()
         self.left: list[str] = []
         self.quantised: Any = None
         self.literal: Outputs = {}
@@ -157,14 +158,13 @@ class _Deploying:
 
     def _quantise(self) -> None:
         calibration = self.validation.inputs(TorchEngine(self.net), self._share_of(_CALIBRATED), learnt_from=True)
-        head = self._products_of_the_head()
         ranking: list[str] = []
         while True:
             self.display.say(
                 f"quantising, calibrated on {len(calibration)} images"
                 + (f"; {len(self.left)} layers are left in single precision" if self.left else "")
             )
-            self.quantised = quantise(self.plain, calibration, leave=[*head, *self.left])
+            self.quantised = quantise(self.plain, calibration, leave=[*self.head, *self.left])
             path = self._written("int8", with_card(self.quantised, self.card))
             self.graphs["int8"] = path
             self.literal = one_by_one(OnnxRuntimeEngine(path, threads=self.threads, literal=True), self.images)
@@ -287,7 +287,7 @@ def deploy(
             "judged_on": validation.part,
             "images": validation.images,
             "threads": threads,
-            "left_in_single_precision": work.left if chosen.precision == "int8" else [],
+            "left_in_single_precision": [*work.head, *work.left] if chosen.precision == "int8" else [],
         }
         return work.finished(chosen, record)
 
