@@ -38,7 +38,8 @@ class Score(NamedTuple):
 
     def drop(self, other: Score) -> float:
         """By how many points the other is worse than this."""
-        return 100 * max(self.value - other.value, other.refusals - self.refusals)
+        # One image of two hundred is half a point, and no more than that.
+        return round(100 * max(self.value - other.value, other.refusals - self.refusals), 6)
 
 
 class Validation:
