@@ -269,7 +269,6 @@ def test_trainer_and_engines_say_the_same_of_a_hundred_odd_images(model: Path, t
         (("--precision", "auto"), "has to be measured on your images"),
         (("--max-drop", -1), "between 0 and 100"),
         (("--threads", 0), "1 or more"),
-        (("--any-size",), "images of one size only"),
         (("--data", "nowhere"), "nowhere"),
     ],
     ids=str,
@@ -281,6 +280,15 @@ def test_a_mistake_is_one_line(
     assert answer.status == 2
     assert what in answer.err
     assert len(answer.err.splitlines()) == 1
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_a_network_for_one_size_cannot_take_any(
+    tiny_model: Path, tmp_path: Path, svertka_call: Callable[..., Any]
+) -> None:
+    answer = svertka_call("export", tiny_model, "--any-size", "--out", tmp_path / "model.onnx")
+    assert answer.status == 2
+    assert "images of one size only" in answer.err
     assert not (tmp_path / "model.onnx").exists()
 
 
