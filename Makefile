@@ -1,8 +1,9 @@
 # make demo: the whole way once, from a fresh clone.   make test: all tests.   make lint: everything CI checks beside.
+# make base: what the base install weighs, and how soon it answers.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format
+.PHONY: demo test lint format base
 .DELETE_ON_ERROR:
 
 demo: .venv/.all
@@ -18,6 +19,9 @@ lint: .venv/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+base: .venv/.dev
+	$(BIN)/python benchmarks/base_install.py
 
 format: .venv/.dev
 	$(BIN)/ruff check --fix .

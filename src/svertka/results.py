@@ -28,6 +28,10 @@ class Result(ABC):
     def draw(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The prediction drawn on a copy of its image, ``(H, W, 3)`` uint8 RGB."""
 
+    def named(self) -> list[tuple[str, float]]:
+        """What it says is there, for a line of a table: names with their scores or shares, the largest first."""
+        return []
+
     def pictures(self, image: NDArray[np.uint8]) -> dict[str, Image.Image]:
         """What can be kept of it as pictures, by name: drawn on its image, at least."""
         return {"drawn": Image.fromarray(self.draw(image))}
@@ -82,6 +86,9 @@ class Classes(Result):
 
     def to_json(self) -> dict[str, Any]:
         return {"classes": [{"name": entry.name, "score": entry.score} for entry in self.classes]}
+
+    def named(self) -> list[tuple[str, float]]:
+        return [(self.best.name, self.best.score)]
 
     def line(self, most: int = 3) -> str:
         return ", ".join(f"{entry.name} ({entry.score:.1%})" for entry in self.classes[:most])
@@ -173,6 +180,9 @@ class Labels(Result):
     def to_json(self) -> dict[str, Any]:
         return {"labels": [entry.name for entry in self.given], "scores": [vars(entry) for entry in self.scores]}
 
+    def named(self) -> list[tuple[str, float]]:
+        return [(entry.name, entry.score) for entry in self.given]
+
     def line(self) -> str:
         if self.given:
             return ", ".join(f"{entry.name} ({entry.score:.1%})" for entry in self.given)
@@ -228,10 +238,14 @@ class Segmentation(Result):
         ]
         return {"height": height, "width": width, "classes": classes}
 
-    def line(self, most: int = 5) -> str:
+    def named(self) -> list[tuple[str, float]]:
         areas = self.areas
         there = [number for number in np.argsort(-areas, kind="stable").tolist() if areas[number]]
-        told = [f"{self.names[number]} ({areas[number] / self.mask.size:.1%})" for number in there[:most]]
+        return [(self.names[number], int(areas[number]) / self.mask.size) for number in there]
+
+    def line(self, most: int = 5) -> str:
+        there = self.named()
+        told = [f"{name} ({share:.1%})" for name, share in there[:most]]
         more = f" and {len(there) - most} more" if len(there) > most else ""
         return ", ".join(told) + more
 

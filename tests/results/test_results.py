@@ -129,3 +129,10 @@ def test_none_of_these_says_how_far_and_what_was_nearest() -> None:
 def test_what_is_not_beyond_the_limit_is_not_refused(distance: float, limit: float) -> None:
     with pytest.raises(ValueError, match="a distance above its limit"):
         NoneOfThese(distance, limit, classes(1.0))
+
+
+def test_a_table_has_what_is_there_with_its_score() -> None:
+    assert classes(0.6, 0.4).named() == [("a", 0.6)]
+    assert NoneOfThese(3.0, 2.0, classes(0.6, 0.4)).named() == []
+    labels = Labels((LabelScore("x", 0.9, 0.5), LabelScore("y", 0.6, 0.5), LabelScore("z", 0.2, 0.5)))
+    assert labels.named() == [("x", 0.9), ("y", 0.6)]

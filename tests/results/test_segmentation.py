@@ -100,3 +100,8 @@ def test_a_class_of_an_image_cannot_be_put_together_of_pieces() -> None:
 def test_what_is_no_mask_of_the_classes_is_refused(mask: NDArray[np.uint8]) -> None:
     with pytest.raises(ValueError, match=r"mask|class"):
         Segmentation(mask, ("background", "cat", "dog"))
+
+
+def test_a_table_has_the_share_of_every_class_that_is_there() -> None:
+    mask = np.array([[0, 2, 2, 2]], np.uint8)
+    assert Segmentation(mask, ("background", "cat", "dog")).named() == [("dog", 0.75), ("background", 0.25)]

@@ -3,29 +3,101 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from svertka.cli._output import Json, print_json
-from svertka.verbs.export import Format
+from svertka.cli._output import Json, Whole, print_json, print_table
+from svertka.verbs.export import Exported, Format, Wanted
 from svertka.verbs.export import export as run_export
 
 
-def export(model: Path, /, *, format: Format = "onnx", out: Path | None = None, json: Json = False) -> None:  # noqa: A002
+def export(
+    model: Path,
+    /,
+    *,
+    data: Path | None = None,
+    precision: Wanted | None = None,
+    max_drop: float = 0.5,
+    threads: Whole | None = None,
+    any_size: bool = False,
+    pixels: bool = False,
+    format: Format = "onnx",  # noqa: A002
+    out: Path | None = None,
+    json: Json = False,
+) -> None:
     """Write a model in a format that other programs run. What does not reproduce the golden outputs is not written.
+
+    With --data, every engine and precision that is here is compared with the network on those images, scored and timed;
+    the fastest that scores as well is kept, and the file says how it is run.
 
     Parameters
     ----------
     model
         Model file (.safetensors) or a run's folder.
+    data
+        Data set to calibrate and measure with. Of the data that the model was trained on, the held-out part is scored.
+    precision
+        fp32, bf16 or int8; auto, the default with --data, keeps the fastest.
+    max_drop
+        How many points (of 100) of the score a lower precision may lose.
+    threads
+        How many each engine is timed with; by default, all that this process may use.
+    any_size
+        Leave height and width of the input open, for networks that take any.
+    pixels
+        Put preprocessing into the graph, which then takes decoded images, uint8 RGB, of any size.
     format
         Format to write.
     out
         File to write; beside the model by default.
     """
-    exported = run_export(model, format=format, out=out)
+    exported = run_export(
+        model,
+        format=format,
+        out=out,
+        data=data,
+        precision=precision,
+        max_drop=max_drop,
+        threads=threads,
+        any_size=any_size,
+        pixels=pixels,
+    )
     if json:
         print_json(exported.to_json())
-    else:
-        print(
-            f"wrote {exported.model} ({exported.bytes / 1000:,.0f} kB); "
-            f"largest difference to the golden outputs: {exported.max_abs_diff:.2g}"
-        )
+        return
+    if exported.measured is not None:
+        _print_measured(exported, exported.measured)
+    print(
+        f"wrote {exported.model} ({exported.bytes / 1000:,.0f} kB); "
+        f"largest difference to the golden outputs: {exported.max_abs_diff:.2g}"
+    )
+
+
+def _print_measured(exported: Exported, measured: dict[str, Any]) -> None:
+    plural = "threads" if measured["threads"] > 1 else "thread"
+    print(
+        f"on {measured['images']:,} images ({measured['judged_on']}), {measured['threads']} {plural}; "
+        f"{measured['metric'].replace('_', ' ')} in single precision: {measured['score']:.4f}\n"
+    )
+    batches = [timing["batch"] for trial in measured["trials"] if not trial["refused"] for timing in trial["timings"]]
+    columns = ["engine", "precision", measured["metric"].replace("_", " "), *(f"batch {size}" for size in batches), ""]
+    rows = [_row(trial, batches) for trial in measured["trials"]]
+    print_table(columns, rows, right=columns[2:-1])
+    print()
+    deployment = exported.deployment
+    if deployment is not None and deployment.piece:
+        print(f"larger batches are run in pieces of {deployment.piece}, one a thread")
+    left = measured["left_in_single_precision"]
+    if left:
+        print(f"left in single precision: {', '.join(left)}")
+
+
+def _row(trial: dict[str, Any], batches: list[int]) -> list[str]:
+    times = {timing["batch"]: f"{1000 * timing['p50']:.1f} ms" for timing in trial["timings"]}
+    score = "" if trial["score"] is None else f"{trial['score']:.4f}"
+    return [
+        trial["engine"],
+        trial["precision"],
+        score,
+        *(times.get(size, "") for size in batches),
+        trial["refused"] or "taken",
+    ]

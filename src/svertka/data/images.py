@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from svertka.annotations import ImageSource
 from svertka.data.mapped import HeldRows, MappedArrays, MappedRows
 from svertka.errors import UserError
-from svertka.runtime.engines import available_cores
+from svertka.runtime.cores import available_cores
 from svertka.runtime.files import cache_folder, make_folder, replacing, write_text
 from svertka.runtime.image import ImageError
 from svertka.runtime.preprocess import Preprocess

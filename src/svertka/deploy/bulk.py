@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from svertka.errors import UserError
-from svertka.runtime.engines import available_cores
+from svertka.runtime.cores import available_cores
 
 BulkName = Literal["openvino", "openvino_bf16", "onnxruntime", "pytorch"]
 

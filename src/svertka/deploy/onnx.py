@@ -17,50 +17,72 @@ from torch import Tensor, nn
 from svertka.errors import UserError
 from svertka.layers.net import Net
 from svertka.runtime.card import CARD_KEY, Card
+from svertka.runtime.deployment import AGREEMENT
 from svertka.runtime.engines import OnnxRuntimeEngine
 from svertka.runtime.files import replacing
 from svertka.runtime.predictor import Predictor
 from svertka.runtime.preprocess import Preprocess
 
 _OPSET = 18
-TOLERANCE = 1e-4
-"""Largest difference between the outputs of two engines that counts as agreement, in fp32."""
+TOLERANCE = AGREEMENT
 
 
 def export_onnx(net: Net, card: Card, path: Path) -> float:
     """Write ``net`` to ``path`` as ONNX with the card in its metadata; the batch axis is free.
 
-    The file gets its name only when ONNX Runtime gives the golden outputs, and the same answer for an image
-    whatever the size of the batch it comes in.
-
     Returns:
         The largest absolute difference to the golden outputs.
 
     Raises:
-        UserError: onnx is not installed, or the exported graph does not agree.
+        UserError: See `proven_onnx`.
     """
-    data = onnx_bytes(net, card)
-    with tempfile.TemporaryDirectory() as folder:
-        trial = Path(folder, "model.onnx")
-        trial.write_bytes(data)
-        difference = _prove(trial)
+    data, difference = proven_onnx(net, card)
     with replacing(path) as file:
         file.write(data)
     return difference
 
 
-def onnx_bytes(net: Net, card: Card) -> bytes:
-    """``net`` as an ONNX file with the card in its metadata, not yet proven.
+def proven_onnx(net: Net, card: Card, *, any_size: bool = False) -> tuple[bytes, float]:
+    """``net`` as an ONNX file, and the largest absolute difference to the golden outputs.
+
+    ONNX Runtime gives the golden outputs, and the same answer for an image whatever the size of the batch it comes in.
+
+    Args:
+        net: The network.
+        card: Its card.
+        any_size: See `onnx_bytes`.
 
     Raises:
-        UserError: onnx is not installed.
+        UserError: onnx is not installed, the network does not take any size, or the graph does not agree.
+    """
+    data = onnx_bytes(net, card, any_size=any_size)
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Path(folder, "model.onnx")
+        trial.write_bytes(data)
+        return data, _prove(trial)
+
+
+def onnx_bytes(net: Net, card: Card, *, any_size: bool = False) -> bytes:
+    """``net`` as an ONNX file with the card in its metadata, not yet proven.
+
+    Constants are folded, and every BatchNorm that follows a convolution is part of it.
+
+    Args:
+        net: The network.
+        card: Its card; images that it takes whole have any size.
+        any_size: Leave height and width open in any case.
+
+    Raises:
+        UserError: onnx is not installed, or the network takes images of one size only.
     """
     try:
-        import onnx
-        import onnxscript  # noqa: F401 (the exporter needs it)
+        import onnx  # noqa: F401 (the exporter needs both)
+        import onnxscript  # noqa: F401
     except ImportError as error:
         raise UserError(f"ONNX export needs {error.name}", mend="pip install 'svertka[deploy]'") from error
     preprocess = card.preprocess
+    if any_size and not _takes_any_size(net, preprocess):
+        raise _one_size(card)
     # Two images, since a batch of one is taken for a constant.
     example = torch.zeros(2, preprocess.channels, preprocess.height, preprocess.width)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -72,23 +94,47 @@ def onnx_bytes(net: Net, card: Card) -> bytes:
             (example,),
             input_names=["images"],
             output_names=list(net.output_names),
-            dynamic_shapes=(_free_axes(preprocess),),
+            dynamic_shapes=(_free_axes(preprocess, any_size=any_size),),
             opset_version=_OPSET,
             dynamo=True,
             verbose=False,
         )
     assert program is not None
     model = program.model_proto
+    if any_size and not all(axis.dim_param for axis in model.graph.input[0].type.tensor_type.shape.dim[2:]):
+        raise _one_size(card)
+    return with_card(model, card)
+
+
+def with_card(model: Any, card: Card) -> bytes:
+    """An ONNX model, a ``ModelProto``, as a file with the card in its metadata."""
+    import onnx
+
     model.producer_name = "svertka"
     onnx.helper.set_model_props(model, {CARD_KEY: card.to_json()})
     data: bytes = model.SerializeToString()
     return data
 
 
-def _free_axes(preprocess: Preprocess) -> dict[int, Any]:
+def _takes_any_size(net: Net, preprocess: Preprocess) -> bool:
+    larger = torch.zeros(1, preprocess.channels, preprocess.height + 32, preprocess.width + 64)
+    try:
+        with torch.inference_mode():
+            net.eval().outputs(larger)
+    except RuntimeError:  # a product of matrices that do not fit
+        return False
+    return True
+
+
+def _one_size(card: Card) -> UserError:
+    return UserError(f"{card.net} takes images of one size only, as it is built", mend="leave out --any-size")
+
+
+def _free_axes(preprocess: Preprocess, *, any_size: bool) -> dict[int, Any]:
     axes: dict[int, Any] = {0: torch.export.Dim("batch", min=1)}
-    if preprocess.fit == "whole" and not preprocess.margin:
-        axes |= {2: torch.export.Dim("height", min=32), 3: torch.export.Dim("width", min=32)}
+    if any_size or (preprocess.fit == "whole" and not preprocess.margin):
+        least = min(32, preprocess.height, preprocess.width)
+        axes |= {2: torch.export.Dim("height", min=least), 3: torch.export.Dim("width", min=least)}
     return axes
 
 

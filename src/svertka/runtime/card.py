@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svertka.errors import UserError
+from svertka.runtime.deployment import AGREEMENT, Deployment
 from svertka.runtime.preprocess import Preprocess
 
 CARD_VERSION = 1
@@ -71,6 +72,7 @@ class Card:
             choose one class, and where none were chosen.
         reject_limit: The largest ``distance`` at which an image is of one of the classes; None where every image is
             given one.
+        deployment: How it is run best, on the card of an exported graph for which that was measured; else None.
     """
 
     net: str
@@ -85,6 +87,12 @@ class Card:
     weights: str
     thresholds: tuple[float, ...] = ()
     reject_limit: float | None = None
+    deployment: Deployment | None = None
+
+    @property
+    def tolerance(self) -> float:
+        """How far the outputs of an engine may be from the golden ones."""
+        return AGREEMENT if self.deployment is None else self.deployment.tolerance
 
     def to_json(self) -> str:
         """As one JSON text; the same card always gives the same text."""
@@ -96,6 +104,10 @@ class Card:
             del values["thresholds"]
         if self.reject_limit is None:
             del values["reject_limit"]
+        if self.deployment is None:
+            del values["deployment"]
+        else:
+            values["deployment"] = self.deployment.to_json()
         return json.dumps(values, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
     @classmethod
@@ -127,6 +139,8 @@ class Card:
                 raise ValueError(f"{len(values['thresholds'])} thresholds for {len(values['classes'])} classes")
             if "reject_limit" in values:
                 values["reject_limit"] = _distance(values["reject_limit"])
+            if "deployment" in values:
+                values["deployment"] = Deployment(**values["deployment"])
             card = cls(**values)
             for name in ("net", "task", "licence", "weights"):
                 _text(getattr(card, name))

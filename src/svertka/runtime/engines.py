@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import os
+import threading
+from collections import deque
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from svertka.errors import UserError
 from svertka.runtime.card import CARD_KEY, Card
+from svertka.runtime.cores import available_cores
 from svertka.runtime.decoders import Outputs
+from svertka.runtime.deployment import Deployment
+from svertka.runtime.onnx_card import read_onnx_card
 
 
 class Engine(Protocol):
@@ -19,13 +23,22 @@ class Engine(Protocol):
 
     name: str
 
-    def run(self, batch: NDArray[np.float32]) -> Outputs:
-        """Raw outputs by name, each ``(N, …)`` float32, for a batch ``(N, C, H, W)``."""
+    def run(self, batch: NDArray[Any]) -> Outputs:
+        """Raw outputs by name, each ``(N, …)`` float32, for a batch ``(N, C, H, W)``.
+
+        A graph that prepares images itself takes decoded ones of one size, ``(N, H, W, 3)`` uint8 RGB.
+        """
         ...
 
 
 class OnnxRuntimeEngine:
     """ONNX Runtime on the processor.
+
+    Args:
+        path: The exported graph.
+        threads: How many to use; all that the process may use if not given.
+        literal: Run every operation as the graph says it, in single precision. Quantised operations are then not
+            replaced by faster ones that round elsewhere.
 
     Raises:
         UserError: The file is missing, damaged, or carries no card.
@@ -33,7 +46,7 @@ class OnnxRuntimeEngine:
 
     name = "onnxruntime"
 
-    def __init__(self, path: Path, *, threads: int | None = None) -> None:
+    def __init__(self, path: Path, *, threads: int | None = None, literal: bool = False) -> None:
         import onnxruntime
 
         if not path.is_file():
@@ -42,6 +55,8 @@ class OnnxRuntimeEngine:
         options.intra_op_num_threads = threads or available_cores()
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # what goes wrong is raised, not printed
+        if literal:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's errors have no common class to catch
@@ -59,7 +74,14 @@ class OnnxRuntimeEngine:
 
 
 class OpenVinoEngine:
-    """OpenVINO on the processor, in single precision.
+    """OpenVINO on the processor.
+
+    Args:
+        path: The exported graph.
+        threads: How many to use; all that the process may use if not given.
+        piece: Images that one thread takes at a time of a larger batch; 0 lets all threads work on the whole batch.
+            Small pieces stay in the caches, and graphs of one size are planned better than those of any.
+        bf16: Calculate in bf16, where the processor has it; else in single precision.
 
     Raises:
         UserError: OpenVINO is not installed, or cannot read the file.
@@ -67,30 +89,113 @@ class OpenVinoEngine:
 
     name = "openvino"
 
-    def __init__(self, path: Path, *, threads: int | None = None) -> None:
+    def __init__(self, path: Path, *, threads: int | None = None, piece: int = 0, bf16: bool = False) -> None:
         try:
             import openvino
         except ImportError as error:
             raise UserError("OpenVINO is not installed", mend="pip install openvino") from error
-        core = openvino.Core()
-        config = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads or available_cores()}
+        self._core = openvino.Core()
+        self._threads = threads or available_cores()
+        self._precision = "bf16" if bf16 else "f32"
+        self._lock = threading.Lock()
+        self._path = path
         try:
-            self._model = core.compile_model(str(path), "CPU", config)
+            model = self._read()
+            shape = model.input(0).partial_shape
+            self._image: list[int] | None = None
+            # What takes images of any size is planned when it sees one.
+            if piece and shape.rank.is_static and all(axis.is_static for axis in [*shape][1:]):
+                self._image = [axis.get_length() for axis in [*shape][1:]]
+                model.reshape([1, *self._image])
+            self._piece = piece if self._image else 0
+            self._outputs = [output.any_name for output in model.outputs]
+            self._together = self._requests(model, streams=1)[0]
         except RuntimeError as error:
             raise _damaged(path, error) from error
-        self._outputs = [output.any_name for output in self._model.outputs]
+        self._apart: list[Any] = []
 
     def run(self, batch: NDArray[np.float32]) -> Outputs:
         """See `Engine.run`."""
-        results = self._model([batch])
+        with self._lock:  # a request has room for one batch
+            if not self._piece:
+                return self._answer(batch)
+            wave = self._piece * self._threads
+            # All threads work on a wave, each on its piece, and together on what is left, image by image.
+            whole = len(batch) // wave * wave if len(batch) > 1 else 0
+            answers = self._answers_apart(batch[:whole]) if whole else []
+            answers += [self._answer(batch[place : place + 1]) for place in range(whole, len(batch))]
+            return {name: np.concatenate([answer[name] for answer in answers]) for name in self._outputs}
+
+    def _answer(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        results = self._together.infer([batch], share_inputs=True)
         return {name: np.array(results[number]) for number, name in enumerate(self._outputs)}
 
+    def _answers_apart(self, batch: NDArray[np.float32]) -> list[dict[str, NDArray[np.float32]]]:
+        if not self._apart:  # planned at the first batch that needs it
+            assert self._image is not None
+            model = self._read()
+            model.reshape([self._piece, *self._image])
+            self._apart = self._requests(model, streams=self._threads)
+        free, running = list(self._apart), deque[tuple[Any, NDArray[np.float32]]]()
+        answers = []
+        for start in range(0, len(batch), self._piece):
+            if not free:
+                free.append(running[0][0])
+                answers.append(self._finished(*running.popleft()))
+            request, piece = free.pop(), batch[start : start + self._piece]
+            request.start_async([piece], share_inputs=True)
+            running.append((request, piece))  # what is shared must stay
+        return answers + [self._finished(*waiting) for waiting in running]
 
-def available_cores() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    def _finished(self, request: Any, piece: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        del piece
+        request.wait()
+        return {name: np.array(request.get_output_tensor(number).data) for number, name in enumerate(self._outputs)}
+
+    def _read(self) -> Any:
+        return self._core.read_model(str(self._path))
+
+    def _requests(self, model: Any, *, streams: int) -> list[Any]:
+        config = {
+            "INFERENCE_PRECISION_HINT": self._precision,
+            "INFERENCE_NUM_THREADS": self._threads,
+            "ENABLE_HYPER_THREADING": True,  # else, of as many threads, only those of cores of their own are used
+            "NUM_STREAMS": streams,
+        }
+        compiled = self._core.compile_model(model, "CPU", config)
+        return [compiled.create_infer_request() for _ in range(streams)]
+
+
+def open_engine(path: Path, *, threads: int | None = None) -> tuple[Engine, Card]:
+    """The engine that an exported graph is run by best, as its card says, and the card.
+
+    Where that engine is not installed, ONNX Runtime runs the same graph.
+
+    Raises:
+        UserError: The file is missing, damaged, or carries no card.
+    """
+    card = read_onnx_card(path)
+    plan = card.deployment or Deployment()
+    if plan.engine == "openvino" and openvino_is_installed():
+        bf16 = plan.precision == "bf16"
+        return OpenVinoEngine(path, threads=threads, piece=plan.piece, bf16=bf16), card
+    return OnnxRuntimeEngine(path, threads=threads), card
+
+
+def openvino_is_installed() -> bool:
+    """Whether OpenVINO can be imported."""
+    try:
+        import openvino  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def openvino_has_bf16() -> bool:
+    """Whether OpenVINO, which must be installed, calculates in bf16 on this processor."""
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _damaged(path: Path, error: Exception) -> UserError:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svertka.results import Result
+from svertka.runtime.agreement import difference
 from svertka.runtime.card import Card
 from svertka.runtime.decoders import Outputs, decode
 from svertka.runtime.engines import Engine
@@ -27,8 +28,16 @@ class Predictor:
         self.engine = engine
         self.card = card
 
+    @property
+    def takes_pixels(self) -> bool:
+        """Whether the graph prepares images itself."""
+        return self.card.deployment is not None and self.card.deployment.pixels
+
     def raw(self, images: Sequence[NDArray[np.uint8]]) -> Outputs:
-        """See `raw_outputs`."""
+        """Raw outputs for images ``(H, W, 3)`` uint8 RGB of any sizes; of one, where they are taken whole."""
+        if self.takes_pixels:
+            each = [self.engine.run(image[None]) for image in images]
+            return {name: np.concatenate([outputs[name] for outputs in each]) for name in each[0]}
         return raw_outputs(self.engine, self.card.preprocess, images)
 
     def predict(self, images: Sequence[NDArray[np.uint8]]) -> list[Result]:
@@ -53,16 +62,13 @@ class Predictor:
 
         Infinite where an output has another name or shape.
         """
-        largest = 0.0
-        for golden in self.card.golden:
-            outputs = self.raw([golden.image])
-            for name, expected in golden.outputs.items():
-                if name not in outputs or outputs[name].shape != (1, *expected.shape):
-                    return float("inf")
-                difference = np.abs(outputs[name][0].astype(np.float64) - expected)
-                # A nan anywhere is a difference, not the absence of one.
-                largest = max(largest, float(np.nan_to_num(difference, nan=np.inf).max(initial=0.0)))
-        return largest
+        return max(
+            (
+                difference(self.raw([golden.image]), {name: value[None] for name, value in golden.outputs.items()})
+                for golden in self.card.golden
+            ),
+            default=0.0,
+        )
 
 
 def raw_outputs(engine: Engine, preprocess: Preprocess, images: Sequence[NDArray[np.uint8]]) -> Outputs:

@@ -26,7 +26,8 @@ _RESAMPLING = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 _MAX_SIDE = 65535
-_THINNEST = 64  # the crop of a strip of 1 × 300,000 pixels would otherwise take 80 GB on its way
+THINNEST = 64
+"""How many times longer than wide an image is resized for a crop: a strip of 1 × 300,000 pixels would take 80 GB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +159,7 @@ class Preprocess:
 
 
 def _without_far_ends(picture: Image.Image) -> Image.Image:
-    most = _THINNEST * min(picture.size)
+    most = THINNEST * min(picture.size)
     width, height = min(picture.width, most), min(picture.height, most)
     left, top = (picture.width - width) // 2, (picture.height - height) // 2
     return picture.crop((left, top, left + width, top + height))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from svertka.errors import UserError
-from svertka.runtime.engines import available_cores
+from svertka.runtime.cores import available_cores
 from svertka.training.recipe import Recipe
 
 if TYPE_CHECKING:

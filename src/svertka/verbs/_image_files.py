@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svertka.annotations import natural
+from svertka.errors import UserError
 from svertka.runtime.image import IMAGE_SUFFIXES, ImageError, read_image
+from svertka.runtime.video import VIDEO_SUFFIXES, frames
 
 _BATCH = 16
 
@@ -37,6 +41,22 @@ def image_files(given: Path) -> list[Path]:
     return sorted(found, key=lambda path: natural(path.as_posix()))
 
 
+def matching_files(given: Path) -> list[Path]:
+    """As `image_files`, also for a pattern such as ``photos/**/*.jpg``, which matches files and folders.
+
+    Raises:
+        UserError: A pattern matches nothing.
+    """
+    if given.exists() or not glob.has_magic(str(given)):
+        return image_files(given)
+    names = glob.glob(str(given), recursive=True)  # noqa: PTH207 (a pattern may be absolute)
+    found = sorted(map(Path, names), key=lambda path: natural(path.as_posix()))
+    if not found:
+        raise UserError("nothing matches", where=given)
+    # Of `**`, folders match beside what is in them.
+    return list(dict.fromkeys(file for path in found for file in image_files(path)))
+
+
 def read_batches(files: Sequence[Path]) -> Iterator[ReadBatch]:
     """Read files, a few at a time, in order."""
     for start in range(0, len(files), _BATCH):
@@ -47,3 +67,40 @@ def read_batches(files: Sequence[Path]) -> Iterator[ReadBatch]:
             except ImageError as error:
                 batch.errors[position] = error.what
         yield batch
+
+
+def read_with_videos(files: Sequence[Path], every: float) -> Iterator[ReadBatch]:
+    """As `read_batches`; a video becomes frames, called ``clip@12.00s.mp4``.
+
+    Args:
+        files: Images and videos.
+        every: Seconds from one frame of a video to the next.
+
+    Raises:
+        UserError: There is a video, and nothing here to read it with.
+    """
+    for video, some in itertools.groupby(files, key=lambda file: file.suffix.lower() in VIDEO_SUFFIXES):
+        if not video:
+            yield from read_batches(list(some))
+            continue
+        for file in some:
+            yield from _frame_batches(file, every)
+
+
+def _frame_batches(file: Path, every: float) -> Iterator[ReadBatch]:
+    seen = frames(file, every)
+    more = True
+    while more:
+        names: list[Path] = []
+        batch = ReadBatch(names, {}, {})
+        try:
+            for seconds, picture in itertools.islice(seen, _BATCH):
+                batch.images[len(names)] = picture
+                names.append(file.with_name(f"{file.stem}@{seconds:.2f}s{file.suffix}"))
+            more = len(names) == _BATCH
+        except ImageError as error:
+            batch.errors[len(names)] = error.what
+            names.append(file)
+            more = False
+        if names:
+            yield batch

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from svertka.errors import UserError
-from svertka.runtime.engines import OnnxRuntimeEngine
+from svertka.runtime.engines import open_engine
 from svertka.runtime.predictor import Predictor
 from svertka.verbs._progress import Display
 
@@ -57,7 +57,7 @@ def net_of(path: Path) -> str:
 
 
 def open_predictor(path: Path) -> Predictor:
-    """A predictor for the model at ``path``: PyTorch for .safetensors, ONNX Runtime, without torch, for .onnx.
+    """A predictor for the model at ``path``: PyTorch for .safetensors; for .onnx, without torch, what its card names.
 
     Raises:
         UserError: The model is missing or damaged.
@@ -96,8 +96,7 @@ def _open_safetensors(path: Path) -> Predictor:
 
 
 def _open_onnx(path: Path) -> Predictor:
-    engine = OnnxRuntimeEngine(path)
-    return Predictor(engine, engine.card)
+    return Predictor(*open_engine(path))
 
 
 _OPENERS: Mapping[str, Callable[[Path], Predictor]] = {".safetensors": _open_safetensors, ".onnx": _open_onnx}

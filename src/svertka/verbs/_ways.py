@@ -22,7 +22,7 @@ from svertka.data.descriptors import describe
 from svertka.data.preparing import Division, Prepared, measure
 from svertka.deploy.bulk import Bulk, BulkName, PytorchBulk, fastest
 from svertka.errors import UserError
-from svertka.runtime.engines import available_cores
+from svertka.runtime.cores import available_cores
 from svertka.runtime.predictor import Predictor
 from svertka.runtime.preprocess import Preprocess
 from svertka.training.classical import KINDS, Kind, Learner, fit_classical

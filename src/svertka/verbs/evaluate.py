@@ -86,6 +86,12 @@ def evaluate(
             there are unknown images, and the model refuses none.
     """
     predictor = open_predictor(Path(model))
+    if predictor.takes_pixels:
+        raise UserError(
+            "its graph prepares images itself, and here they are prepared once for all",
+            where=model,
+            mend="evaluate the model that it was exported from",
+        )
     limit = predictor.card.reject_limit
     others = None if unknown is None else _unknown_files(Path(unknown), limit)
     from svertka.data.batches import Loader, Part

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import itertools
 import json
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -16,7 +19,7 @@ from numpy.typing import NDArray
 from svertka.errors import UserError
 from svertka.results import Result
 from svertka.runtime.files import make_folder, replacing, write_text
-from svertka.verbs._image_files import image_files, read_batches
+from svertka.verbs._image_files import matching_files, read_with_videos
 from svertka.verbs._models import open_predictor
 
 
@@ -44,16 +47,18 @@ def predict(
     images: Iterable[str | PathLike[str]],
     *,
     out: str | PathLike[str] | None = None,
+    every: float = 1.0,
 ) -> list[Prediction]:
-    """Predict image files, and the images in folders.
+    """Predict image files, the images in folders, and frames of videos.
 
-    An exported ``.onnx`` is run without torch.
+    An exported ``.onnx`` is run without torch, by the engine that its card names if it is installed.
 
     Args:
         model: Model file or a run's folder.
-        images: Files and folders.
-        out: Folder for what is predicted of each image: ``NAME.json``, ``NAME-drawn.png``, and of masks
-            ``NAME-mask.png`` with the numbers of the classes.
+        images: Files, folders, patterns such as ``photos/**/*.jpg``, and videos, where PyAV is installed.
+        out: A ``.csv`` or ``.json`` for all predictions, or a folder for what is predicted of each image:
+            ``NAME.json``, ``NAME-drawn.png``, and of masks ``NAME-mask.png`` with the numbers of the classes.
+        every: Seconds from one frame of a video to the next.
 
     Returns:
         A prediction a file, in order; a file that cannot be read has its error in place of a result.
@@ -61,21 +66,45 @@ def predict(
     Raises:
         UserError: The model is missing or damaged, no image was given, or ``out`` cannot be written.
     """
-    files = [file for given in images for file in image_files(Path(given))]
+    if not 0 < every < math.inf:
+        raise UserError(f"a frame every {every} seconds", mend="--every is above 0")
+    files = [file for given in images for file in matching_files(Path(given))]
     if not files:
         raise UserError("no image was given", mend="name image files, or a folder of them")
     predictor = open_predictor(Path(model))
-    folder = None if out is None else make_folder(Path(out))
+    table = None if out is None else _TABLES.get(Path(out).suffix.lower())
+    folder = None if out is None or table is not None else make_folder(Path(out))
     taken: set[str] = set()
     predictions: list[Prediction] = []
-    for batch in read_batches(files):
+    for batch in read_with_videos(files, every):
         results = dict(zip(batch.images, predictor.predict(list(batch.images.values())), strict=True))
         for position, file in enumerate(batch.files):
             prediction = Prediction(str(file), results.get(position), batch.errors.get(position))
             predictions.append(prediction)
             if folder is not None and prediction.result is not None:
                 _write(prediction, batch.images[position], folder / _unlike(file, taken))
+    if out is not None and table is not None:
+        write_text(Path(out), table(predictions))
     return predictions
+
+
+def _as_csv(predictions: Sequence[Prediction]) -> str:
+    # Several names in a cell have semicolons between them, as in the tables that are learnt from.
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("file", "prediction", "score", "error"))
+    for prediction in predictions:
+        named = prediction.result.named() if prediction.result else []
+        names, scores = ";".join(name for name, _ in named), ";".join(f"{score:.6f}" for _, score in named)
+        writer.writerow((prediction.file, names, scores, prediction.error or ""))
+    return text.getvalue()
+
+
+def _as_json(predictions: Sequence[Prediction]) -> str:
+    return json.dumps([prediction.to_json() for prediction in predictions], ensure_ascii=True, indent=2) + "\n"
+
+
+_TABLES: dict[str, Callable[[Sequence[Prediction]], str]] = {".csv": _as_csv, ".json": _as_json}
 
 
 def _unlike(file: Path, taken: set[str]) -> str:

@@ -11,24 +11,25 @@ from typing import Any
 
 from svertka.errors import UserError
 from svertka.runtime.card import Card
+from svertka.runtime.deployment import Deployment
 from svertka.runtime.engines import Engine, OnnxRuntimeEngine, OpenVinoEngine
+from svertka.runtime.onnx_card import read_onnx_card
 from svertka.runtime.predictor import Predictor
 from svertka.verbs._models import model_file
-
-_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
 class EngineCheck:
-    """How far one engine is from the golden outputs."""
+    """How far one engine is from the golden outputs, and how far it may be."""
 
     name: str
     max_abs_diff: float
+    tolerance: float
 
     @property
     def ok(self) -> bool:
         """Whether that is near enough."""
-        return self.max_abs_diff <= _TOLERANCE
+        return self.max_abs_diff <= self.tolerance
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,15 @@ class Verification:
     Attributes:
         model: The model file.
         golden: Number of golden inputs.
+        tolerance: How far engines may be from their outputs: 1e-4, or, of an exported graph of lower precision, what
+            was measured when it was exported.
         engines: Those that were run.
         absent: Engines that could not be run here, and why.
     """
 
     model: Path
     golden: int
+    tolerance: float
     engines: tuple[EngineCheck, ...]
     absent: dict[str, str]
 
@@ -58,7 +62,7 @@ class Verification:
             "ok": self.ok,
             "model": str(self.model),
             "golden": self.golden,
-            "tolerance": _TOLERANCE,
+            "tolerance": self.tolerance,
             "engines": [{"name": engine.name, "max_abs_diff": engine.max_abs_diff} for engine in self.engines],
             "absent": self.absent,
         }
@@ -67,7 +71,8 @@ class Verification:
 def verify(model: str | PathLike[str]) -> Verification:
     """Reproduce the golden outputs of a model in PyTorch, ONNX Runtime and OpenVINO, where they are installed.
 
-    A .safetensors is exported for the engines that read ONNX; an .onnx is run as it is, without torch.
+    A .safetensors is exported for the engines that read ONNX; an .onnx is run as it is, without torch, in the precision
+    and the pieces that its card names.
 
     Args:
         model: Model file or a run's folder.
@@ -85,11 +90,11 @@ def verify(model: str | PathLike[str]) -> Verification:
         except (UserError, ImportError) as error:
             absent[name] = str(error)
             return
-        checks.append(EngineCheck(name, Predictor(engine, card).golden_difference()))
+        checks.append(EngineCheck(name, Predictor(engine, card).golden_difference(), card.tolerance))
 
     with tempfile.TemporaryDirectory() as folder:
         if path.suffix == ".onnx":
-            graph, card = path, OnnxRuntimeEngine(path).card
+            graph, card = path, read_onnx_card(path)
         else:
             from svertka.zoo.engine import TorchEngine
             from svertka.zoo.modelfile import load_model
@@ -107,5 +112,7 @@ def verify(model: str | PathLike[str]) -> Verification:
             raise UserError("it has no golden inputs to be verified with", where=path)
         if graph.exists():
             check("onnxruntime", lambda: OnnxRuntimeEngine(graph), card)
-            check("openvino", lambda: OpenVinoEngine(graph), card)
-    return Verification(path, len(card.golden), tuple(checks), absent)
+            plan = card.deployment or Deployment()
+            bf16 = plan.precision == "bf16"
+            check("openvino", lambda: OpenVinoEngine(graph, piece=plan.piece, bf16=bf16), card)
+    return Verification(path, len(card.golden), card.tolerance, tuple(checks), absent)

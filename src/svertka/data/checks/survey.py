@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from svertka.annotations import names_in
 from svertka.data.likeness import SIDE, Looks, shrink
 from svertka.data.samples import Dataset, Sample, flat
-from svertka.runtime.engines import available_cores
+from svertka.runtime.cores import available_cores
 from svertka.runtime.image import ImageError, TooLargeError, glance
 
 _DECODED = 2 * SIDE  # pixels a side, at least: twice what is kept
