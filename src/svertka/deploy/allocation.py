@@ -53,7 +53,7 @@ def by_sensitivity(
     harms, savings = [], []
     for number, group in enumerate(channels.groups, start=1):
         keep = everything.copy()
-        keep[_least(group, importance, max(1, round(_PROBE * len(group))))] = len(group) == 1
+        keep[_least(group, importance, math.ceil(_PROBE * (len(group) - 1)))] = False
         savings.append(cost - macs(channels, keep))
         harms.append(loss(without(net, channels, keep)) - whole)
         advance(number, len(channels.groups))

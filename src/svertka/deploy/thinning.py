@@ -111,7 +111,7 @@ def measure_statistics(net: nn.Module, batches: Iterable[Tensor]) -> None:
         norm.training = True
     try:
         with torch.no_grad():
-            for images in batches:
+            for images in batches if norms else ():
                 net(images)
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
