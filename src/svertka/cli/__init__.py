@@ -34,7 +34,7 @@ _COMMANDS = (
     (
         "bench",
         "bench",
-        "Measure how fast models run here, by engine, batch and threads, beside what the machine can do.",
+        "Measure how fast models run here, beside what the machine can do at best.",
     ),
 )
 
