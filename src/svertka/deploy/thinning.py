@@ -127,8 +127,8 @@ def _widths(net: nn.Module, channels: Channels, state: dict[str, Tensor]) -> dic
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             inputs, outputs, groups = _of_convolution(module, state[name], by_groups=name in grouped)
             was, now = [module.in_channels, module.out_channels, module.groups], [inputs, outputs, groups]
-            keep = 3 if module.groups > 1 else 2
-            was, now = was[:keep], now[:keep]
+            if module.groups == 1:
+                del was[2], now[2]
         elif isinstance(module, nn.Linear):
             was, now = [module.in_features, module.out_features], list(state[name].shape[::-1])
         elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):

@@ -53,6 +53,9 @@ _BATCH = 16
 Ranking = Literal["magnitude", "taylor"]
 Allocation = Literal["alike", "by sensitivity"]
 
+_RANKINGS: tuple[Ranking, ...] = ("magnitude", "taylor")
+_ALLOCATIONS: tuple[Allocation, ...] = ("alike", "by sensitivity")
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -106,11 +109,6 @@ class Pruning:
         self._targets = {part: self.task.targets(division.labels) for part, division in prepared.parts.items()}
         self._steps = itertools.count(1)
 
-    @property
-    def machine(self) -> Machine:
-        """That trains."""
-        return Machine(self.recipe)
-
     def judge(self, net: Net, part: str) -> Evaluation:
         """A network by a part of the data, in PyTorch."""
         inputs = self.prepared.inputs(part, self.card.preprocess)
@@ -141,9 +139,9 @@ class Pruning:
             UserError: So little cannot be left.
         """
         channels, tried = self.follow(), []
-        for ranking in ("magnitude", "taylor"):
+        for ranking in _RANKINGS:
             importance = self._importance(ranking, channels)
-            for allocation in ("alike", "by sensitivity"):
+            for allocation in _ALLOCATIONS:
                 narrow, _ = self._narrow(channels, importance, allocation, share)
                 metrics = dict(self.judge(narrow, "val").metrics)
                 tried.append(Choice(ranking, allocation, metrics))
@@ -178,7 +176,7 @@ class Pruning:
             self.prepared,
             self.task,
             self.card.preprocess,
-            self.machine,
+            Machine(recipe),
             self.display,
             Clock(),
             memory=self.folder / "memory",
@@ -247,21 +245,23 @@ def divide(data: Path, model: Path, card: Card, display: Display, *, format: str
     """
     told = card.provenance.get("data", {})
     prepared = divided_as_trained(data, model, card, display, format=format)
+    same = prepared.fingerprint == told.get("fingerprint")
     division: dict[str, Any] = {"val_fraction": VAL_FRACTION}
-    if {"train", "val"} <= prepared.parts.keys():
+    if same and {"train", "val"} <= prepared.parts.keys():
         fold, folds = told.get("fold") or (0, 0)
+        split = (model if model.is_dir() else model.parent) / SPLIT_NAME
         division = {
-            "val_fraction": float(told.get("val_fraction", 0.0)),
-            "seed": int(told.get("seed", 0)),
-            "group": told.get("group"),
+            **{name: told[name] for name in ("val_fraction", "seed", "group")},
             "fold": fold,
             "folds": folds,
-            "split": str((model if model.is_dir() else model.parent) / SPLIT_NAME) if told.get("split_given") else None,
+            "split": str(split) if told.get("split_given") else None,
         }
     else:
         prepared = prepare(
             data, card.preprocess, val_fraction=VAL_FRACTION, seed=0, format=format, advance=display.advance
         )
+        if same:
+            display.warn("nothing was held out in training: what chooses and judges has been learnt from")
     for part in ("train", "val"):
         if part not in prepared.parts:
             raise UserError(
