@@ -109,10 +109,13 @@ def _least(group: NDArray[np.int64], importance: Importance, count: int) -> NDAr
 
 
 def _widths(channels: Channels) -> list[int]:
-    """Of how many channels of a layer a unit of each group consists."""
-    made = [units for layer in channels.layers if (units := channels.axes[layer.weight].get(layer.outputs)) is not None]
-    counts = np.stack([np.bincount(units + 1, minlength=channels.units + 1)[1:] for units in made])
-    return [int(counts[:, group[0]].max()) for group in channels.groups]
+    """Of how many channels of a layer a unit of each group consists, at most."""
+    widest = np.ones(channels.units, np.int64)
+    for layer in channels.layers:
+        units = channels.axes[layer.weight].get(layer.outputs)
+        if units is not None:
+            widest = np.maximum(widest, np.bincount(units + 1, minlength=channels.units + 1)[1:])
+    return [int(widest[group[0]]) for group in channels.groups]
 
 
 def _count(units: int, width: int, removed: float) -> int:

@@ -46,7 +46,8 @@ VAL_FRACTION = 0.2
 """Of the images, where none are held out and they are not those that the model was trained on."""
 
 _LOOKED_AT = 256  # training images that importance is measured on
-_PROBED = 128  # training images that the harm of taking out each group is measured on
+_PROBED = (16, 128)  # training images, at least and at most, that the harm of taking out a group is measured on
+_PROBES = 4096  # of these over all groups, in between
 _STATISTICS = 512  # training images that mean and variance are measured on
 _BATCH = 16
 
@@ -194,7 +195,10 @@ class Pruning:
     ) -> tuple[Net, dict[str, list[int | None]]]:
         values = alike(channels)
         if allocation == "by sensitivity":
-            values = by_sensitivity(self.net, channels, importance, self._loss, self._advance)
+            count = int(np.clip(_PROBES // len(channels.groups), *_PROBED))
+            values = by_sensitivity(
+                self.net, channels, importance, lambda changed: self._loss(changed, count), self._advance
+            )
         keep = allocate(channels, importance, values, share)
         narrow, widths = thinned(self.net, channels, keep)
         prove(self.net, narrow, channels, keep, next(self._images(_BATCH)))
@@ -215,10 +219,10 @@ class Pruning:
             terms = self.task.losses(self.net(images), targets)
             yield torch.stack(list(terms.values())).sum()
 
-    def _loss(self, changed: Mapping[str, Tensor]) -> float:
+    def _loss(self, changed: Mapping[str, Tensor], count: int) -> float:
         total = 0.0
         with at_rest(self.net, changed) as forward, torch.no_grad():
-            for images, targets in self._some(_PROBED):
+            for images, targets in self._some(count):
                 terms = self.task.losses(forward(images), targets)
                 total += float(torch.stack(list(terms.values())).sum()) * len(images)
         return total
