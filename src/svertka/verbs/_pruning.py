@@ -25,7 +25,7 @@ from svertka.explaining.running import at_rest
 from svertka.layers.channels import Channels, follow_channels
 from svertka.layers.net import Net
 from svertka.runtime.card import Card
-from svertka.tasks.making import task_for
+from svertka.tasks.making import task_for, task_of
 from svertka.training.evaluation import evaluate
 from svertka.training.loop import InterruptedTrainingError
 from svertka.training.machine import Machine
@@ -111,11 +111,10 @@ class Pruning:
         self._steps = itertools.count(1)
 
     def judge(self, net: Net, part: str) -> Evaluation:
-        """A network by a part of the data, in PyTorch."""
+        """A network by a part of the data, in PyTorch, with the thresholds of the model that it was."""
         inputs = self.prepared.inputs(part, self.card.preprocess)
-        return evaluate(
-            TorchEngine(net).forward, self.task, Loader(Part(inputs, self._targets[part]), _BATCH).in_order()
-        )
+        batches = Loader(Part(inputs, self._targets[part]), _BATCH).in_order()
+        return evaluate(TorchEngine(net).forward, task_of(self.card), batches)
 
     def follow(self) -> Channels:
         """The channels of the network.
