@@ -101,7 +101,14 @@ def allocate(channels: Channels, importance: Importance, values: Values, share: 
             least = middle
         else:
             low = middle
-    return kept(least)
+    # Groups of one width come to their next multiple of 8 together; no more of them than are needed go.
+    keep, fewer = kept(low), kept(least)
+    last = [np.flatnonzero(keep & ~fewer & np.isin(np.arange(channels.units), group)) for group in channels.groups]
+    for going in sorted((units for units in last if len(units)), key=lambda units: float(importance[units].mean())):
+        if macs(channels, keep) <= wanted:
+            break
+        keep[going] = False
+    return keep
 
 
 def _least(group: NDArray[np.int64], importance: Importance, count: int) -> NDArray[np.int64]:
