@@ -119,7 +119,7 @@ def test_a_machine_takes_its_own_place() -> None:
     ("arguments", "said"),
     [
         (("nothing",), "no such model"),
-        (("lenet5", "--engine", "onnx"), "unknown engine 'onnx'; did you mean onnxruntime?"),
+        (("lenet5", "--engine", "onnx"), "unknown engine 'onnx'; one of: pytorch, onnxruntime, openvino"),
         (("lenet5", "--batch", 0), "batch is 0; it must be between 1 and 4,096"),
         (("lenet5", "--threads", 100_000), "threads is 100000; it must be between 1 and"),
         (("lenet5", "--seconds", 0), "seconds is 0; it must be above 0"),

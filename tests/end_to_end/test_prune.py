@@ -84,7 +84,7 @@ def test_the_narrow_model_is_a_model_file_like_any_other(
     exported = svertka_call("export", model, "--out", tmp_path / "model.onnx", "--json")
     assert exported.status == 0
     evaluated = svertka_call("evaluate", out, digits, "--json")
-    assert evaluated.json["part"] == "val"
+    assert evaluated.json["judged_on"] == "val"
     assert evaluated.json["metrics"]["accuracy"] == pytest.approx(told["points"][-1]["metrics"]["accuracy"])
     # It is trained further: with its own head, and frozen under another, which it stays under.
     for freeze, head in (("none", "own"), ("all", "linear")):

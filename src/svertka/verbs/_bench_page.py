@@ -84,7 +84,8 @@ def _figures(benched: Benched) -> Table:
         note="p50 and p99 are milliseconds a batch that half, and 99 in 100, of the calls did not exceed; engines take "
         "turns. Of peak is the share of what this machine reaches in a product of matrices on as many threads; at "
         "most, the share that a roofline allows, by the numbers that have to be moved and the bandwidth of a copy: "
-        "caches can beat it. Memory is the most that a process of its own took to load the model and answer one batch.",
+        "caches can beat it. Memory is the most that a process of its own took to load the model and answer the "
+        "largest batch.",
     )
 
 

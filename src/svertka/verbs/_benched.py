@@ -216,7 +216,7 @@ class Bench:
     ) -> None:
         self.display, self.engines, self.batches, self.peaks, self.seconds = display, engines, batches, peaks, seconds
         self.absent: dict[str, str] = {}
-        self._memories: dict[tuple[str, str, int], int | None] = {}
+        self._memories: dict[tuple[str, str], int | None] = {}
 
     def figures(self, subject: Subject) -> Iterator[Figure]:
         """What is measured of a model, by threads, then by batch, then by engine."""
@@ -245,12 +245,12 @@ class Bench:
                             gflops,
                             gflops / best.gflops,
                             best.attainable(subject.intensity(batch)) / best.gflops,
-                            self._memory(subject, name, images[:batch].shape),
+                            self._memory(subject, name, images.shape),
                         )
 
     def _memory(self, subject: Subject, engine: str, shape: tuple[int, ...]) -> int | None:
-        # On the most threads: others change it little, and to start a process takes seconds.
-        key = subject.name, engine, shape[0]
+        # With the largest batch on the most threads, which is what is needed; to start a process takes seconds.
+        key = subject.name, engine
         if key not in self._memories:
             self._memories[key] = footprint(engine, _file(subject, engine), shape, threads=max(self.peaks))
         return self._memories[key]

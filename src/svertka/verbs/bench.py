@@ -49,7 +49,8 @@ class Figure:
         gflops: Billions of operations a second, a multiplication and an addition being two.
         of_peak: Share of what this machine reaches in a product of matrices on as many threads.
         attainable: Share of that peak that could be had at most, by the numbers that have to be moved.
-        memory: The most bytes that a process needs to load it and answer such a batch; None where it is not known.
+        memory: The most bytes that a process needs to load it and answer the largest of the batches, on the most of the
+            threads; None where it is not known.
     """
 
     name: str
