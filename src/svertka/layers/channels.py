@@ -102,8 +102,9 @@ def follow_channels(net: Net, height: int, width: int) -> Channels:
     """
     training = net.training
     image = torch.zeros(1, net.in_channels, height, width, device=next(net.parameters()).device)
+    follow = FollowChannels(net.eval(), image)
     try:
-        with torch.inference_mode(), FollowChannels(net.eval(), image) as follow:
+        with torch.inference_mode(), follow:
             outputs = net.outputs(image)
         return follow.channels(outputs.values())
     finally:

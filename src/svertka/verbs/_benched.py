@@ -89,8 +89,8 @@ class Subject:
         else:
             net, card = load_model(source)
             files = {".safetensors": source, **_exported(net, card, folder)}
-        metrics = next((card.metrics[part] for part in ("test", "val") if part in card.metrics), {})
         part = next((part for part in ("test", "val") if part in card.metrics), "")
+        metrics: Mapping[str, Any] = card.metrics.get(part, {})
         metric = next((metric for metric in _METRICS if metric in metrics), None)
         data = card.provenance.get("data", {})
         return cls._measured(
