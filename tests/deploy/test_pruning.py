@@ -41,7 +41,7 @@ def test_the_share_of_operations_is_reached_and_hardly_undercut(
     net, channels = resnet
     keep = allocate(channels, magnitude(net, channels), alike(channels), share)
     left = macs(channels, keep) / macs(channels, np.ones_like(keep))
-    assert share - 0.15 < left <= share
+    assert share - 0.05 < left <= share
     for group in channels.groups:
         assert keep[group].sum() in (len(group), 8, 16, 24, 32, 40, 48, 56)
 

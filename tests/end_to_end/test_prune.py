@@ -62,13 +62,13 @@ def test_ways_to_choose_are_tried_and_the_best_is_taken(pruned: Any) -> None:
     assert ranks == sorted(ranks, reverse=True)
     _, card = load_model(out / "model.safetensors")
     assert card.provenance["pruning"] == {
-        "left": "50% of the operations",
+        "left": told["points"][-1]["name"],
         "ranking": tried[0]["ranking"],
         "allocation": tried[0]["allocation"],
     }
     page = (out / "prune.html").read_text()
     assert "Four ways, before any training" in page
-    assert "50% of the operations" in page
+    assert f"{told['points'][-1]['macs'] / told['points'][0]['macs']:.0%} of the operations" in page
 
 
 def test_the_narrow_model_is_a_model_file_like_any_other(

@@ -101,13 +101,16 @@ def allocate(channels: Channels, importance: Importance, values: Values, share: 
             least = middle
         else:
             low = middle
-    # Groups of one width come to their next multiple of 8 together; no more of them than are needed go.
-    keep, fewer = kept(low), kept(least)
-    last = [np.flatnonzero(keep & ~fewer & np.isin(np.arange(channels.units), group)) for group in channels.groups]
-    for going in sorted((units for units in last if len(units)), key=lambda units: float(importance[units].mean())):
-        if macs(channels, keep) <= wanted:
-            break
-        keep[going] = False
+    keep = kept(least)
+    # Groups of one width come to their next multiple of 8 together: those that need not are given theirs back.
+    given_back = []
+    for group, width in zip(channels.groups, widths, strict=True):
+        gone = group[~keep[group]]
+        given_back.append(gone[np.argsort(-importance[gone], kind="stable")[: _block(len(group), width)]])
+    for units in sorted(given_back, key=lambda units: -float(importance[units].sum())):
+        keep[units] = True
+        if macs(channels, keep) > wanted:
+            keep[units] = False
     return keep
 
 
@@ -125,9 +128,13 @@ def _widths(channels: Channels) -> list[int]:
     return [int(widest[group[0]]) for group in channels.groups]
 
 
+def _block(units: int, width: int) -> int:
+    """How many units of a group go at a time."""
+    block = max(1, _BLOCK // width)
+    return block if units > block else 1
+
+
 def _count(units: int, width: int, removed: float) -> int:
     """How many of a group's units are left when about this share of them goes."""
-    block = max(1, _BLOCK // width)
-    if units <= block:
-        block = 1
+    block = _block(units, width)
     return min(units, max(block, round(units * (1 - removed) / block) * block))

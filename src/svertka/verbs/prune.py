@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import gzip
 import math
@@ -239,14 +240,13 @@ class _Way:
         whole = {part: dict(pruning.judge(pruning.net, part).metrics) for part in {"val", pruning.judged_on}}
         points = [self._point("as it was", self.source, pruning.net, whole)]
         for number, left in enumerate(shares(share, steps), start=1):
+            pruning.display.say(f"step {number} of {steps}")
             if self.choice is None:
-                name = f"{1 - left:.0%} of the weights zero"
-                pruning.display.say(f"step {number} of {steps}: {name}")
                 learnt = pruning.zero_weights(1 - left)
+                name = f"{1 - left:.0%} of the weights zero"
             else:
-                name = f"{left:.0%} of the operations"
-                pruning.display.say(f"step {number} of {steps}: {name}")
                 learnt = pruning.take_out_channels(self.choice, left * points[0].macs / points[-1].macs)
+                name = f"{self._macs(learnt.net) / points[0].macs:.0%} of the operations"
             file = self.folder / (MODEL_NAME if number == steps else f"step{number}.safetensors")
             card, metrics = self._saved(learnt, file, name)
             nets.append(learnt.net)
@@ -274,14 +274,19 @@ class _Way:
         card = card_of(learnt, task, pruning.card.preprocess, pruning.prepared, metrics, engine, pruning.judged_on)
         return save_model(file, learnt.outcome.weights, card), metrics
 
-    def _point(self, name: str, file: Path, net: Net, metrics: Mapping[str, Mapping[str, float]]) -> Point:
+    def _macs(self, net: Net) -> int:
         from svertka.zoo.measure import measure
 
-        data, preprocess = file.read_bytes(), self.pruning.card.preprocess
+        preprocess = self.pruning.card.preprocess
+        stages = measure(copy.deepcopy(net).to("meta"), preprocess.height, preprocess.width)
+        return sum(stage.macs for stage in stages)
+
+    def _point(self, name: str, file: Path, net: Net, metrics: Mapping[str, Mapping[str, float]]) -> Point:
+        data = file.read_bytes()
         point = Point(
             name,
             file,
-            sum(stage.macs for stage in measure(_on_meta(net), preprocess.height, preprocess.width)),
+            self._macs(net),
             sum(int(value.count_nonzero()) for value in net.parameters()),
             len(data),
             len(gzip.compress(data, compresslevel=6)),
@@ -294,12 +299,6 @@ class _Way:
             f"{point.macs / 1e6:,.1f} M operations, {point.parameters:,} parameters that are not zero"
         )
         return point
-
-
-def _on_meta(net: Net) -> Net:
-    import copy
-
-    return copy.deepcopy(net).to("meta")
 
 
 def _latencies(nets: Sequence[Net], card: Card) -> list[float | None]:
