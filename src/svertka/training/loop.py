@@ -103,8 +103,9 @@ class Training:
         self.module = net.to(memory_format=self.layout)
         self.raw_optimizer = make_optimizer(net, recipe, fabric.device)
         self.net, self.optimizer = fabric.setup(net, self.raw_optimizer)
-        masked = [(parameter, name) for name, parameter in net.named_parameters() if name in (masks or {})]
-        self.masked = [(parameter, fabric.to_device((masks or {})[name])) for parameter, name in masked]
+        parameters = dict(net.named_parameters())
+        self.masked = [(parameters[name], fabric.to_device(mask)) for name, mask in (masks or {}).items()]
+        self._mask()
         self.average = WeightAverage(net, recipe.ema) if recipe.ema else None
         self.penalised = penalties.decayed(net)
         self.steps_per_epoch = -(-train.batches // recipe.accumulate)
@@ -197,15 +198,18 @@ class Training:
         if recipe.clip:
             self.fabric.clip_gradients(self.net, self.optimizer, max_norm=recipe.clip, error_if_nonfinite=False)
         self.optimizer.step()
-        with torch.no_grad():
-            for parameter, mask in self.masked:
-                parameter.mul_(mask)
+        self._mask()
         self.optimizer.zero_grad()
         self.observer.after(self._lr(state.steps))
         if self.average:
             self.average.update(self.module, state.steps)
         state.batches_done += count
         state.steps += 1
+
+    def _mask(self) -> None:
+        with torch.no_grad():
+            for parameter, mask in self.masked:
+                parameter.mul_(mask)
 
     def _penalties(self) -> dict[str, Tensor]:
         recipe, terms = self.recipe, {}
