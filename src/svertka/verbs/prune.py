@@ -90,10 +90,8 @@ class Pruned:
         """What came of it, in one line."""
         first, last, metric = self.points[0], self.points[-1], self.headline
         lost = 100 * (first.metrics[metric] - last.metrics[metric])
-        text = (
-            f"With {last.name} {metric.replace('_', ' ')} is {abs(lost):.1f} points {'lower' if lost > 0 else 'higher'}"
-            f" on {self.images:,} {self.judged_on} images"
-        )
+        change = f"{abs(lost):.1f} points {'lower' if lost > 0 else 'higher'}" if round(abs(lost), 1) else "as it was"
+        text = f"With {last.name} {metric.replace('_', ' ')} is {change} on {self.images:,} {self.judged_on} images"
         if self.kind == "weights":
             return f"{text}; compressed, the file is {first.compressed / last.compressed:.2f} × smaller."
         text += f"; the file is {first.bytes / last.bytes:.2f} × smaller"
