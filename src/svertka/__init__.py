@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from svertka.errors import UserError
     from svertka.training.recipe import Recipe
     from svertka.verbs.adopt import adopt
+    from svertka.verbs.bench import bench
     from svertka.verbs.check import check
     from svertka.verbs.compare import compare
     from svertka.verbs.convert import convert
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from svertka.verbs.ledger import ledger
     from svertka.verbs.list_nets import list_nets
     from svertka.verbs.predict import predict
+    from svertka.verbs.prune import prune
     from svertka.verbs.train import train
     from svertka.verbs.verify import verify
 
@@ -33,6 +35,7 @@ __all__ = [
     "Recipe",
     "UserError",
     "adopt",
+    "bench",
     "check",
     "compare",
     "convert",
@@ -44,6 +47,7 @@ __all__ = [
     "ledger",
     "list_nets",
     "predict",
+    "prune",
     "train",
     "verify",
 ]

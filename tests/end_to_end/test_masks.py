@@ -237,3 +237,18 @@ def test_a_network_of_masks_is_refused_for_classes(
     answer = svertka_call("train", digits, "--net", "unet", "--out", tmp_path / "run", "--json")
     assert answer.status == 2
     assert "does not learn classification" in answer.err
+
+
+def test_a_network_of_masks_is_pruned(
+    masks_run: tuple[Path, Any], discs: Path, svertka_call: Callable[..., Any], tmp_path: Path
+) -> None:
+    run, told = masks_run
+    out = tmp_path / "out"
+    answer = svertka_call("prune", run, discs, "--out", out, "--steps", 1, "--epochs", 4, "--json")
+    assert answer.status == 0, answer.err
+    first, last = answer.json["points"]
+    assert first["metrics"]["miou"] == pytest.approx(told["metrics"]["miou"], abs=1e-6)
+    assert last["macs"] <= 0.7 * first["macs"]
+    assert last["metrics"]["miou"] > 0.4
+    assert svertka_call("verify", out, "--json").json["ok"]
+    assert load_model(out / "model.safetensors")[1].metrics["test"]["miou"] == pytest.approx(last["metrics"]["miou"])

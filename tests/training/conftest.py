@@ -78,6 +78,7 @@ def training() -> Callable[..., Training]:
         samples: int = 36,
         val: int = 12,
         task: Task | None = None,
+        masks: dict[str, torch.Tensor] | None = None,
         **changes: Any,
     ) -> Training:
         plain = {"net": "mlp", "optimizer": "sgd", "lr": 0.05, "schedule": "constant", "weight_decay": 0.0}
@@ -113,6 +114,7 @@ def training() -> Callable[..., Training]:
             checkpoints=Checkpoints(folder) if folder else None,
             watcher=watch or Watch(),
             observer=observer,
+            masks=masks,
         )
 
     return make

@@ -252,3 +252,14 @@ def test_losses_without_noise_are_the_mean_over_samples_also_with_a_short_last_b
     made = training(epochs=1, samples=31, batch=12, val=0, lr=1e-12)
     wanted = made.judge(made.train).metrics["loss"]
     assert made.run().history[0]["train_loss"] == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_what_is_masked_stays_zero_and_the_rest_learns(training: Callable[..., Training], ema: float) -> None:
+    name = "trunk.hidden1.0.weight"
+    mask = (torch.arange(256 * 64).reshape(256, 64) % 3 > 0).float()
+    run = training(masks={name: mask}, optimizer="adamw", lr=0.003, weight_decay=0.01, ema=ema)
+    before = run.module.get_parameter(name).clone()
+    after = run.run().weights[name]
+    assert torch.equal(after == 0, mask == 0)
+    assert (after != before)[mask > 0].all()

@@ -28,8 +28,14 @@ _COMMANDS = (
     ("predict", "predict", "Say what is in images."),
     ("explain", "explain", "Show what a model has learnt, and what its predictions go by."),
     ("adopt", "adopt", "Turn a checkpoint of torchvision, timm, Keras or Caffe into a model file."),
+    ("prune", "prune", "Make a trained network smaller, and train it to make up for that."),
     ("export", "export", "Write a model in a format that other programs run, and prove it."),
     ("verify", "verify", "Let a model file prove itself in every engine at hand."),
+    (
+        "bench",
+        "bench",
+        "Measure how fast models run here, beside what the machine can do at best.",
+    ),
 )
 
 app = App(

@@ -141,6 +141,11 @@ class Trunk(nn.Sequential):
             self._geometry[height, width] = self._measured(height, width)
         return self._geometry[height, width]
 
+    def forget_shapes(self) -> None:
+        """Forget what was found of shapes and strides: a stage has changed."""
+        self._shapes.clear()
+        self._geometry.clear()
+
     def _measured(self, height: int, width: int) -> dict[str, StageGeometry]:
         small = self._probe(height, width)
         grown = 1024

@@ -101,7 +101,6 @@ class Normal(nn.Module):
 
     def __init__(self, newer: int, older: int, filters: int, cells: int, *, last: bool) -> None:
         super().__init__()
-        self.widths = [newer, older]
         self.cells = nn.ModuleList()
         for _ in range(cells):
             self.cells.append(NormalCell(newer, older, filters))
@@ -109,7 +108,7 @@ class Normal(nn.Module):
         self.activation = nn.ReLU() if last else None
 
     def forward(self, x: Tensor) -> Tensor:
-        newer, older = torch.split(x, self.widths, dim=1)
+        newer, older = _parted(x, self.cells[0])
         for cell in self.cells:
             newer, older = cell(newer, older), newer
         if self.activation is None:
@@ -132,13 +131,13 @@ class Reduction(nn.Module):
 
     def __init__(self, newer: int, older: int, filters: int, following: int, skip: bool, zero_border: bool) -> None:
         super().__init__()
-        self.widths = [newer, older] if older else None
+        self.two = bool(older)
         self.skip = skip
         self.cell = ReductionCell(newer, older, filters, zero_border)
         self.halving = FactorisedReduction(older if skip else newer, following)
 
     def forward(self, x: Tensor) -> Tensor:
-        newer, older = torch.split(x, self.widths, dim=1) if self.widths else (x, x)
+        newer, older = _parted(x, self.cell) if self.two else (x, x)
         return torch.cat([self.cell(newer, older), self.halving(older if self.skip else newer)], dim=1)
 
 
@@ -242,6 +241,14 @@ def separable(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Seq
         layers[f"pointwise{number}"] = nn.Conv2d(width, outputs, 1, bias=False)
         layers[f"norm{number}"] = _norm(outputs)
     return nn.Sequential(layers)
+
+
+def _parted(x: Tensor, cell: nn.Module) -> tuple[Tensor, Tensor]:
+    # The newer output has as many channels as the cell's layer that squeezes it takes, however narrow that was made.
+    squeezed = cell.get_submodule("newer.conv")
+    assert isinstance(squeezed, nn.Conv2d)
+    newer, older = torch.split(x, [squeezed.in_channels, x.shape[1] - squeezed.in_channels], dim=1)
+    return newer, older
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:

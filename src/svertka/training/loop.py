@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -79,6 +79,7 @@ class Training:
         checkpoints: Where to save; None saves nothing.
         watcher: Is told how it goes.
         observer: Looks on; its record goes into the checkpoints.
+        masks: By name of a parameter, of its shape: zeros where it is to stay zero, ones elsewhere.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Training:
         checkpoints: Checkpoints | None,
         watcher: Watcher,
         observer: Observer | None = None,
+        masks: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.task, self.train, self.val, self.recipe = task, train, val, recipe
         fabric = self.fabric = machine.fabric
@@ -101,6 +103,9 @@ class Training:
         self.module = net.to(memory_format=self.layout)
         self.raw_optimizer = make_optimizer(net, recipe, fabric.device)
         self.net, self.optimizer = fabric.setup(net, self.raw_optimizer)
+        parameters = dict(net.named_parameters())
+        self.masked = [(parameters[name], fabric.to_device(mask)) for name, mask in (masks or {}).items()]
+        self._mask()
         self.average = WeightAverage(net, recipe.ema) if recipe.ema else None
         self.penalised = penalties.decayed(net)
         self.steps_per_epoch = -(-train.batches // recipe.accumulate)
@@ -193,12 +198,18 @@ class Training:
         if recipe.clip:
             self.fabric.clip_gradients(self.net, self.optimizer, max_norm=recipe.clip, error_if_nonfinite=False)
         self.optimizer.step()
+        self._mask()
         self.optimizer.zero_grad()
         self.observer.after(self._lr(state.steps))
         if self.average:
             self.average.update(self.module, state.steps)
         state.batches_done += count
         state.steps += 1
+
+    def _mask(self) -> None:
+        with torch.no_grad():
+            for parameter, mask in self.masked:
+                parameter.mul_(mask)
 
     def _penalties(self) -> dict[str, Tensor]:
         recipe, terms = self.recipe, {}

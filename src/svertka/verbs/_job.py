@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from svertka.data.batches import Inputs, Loader
     from svertka.data.checks.findings import Finding
@@ -69,6 +70,7 @@ class Job:
         memory: Folder to remember frozen stages in, where not in the cache.
         findings: What was found in the data; None where no doctor is to look on.
         before: The score on validation that was had before what learns now.
+        masks: Where parameters of the network are to stay zero; see `svertka.training.loop.Training`.
     """
 
     run: Run
@@ -82,6 +84,7 @@ class Job:
     memory: Path | None = None
     findings: Sequence[Finding] | None = None
     before: float | None = None
+    masks: Mapping[str, Tensor] | None = None
 
     @cached_property
     def targets(self) -> dict[str, NDArray[np.generic]]:

@@ -325,6 +325,7 @@ class Transfer:
             checkpoints=Checkpoints(self.job.run.folder, f"checkpoint-{name}"),
             watcher=self.display,
             observer=doctor_for(self.job, inputs, name, frozen=name != "all"),
+            masks=self.job.masks,
         )
         with self.display.catching_interrupts():
             outcome = training.run()

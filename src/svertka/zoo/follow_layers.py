@@ -25,6 +25,7 @@ class LayerMeasure:
         depthwise: Each output is computed from one of several channels.
         whole: The window is all of a map of more than one position.
         macs: Multiply-accumulate operations.
+        elements: Numbers that go out.
     """
 
     kernel: tuple[int, int]
@@ -32,6 +33,7 @@ class LayerMeasure:
     depthwise: bool
     whole: bool
     macs: int
+    elements: int
 
 
 class FollowLayers(TorchFunctionMode):
@@ -76,7 +78,7 @@ class FollowLayers(TorchFunctionMode):
             depth += 1
         elif func is F.linear:
             outputs, inputs = (args[1] if len(args) > 1 else kwargs["weight"]).shape
-            self.layers.append(LayerMeasure(extent, outputs, False, math.prod(extent) > 1, outputs * inputs))
+            self.layers.append(LayerMeasure(extent, outputs, False, math.prod(extent) > 1, outputs * inputs, outputs))
             depth, extent = depth + 1, (1, 1)
         elif func in (torch.mean, Tensor.mean):
             extent = (1, 1)
@@ -93,6 +95,7 @@ class FollowLayers(TorchFunctionMode):
                 depthwise=shared == 1 and x.shape[1] > 1,
                 whole=math.prod(x.shape[2:]) > 1 and kernel[0] >= x.shape[2] and kernel[1] >= x.shape[3],
                 macs=weight.numel() * math.prod(y.shape[2:]),
+                elements=y.numel(),
             )
         )
 
@@ -105,6 +108,7 @@ class FollowLayers(TorchFunctionMode):
                 depthwise=shared == 1 and inputs > 1,
                 whole=False,
                 macs=weight.numel() * math.prod(x.shape[2:]),
+                elements=y.numel(),
             )
         )
 

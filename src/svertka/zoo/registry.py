@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from svertka.runtime.preprocess import Fit
 
 _TRUNK = ("net", "arguments", "fully_connected")
+_HEAD = "head."  # what the paths of a head's layers begin with
 
 Kind = Literal["classifier", "segmenter"]
 
@@ -169,22 +170,25 @@ def build_any(name: str, arguments: Mapping[str, Any]) -> Net:
     """Build the network ``name`` with the constructor arguments given.
 
     Beside these there may be, for a classifier, ``head``: the options of a head that takes the place of the network's
-    own, see `svertka.layers.transfer.transfer_head`; and for a segmenter, ``trunk``: which classifier's trunk it is
-    built on, see `trunk`.
+    own, see `svertka.layers.transfer.transfer_head`; for a segmenter, ``trunk``: which classifier's trunk it is
+    built on, see `trunk`; and ``widths``: layers that are narrower than they would be, see `svertka.layers.widths`.
 
     Raises:
         UserError: The network or an argument is unknown, or an argument has a value that it cannot have.
     """
     from svertka.layers.initialisation import FilledOnce
+    from svertka.layers.widths import set_widths
 
     found = record(name)
     constructor = found.constructor()
     arguments = dict(arguments)
-    head = arguments.pop("head", None)
+    head, widths = arguments.pop("head", None), arguments.pop("widths", {})
     known = inspect.signature(constructor).parameters
     for argument in arguments:
         if argument not in _options(name):
             raise UserError(f"{name} has no option {argument!r}", mend=nearest(argument, _options(name)))
+    if not isinstance(widths, Mapping):
+        raise UserError(f"the widths of {name} are no table of layers")
     if head is not None and found.kind != "classifier":
         raise UserError(f"{name} has a decoder and no head")
     try:
@@ -194,12 +198,20 @@ def build_any(name: str, arguments: Mapping[str, Any]) -> Net:
             if "trunk" in known:
                 given["trunk"] = trunk(given["trunk"], in_channels=given.pop("in_channels", found.channels))
             net: Net = constructor(**given)
-            if head is not None:
+            if head is not None:  # it is as wide as what it reads
+                set_widths(net, without_head(widths))
                 put_head(cast("Classifier", net), arguments.get("image_size", found.image_size), head)
+                widths = {path: width for path, width in widths.items() if path.startswith(_HEAD)}
+            set_widths(net, widths)
             return net
     except (TypeError, ValueError, KeyError, RuntimeError, UserWarning) as error:
         reason = str(error).partition("\n")[0]  # torch appends where in its own code it was raised
         raise UserError(f"{name} cannot be built with {dict(arguments)}: {reason}") from error
+
+
+def without_head(widths: Mapping[str, Any]) -> dict[str, Any]:
+    """The widths of all layers but those of a classifier's head, which another one may take the place of."""
+    return {path: width for path, width in widths.items() if not path.startswith(_HEAD)}
 
 
 def trunk(options: Mapping[str, Any], *, in_channels: int) -> Trunk:

@@ -103,6 +103,8 @@ def put_head(start: Start, options: dict[str, Any], *, side: int) -> None:
     start.net.classes = start.arguments["classes"]
     start.net.head = transfer_head(start.net.trunk.channels(side), start.net.classes, options)
     start.arguments["head"] = options
+    if "widths" in start.arguments:
+        start.arguments["widths"] = registry.without_head(start.arguments["widths"])
 
 
 def _put_under(start: Start, name: str, options: Mapping[str, Any]) -> None:
@@ -111,11 +113,14 @@ def _put_under(start: Start, name: str, options: Mapping[str, Any]) -> None:
     if not isinstance(classifier, Classifier):
         raise UserError(f"the weights are of {start.card.net}, and {name} takes the trunk of a classifier")
     own = ("classes", "in_channels", "head", "dropout")
+    arguments = {key: value for key, value in start.card.arguments.items() if key not in own}
+    if "head" in start.card.arguments and "widths" in arguments:
+        arguments["widths"] = registry.without_head(arguments["widths"])
     wanted = registry.record(name).arguments.get("trunk", {})
     fully = wanted.get("net") == start.card.net and bool(wanted.get("fully_connected"))
     trunk: dict[str, Any] = {
         "net": start.card.net,
-        "arguments": {key: value for key, value in start.card.arguments.items() if key not in own},
+        "arguments": arguments,
     }
     if fully:
         trunk["fully_connected"] = True

@@ -1,0 +1,73 @@
+"""``svertka bench``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from svertka.cli._output import Json, Whole, print_json, print_table
+from svertka.verbs.bench import BATCHES, ENGINES
+from svertka.verbs.bench import bench as run_bench
+
+Names = Annotated[tuple[str, ...], Parameter(negative=(), consume_multiple=True)]
+Counts = Annotated[tuple[Whole, ...], Parameter(negative=(), consume_multiple=True)]
+
+
+def bench(
+    *models: str,
+    engine: Names = ENGINES,
+    batch: Counts = BATCHES,
+    threads: Counts = (),
+    image_size: Whole | None = None,
+    seconds: float = 1.0,
+    save: Path | None = None,
+    out: Path | None = None,
+    json: Json = False,
+) -> None:
+    """Measure how fast models run here, beside what the machine can do at best.
+
+    Engines answer the same batch in turns, on equal threads. What this machine can do is measured in the same run: a
+    large product of matrices, and a copy that no cache holds.
+
+    Parameters
+    ----------
+    models
+        Model files (.safetensors or .onnx), runs' folders, or networks, which are measured with random weights. By
+        default efficientnet_lite0 and resnet50, so that machines can be compared.
+    engine
+        Engines to measure with, one or several.
+    batch
+        Images a batch, one number or several.
+    threads
+        Numbers of threads. By default one, and all that may be used.
+    image_size
+        Side of the images for networks; the paper's by default.
+    seconds
+        For which each engine is timed, at least.
+    save
+        Table of machines, JSON, to which this one is added. By default one in the user's cache.
+    out
+        Folder for a page with all of it; it must not exist. By default nothing is written.
+    """
+    benched = run_bench(
+        models,
+        engines=engine,
+        batches=batch,
+        threads=threads or None,
+        image_size=image_size,
+        seconds=seconds,
+        save=save,
+        out=out,
+        progress=not json,
+    )
+    if json:
+        print_json(benched.to_json())
+        return
+    print_table(benched.columns, benched.rows, right=benched.columns[2:])
+    for name, reason in benched.absent.items():
+        print(f"absent: {name}: {reason}")
+    print()
+    print_table(benched.machine_columns, benched.machine_rows, right=benched.machine_columns[1:])
+    print(f"\nmachines: {benched.table}" + (f"\npage:     {benched.report}" if benched.report else ""))
