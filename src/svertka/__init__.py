@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from svertka.verbs.ledger import ledger
     from svertka.verbs.list_nets import list_nets
     from svertka.verbs.predict import predict
+    from svertka.verbs.serve import serve
     from svertka.verbs.train import train
     from svertka.verbs.verify import verify
 
@@ -44,6 +45,7 @@ __all__ = [
     "ledger",
     "list_nets",
     "predict",
+    "serve",
     "train",
     "verify",
 ]

@@ -29,6 +29,7 @@ _COMMANDS = (
     ("explain", "explain", "Show what a model has learnt, and what its predictions go by."),
     ("adopt", "adopt", "Turn a checkpoint of torchvision, timm, Keras or Caffe into a model file."),
     ("export", "export", "Write a model in a format that other programs run, and prove it."),
+    ("serve", "serve", "Answer over HTTP, with a page to ask on."),
     ("verify", "verify", "Let a model file prove itself in every engine at hand."),
 )
 

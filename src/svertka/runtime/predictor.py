@@ -34,14 +34,22 @@ class Predictor:
     def predict(self, images: Sequence[NDArray[np.uint8]]) -> list[Result]:
         """A result an image, in order, for images ``(H, W, 3)`` uint8 RGB of any sizes."""
         if self.card.preprocess.fit == "whole":
-            return [self._in_pieces(image) for image in images]
-        return decode(self.raw(images), self.card) if images else []
+            return [self._in_pieces(self.card.preprocess.place(image)) for image in images]
+        return self.predict_placed([self.card.preprocess.place(image) for image in images])
 
-    def _in_pieces(self, image: NDArray[np.uint8]) -> Result:
+    def predict_placed(self, placed: Sequence[NDArray[np.uint8]]) -> list[Result]:
+        """`predict`, of images as `Preprocess.place` gives them: what it takes away need not be kept."""
+        if self.card.preprocess.fit == "whole":
+            return [self._in_pieces(image) for image in placed]
+        if not placed:
+            return []
+        return decode(self.engine.run(self.card.preprocess.normalise(np.stack(placed))), self.card)
+
+    def _in_pieces(self, placed: NDArray[np.uint8]) -> Result:
         # Each is decoded before the next is run, so that there are never logits of a whole image.
-        planes = _planes([self.card.preprocess.place(image)])
+        planes = _planes([placed])
         found = []
-        height, width = image.shape[:2]
+        height, width = placed.shape[:2]
         for piece in pieces(height, width, self.card.preprocess):
             outputs = _run_placed(self.engine, self.card.preprocess, piece.cut(planes))
             answers = {name: piece.answer(output) for name, output in outputs.items()}
