@@ -10,7 +10,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-_LINGER_BYTES, _LINGER_SECONDS = 2**22, 2.0
+_LINGER_BYTES, _LINGER_SECONDS = 2**26, 2.0
 
 
 class RefusedError(Exception):
