@@ -338,7 +338,7 @@ async def drain(
         asyncio.ensure_future(client.post("/v1/predict", *body))
         for client, body in zip(open_clients, bodies, strict=True)
     ]
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.2)
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     statuses = Counter((await one).status for one in waiting)

@@ -160,7 +160,7 @@ def site(
 ) -> Iterator[Site]:
     """A server in a thread of this process."""
     made, reports = Limits(**limits), list[str]()
-    shelf = Shelf(sources, [].append)
+    shelf = Shelf(sources, say=[].append, warn=[].append)
     application = Application(shelf, limits=made, places=places, threads=2, version="test", metrics=Metrics())
     server = Server(application.guarded(hosts=host_names(host), token=token, report=reports.append), made)
     bound = bind(host, 0)

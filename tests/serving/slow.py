@@ -17,7 +17,7 @@ SECONDS = 0.02
 
 
 def main() -> None:
-    shelf = Shelf({"slow": source(proven(Engine(SECONDS)))}, [].append)
+    shelf = Shelf({"slow": source(proven(Engine(SECONDS)))}, say=[].append, warn=[].append)
     application = Application(shelf, limits=Limits(), places=16, threads=2, version="test", metrics=Metrics())
     guarded = application.guarded(hosts=host_names("127.0.0.1"), token=None, report=print)
     bound = bind("127.0.0.1", 0)

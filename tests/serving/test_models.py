@@ -68,7 +68,7 @@ def test_a_model_that_is_not_what_its_file_says_is_not_served() -> None:
 
 def test_a_model_without_golden_inputs_says_so() -> None:
     told: list[str] = []
-    shelf = Shelf({"one": source(Predictor(Engine(), card()))}, told.append)
+    shelf = Shelf({"one": source(Predictor(Engine(), card()))}, say=told.append, warn=[].append)
     assert shelf.find(None).difference is None
     assert "no golden inputs to prove it" in told[0]
 
@@ -85,7 +85,7 @@ def test_a_new_model_takes_the_place_of_the_old_only_when_it_has_proven_itself()
             raise found
         return Opened(found, (Path("x.onnx"),))
 
-    shelf = Shelf({"one": opened}, told.append)
+    shelf = Shelf({"one": opened}, say=told.append, warn=told.append)
     first = shelf.find("one")
     assert [shelf.reload("one") for _ in range(3)] == [False] * 3
     assert shelf.find("one") is first

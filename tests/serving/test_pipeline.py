@@ -29,7 +29,9 @@ def pipeline() -> Iterator[Pipeline]:
 
 
 def shelved(*engines: Engine, batch: int = 4) -> list[Model]:
-    shelf = Shelf({str(number): source(proven(engine)) for number, engine in enumerate(engines)}, [].append)
+    shelf = Shelf(
+        {str(number): source(proven(engine)) for number, engine in enumerate(engines)}, say=[].append, warn=[].append
+    )
     models = []
     for model, engine in zip(shelf.models, engines, strict=True):
         engine.batches.clear()
@@ -179,7 +181,7 @@ def test_explanations_are_run_one_by_one_beside_predictions(pipeline: Pipeline) 
         lock.release()
         return Explanation(target or "red", "here", image)
 
-    shelf = Shelf({"one": source(proven(engine), explain)}, [].append)
+    shelf = Shelf({"one": source(proven(engine), explain)}, say=[].append, warn=[].append)
 
     async def both() -> list[Any]:
         explained = [

@@ -285,7 +285,7 @@ async def _plain_refusal(request: Request, error: Exception) -> Response:
     return RefusedError(
         error.status_code,
         says.get(error.status_code, error.detail),
-        where=request.url.path[:200],
+        where=request.scope["path"][:200],
         mend="see /docs",
         headers=error.headers,
     ).response()

@@ -84,13 +84,13 @@ def media_type(headers: Headers, limits: Limits) -> str:
         what = f"a body of type {kind[:80]!r}" if kind else "a body without Content-Type"
         raise RefusedError(415, what, where="headers", mend=_HOW, close=True)
     if "transfer-encoding" in headers:
-        # A body in chunks of one byte costs 300 times what it holds to take apart.
+        # In chunks of one byte each, it would take 7 µs a byte to take apart, and nobody else would be heard.
         raise RefusedError(411, "a body of unknown length", where="headers", mend="send Content-Length", close=True)
     length = headers.get("content-length", "0")
     if not length.isascii() or not length.isdecimal():
         raise RefusedError(400, "Content-Length is no number", where="headers", close=True)
     if len(length) > 18 or int(length) > limits.body(kind):
-        raise _too_long(limits)
+        raise _too_long(limits, close=True)
     return kind
 
 
@@ -114,7 +114,7 @@ async def read_body(receive: Receive, most: int, limits: Limits, holding: Holdin
             raise ClientDisconnect
         piece = message.get("body", b"")
         if len(body) + len(piece) > most:
-            raise _too_long(limits)
+            raise _too_long(limits, close=True)
         holding.take(len(piece))
         body += piece
         if not message.get("more_body", False):
@@ -141,9 +141,9 @@ def image_file(kind: str, content_type: str, body: bytes, limits: Limits) -> byt
     return data
 
 
-def _too_long(limits: Limits) -> RefusedError:
+def _too_long(limits: Limits, *, close: bool = False) -> RefusedError:
     mend = f"at most {limits.bytes:,} bytes an image"
-    return RefusedError(413, "the image is too large", where="body", mend=mend, close=True)
+    return RefusedError(413, "the image is too large", where="body", mend=mend, close=close)
 
 
 def _from_json(body: bytes) -> bytes:

@@ -100,7 +100,7 @@ class Guard:
             mend = f"ask for {' or '.join(sorted(self._hosts))}"
             raise RefusedError(403, "another host's name", where="Host", mend=mend, close=close)
         for origin in headers.getlist("origin"):
-            if _netloc(origin) != host.lower():
+            if not host or _netloc(origin) != host.lower():
                 raise RefusedError(403, "a page from elsewhere", where="Origin", close=close)
         elsewhere = headers.get("sec-fetch-site") in ("cross-site", "same-site")
         if elsewhere and headers.get("sec-fetch-mode") != "navigate":

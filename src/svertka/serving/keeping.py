@@ -47,7 +47,8 @@ class Keeper:
 
 
 def _sign(files: tuple[Path, ...]) -> _Sign:
-    return tuple(_of(file) for file in files)
+    # Which of them comes first can change with what they hold.
+    return tuple(_of(file) for file in sorted(files))
 
 
 def _of(file: Path) -> tuple[int, int, int] | None:

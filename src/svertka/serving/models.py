@@ -159,14 +159,15 @@ class Shelf:
     Args:
         sources: What opens each.
         say: Told of every model that is opened.
+        warn: Told of every one that could not be opened again.
 
     Raises:
         UserError: One of them cannot be opened, or is not what its file says.
     """
 
-    def __init__(self, sources: Mapping[str, Open], say: Callable[[str], None]) -> None:
+    def __init__(self, sources: Mapping[str, Open], *, say: Callable[[str], None], warn: Callable[[str], None]) -> None:
         self._sources = dict(sources)
-        self._say = say
+        self._say, self._warn = say, warn
         self._models = {name: self._opened(name, 1) for name in sources}
         self._reloading = threading.Lock()
 
@@ -200,7 +201,7 @@ class Shelf:
                 model = self._opened(name, self._models[name].generation + 1)
             except Exception as error:  # of a file that is half written, anything
                 told = str(error) if isinstance(error, UserError) else repr(error)
-                self._say(f"{name}: not reloaded, the one before goes on: {told}")
+                self._warn(f"{name}: not reloaded, the one before goes on: {told}")
                 return False
             self._models = {**self._models, name: model}
             return True

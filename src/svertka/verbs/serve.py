@@ -93,7 +93,7 @@ def serve(
     _check_token(token, host=None if is_loopback(host) else host)
     bound = bind(host, port)
     try:
-        shelf = Shelf(sources_of(models, display.say), display.say)
+        shelf = Shelf(sources_of(models, display.say), say=display.say, warn=display.warn)
         application = Application(
             shelf, limits=limits, places=places, threads=available_cores(), version=__version__, metrics=Metrics()
         )
