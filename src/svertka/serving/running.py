@@ -116,10 +116,11 @@ class Server(uvicorn.Server):
 
     async def sweep(self) -> None:
         """Close connections on which a request's headers, or the end of an answer, do not come."""
-        since: dict[Any, tuple[object, bool, float]] = {}
+        since: dict[object, tuple[object, bool, float]] = {}
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
-            now, seen = time.monotonic(), {}
+            now = time.monotonic()
+            seen: dict[object, tuple[object, bool, float]] = {}
             for connection in list(self.server_state.connections):
                 cycle = getattr(connection, "cycle", None)
                 idle = cycle is None or cycle.response_complete
