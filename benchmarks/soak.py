@@ -154,14 +154,17 @@ class Told:
 
     Attributes:
         statuses: How often each came.
-        seconds: Of how long it took, by kind: ``answered``, ``refused`` and ``alive``.
+        seconds: Of how long it took, by kind: ``answered``, ``refused`` and ``alive``; and ``late``, by how much a client
+            overslept, for the machine may be busy.
         largest: Difference of a probability from what is predicted offline.
         wrong: What should not have come.
         elapsed: Seconds of asking.
     """
 
     statuses: Counter[int] = field(default_factory=Counter)
-    seconds: dict[str, list[float]] = field(default_factory=lambda: {"answered": [], "refused": [], "alive": []})
+    seconds: dict[str, list[float]] = field(
+        default_factory=lambda: {"answered": [], "refused": [], "alive": [], "late": []}
+    )
     largest: float = 0.0
     wrong: list[str] = field(default_factory=list)
     elapsed: float = 0.0
@@ -248,7 +251,9 @@ async def load(
             told.seconds["alive"].append(time.monotonic() - began)
             if reply.status != 200:
                 told.wrong.append(f"{reply.status} from /healthz")
+            slept = time.monotonic()
             await asyncio.sleep(0.05)
+            told.seconds["late"].append(time.monotonic() - slept - 0.05)
         await client.close()
 
     await asyncio.gather(look(), *(ask(number) for number in range(clients)))
@@ -341,7 +346,9 @@ async def drain(
     await asyncio.sleep(0.2)
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    statuses = Counter((await one).status for one in waiting)
+    statuses = Counter([(await one).status for one in waiting])
+    for client in open_clients:
+        await client.close()
     while process.poll() is None and time.monotonic() - began < 3 * DRAIN:
         await asyncio.sleep(0.02)
     return statuses, time.monotonic() - began

@@ -112,7 +112,8 @@ class Site:
     """A server that listens."""
 
     def __init__(self, address: str, stop: Callable[[], None] = lambda: None, reports: list[str] | None = None) -> None:
-        self.address, self.stop, self.reports = address, stop, reports or []
+        self.address, self.stop = address, stop
+        self.reports = [] if reports is None else reports
 
     def ask(
         self, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None, method: str | None = None

@@ -195,7 +195,7 @@ def test_a_run_is_answered_by_its_export_and_explained_by_its_weights(
         assert (described["engine"], described["file"], described["explains"]) == ("onnxruntime", "model.onnx", True)
         assert scores(server.post("/v1/predict", png(picture(0)))) == pytest.approx(by_torch, abs=1e-4)
         explained = server.post("/v1/explain?class=c", png(picture(0))).json
-        assert (explained["class"], explained["layer"]) == ("c", "conv3")
+        assert (explained["class"], explained["layer"]) == ("c", "conv4")
         assert explained["picture"].startswith("data:image/png;base64,")
     shutil.copy(tiny_onnx, run / "model.onnx")
     with served([run]) as server:

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 
 from svertka.errors import UserError
 from svertka.serving.limits import CONNECTIONS, DRAIN_SECONDS, HEAD_BYTES, IDLE_SECONDS, Limits
+from svertka.serving.memory import give_back_large_blocks
 
 _SWEEP_SECONDS = 1.0
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -150,6 +151,7 @@ def run(
         hang_up: Called on SIGHUP; not again before it has ended.
         beside: Run all the while.
     """
+    give_back_large_blocks()
     try:
         asyncio.run(_serve(server, bound, ready, hang_up, beside))
     finally:
