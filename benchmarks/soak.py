@@ -42,6 +42,7 @@ MALFORMED = 0.1
 CLIENTS = 64
 OVERLOAD = 4
 ATTACKS = 100
+KINDS = ("answered", "refused", "alive", "late")
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ class Told:
 
     Attributes:
         statuses: How often each came.
-        seconds: Of how long it took, by kind: ``answered``, ``refused`` and ``alive``; and ``late``, by how much a client
+        seconds: How long it took, by kind: ``answered``, ``refused`` and ``alive``; and ``late``, by how much a client
             overslept, for the machine may be busy.
         largest: Difference of a probability from what is predicted offline.
         wrong: What should not have come.

@@ -333,7 +333,7 @@ function show(image) {
 
 function verdict(image, shown) {
   const said = shown.map((model) => image.answers.get(model.name)?.answer).filter(Boolean);
-  if (shown.length < 2 || said.length < 2) return "";
+  if (said.length < 2 || new Set(shown.map((model) => model.task)).size > 1) return "";
   const [one, other] = said.map((answer) => (answer.result.labels ?? [barsOf(answer.result)[0]?.name]).join(", "));
   return one === other ? "Both say the same." : "They differ.";
 }
