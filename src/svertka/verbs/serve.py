@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
@@ -83,7 +84,6 @@ def serve(
         from svertka.verbs._serve_sources import sources_of
     except ModuleNotFoundError as error:
         raise UserError(f"serving needs {error.name}", mend="pip install 'svertka[serve]'") from error
-    from svertka import __version__
     from svertka.runtime.image import MAX_PIXELS
 
     display = Display(show=progress)
@@ -95,7 +95,12 @@ def serve(
     try:
         shelf = Shelf(sources_of(models, display.say), say=display.say, warn=display.warn)
         application = Application(
-            shelf, limits=limits, places=places, threads=available_cores(), version=__version__, metrics=Metrics()
+            shelf,
+            limits=limits,
+            places=places,
+            threads=available_cores(),
+            version=importlib.metadata.version("svertka"),
+            metrics=Metrics(),
         )
         server = Server(application.guarded(hosts=host_names(host), token=token, report=display.warn), limits)
 
