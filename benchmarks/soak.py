@@ -12,8 +12,9 @@ starts `svertka serve` in a process of its own and then
 - sends 100 of each attack: each is answered 4xx, and memory grows by less than 32 MiB;
 - asks again with all clients, sends SIGTERM amid it, and looks whether what had come is answered, within 10 s.
 
-The clients share the processors with the server. EfficientNet-Lite0 at 224 pixels, ONNX Runtime, photographs of 100 pixels,
-on a share of one core that other programs kept busy (peak 2.3 answers a second; attacks and the end from another run):
+The clients share the processors with the server. EfficientNet-Lite0 at 224 pixels, ONNX Runtime, photographs of 100
+pixels, on a share of one core that other programs kept busy (peak 2.3 answers a second; attacks and the end are from
+another run):
 
     64 clients, 9 requests/s (3.8 × peak), 63 s; 200: 134, 400: 4, 415: 9, 422: 5, 503: 404
     refused p99 184 ms, alive p99 137 ms, largest difference 0, 91 % of the peak
