@@ -186,7 +186,7 @@ def test_pages_load_nothing_from_elsewhere(colours: Site, path: str) -> None:
     reply = colours.ask(path)
     assert reply.status == 200
     text = reply.body.decode()
-    assert not re.findall(r"(?:src|href)=[\"']?(?!/|#)|https?://(?!www\.w3\.org/2000/svg)|@import|url\(", text)
+    assert not re.findall(r"(?:src|href)=(?!\"[/#])|https?://(?!www\.w3\.org/2000/svg)|@import|url\(", text)
 
 
 def test_a_path_is_no_file(colours: Site) -> None:

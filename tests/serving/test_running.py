@@ -202,7 +202,7 @@ def test_a_run_is_answered_by_its_export_and_explained_by_its_weights(
         assert server.ask("/v1/models").json["models"][0]["engine"] == "pytorch"
     with served([run / "model.onnx"]) as server:
         refused = server.post("/v1/explain", png(picture(0)))
-        assert (refused.status, refused.json["error"]["mend"][:33]) == (501, "an exported model has no gradients")
+        assert (refused.status, refused.json["error"]["mend"][:34]) == (501, "an exported model has no gradients")
 
 
 @pytest.mark.parametrize(
