@@ -276,6 +276,8 @@ def _page_file(name: str) -> bytes:
 async def _refusal(request: Request, error: Exception) -> Response:
     del request
     assert isinstance(error, RefusedError)
+    # Its traceback holds what was looked at, the body among it, and is held by it in turn until the next collection.
+    error.__traceback__ = error.__cause__ = error.__context__ = None
     return error.response()
 
 
