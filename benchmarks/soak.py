@@ -13,13 +13,14 @@ starts `svertka serve` in a process of its own and then
 - asks again with all clients, sends SIGTERM amid it, and looks whether what had come is answered, within 10 s.
 
 The clients share the processors with the server. EfficientNet-Lite0 at 224 pixels, ONNX Runtime, photographs of 100
-pixels, on a share of one core that other programs kept busy (peak 2.3 answers a second; attacks and the end are from
-another run):
+pixels, on one core with other programs on it:
 
-    64 clients, 9 requests/s (3.8 × peak), 63 s; 200: 134, 400: 4, 415: 9, 422: 5, 503: 404
-    refused p99 184 ms, alive p99 137 ms, largest difference 0, 91 % of the peak
-    11 attacks, 100 of each: all 4xx, memory +2.2 MiB at most
-    SIGTERM: {200: 15, 503: 49}, ended after 2.3 s with status 0
+    peak 21.3 answers/s; 64 clients, 68 requests/s, 62 s; 200: 1,082, 400: 69, 415: 57, 422: 40, 503: 2,962
+    refused p99 60 ms, alive p99 19 ms, largest difference 0, 82 % of the peak
+    peak 17.3 answers/s; 64 clients, 65 requests/s, 21 s; 200: 357, 400: 23, 415: 21, 422: 14, 503: 954
+    refused p99 54 ms, alive p99 17 ms, largest difference 0, 98 % of the peak
+    11 attacks, 100 of each: all 4xx, memory +21.3 MiB at most
+    SIGTERM: {200: 42, 503: 22}, ended after 2.0 s; {200: 21, 503: 43}, ended after 1.3 s
 """
 
 from __future__ import annotations
