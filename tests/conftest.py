@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -32,6 +33,12 @@ def soak_images() -> ModuleType:
     return _benchmark("soak_images")
 
 
+@pytest.fixture(scope="session")
+def soak_server() -> ModuleType:
+    """``benchmarks/soak.py``, which asks servers more than they can bear, and attacks them."""
+    return _benchmark("soak")
+
+
 def _benchmark(name: str) -> ModuleType:
     path = Path(__file__).parents[1] / "benchmarks" / f"{name}.py"
     if not path.is_file():
@@ -40,6 +47,7 @@ def _benchmark(name: str) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where dataclasses look for it
     spec.loader.exec_module(module)
     return module
 
@@ -97,4 +105,41 @@ def tiny_onnx(tiny_model: Path) -> Path:
 
     path = tiny_model.with_suffix(".onnx")
     export_onnx(*load_model(tiny_model), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file of a network with BatchNorm that was never trained; random features will do here."""
+    import numpy as np
+    import torch
+
+    from svertka.runtime.card import Card, Golden
+    from svertka.runtime.preprocess import Preprocess
+    from svertka.zoo import registry
+    from svertka.zoo.engine import TorchEngine
+    from svertka.zoo.modelfile import save_model
+
+    torch.manual_seed(0)
+    arguments = {"classes": 5, "in_channels": 3}
+    net = registry.build("resnet20_cifar", arguments)
+    with torch.no_grad():
+        net.train()(torch.randn(64, 3, 16, 16))  # statistics of their own
+    preprocess = Preprocess(height=16, width=16, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25))
+    image = np.random.default_rng(0).integers(0, 256, (20, 18, 3), np.uint8)
+    logits = TorchEngine(net).run(preprocess([image]))["logits"][0]
+    card = Card(
+        net="resnet20_cifar",
+        arguments=arguments,
+        task="classification",
+        classes=("a", "b", "c", "d", "e"),
+        preprocess=preprocess,
+        licence="CC0-1.0",
+        provenance={},
+        metrics={},
+        golden=(Golden(image, {"logits": logits}),),
+        weights="",
+    )
+    path = tmp_path_factory.mktemp("weights") / "trained.safetensors"
+    save_model(path, net.state_dict(), card)
     return path

@@ -41,7 +41,16 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], ["train", "--help"], ["compare", "--help"], ["explain", "--help"], ["nets"], []],
+    [
+        ["--help"],
+        ["--version"],
+        ["train", "--help"],
+        ["compare", "--help"],
+        ["explain", "--help"],
+        ["serve", "--help"],
+        ["nets"],
+        [],
+    ],
     ids=" ".join,
 )
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
@@ -83,6 +92,8 @@ def plant(line: str, path: str) -> Callable[[Path], None]:
         (plant("import svertka.cli", "verbs/train.py"), "verbs do not know the command line"),
         (plant("import svertka.layers.trunk", "explaining/gradcam.py"), "explaining is handed module"),
         (plant("import svertka.explaining.gradcam", "training/loop.py"), "only verbs explain"),
+        (plant("import svertka.zoo", "serving/app.py"), "serving stands on results and the runtime"),
+        (plant("def f():\n    import torch", "serving/pipeline.py"), "serving stands on results and the runtime"),
         (plant("import svertka.results", "errors.py"), "errors, annotations and exhibits stand on nothing"),
     ],
     ids=[
@@ -94,6 +105,8 @@ def plant(line: str, path: str) -> Callable[[Path], None]:
         "verb on cli",
         "explaining on layers",
         "training on explaining",
+        "serving on zoo",
+        "serving on torch",
         "ground",
     ],
 )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from svertka.verbs.list_nets import list_nets
     from svertka.verbs.predict import predict
     from svertka.verbs.prune import prune
+    from svertka.verbs.serve import serve
     from svertka.verbs.train import train
     from svertka.verbs.verify import verify
 
@@ -48,6 +49,7 @@ __all__ = [
     "list_nets",
     "predict",
     "prune",
+    "serve",
     "train",
     "verify",
 ]

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 class Result(ABC):
     """A prediction for one image."""
+
+    located: ClassVar[bool] = False
+    """Whether it says where things are, so that drawing it says more than its line."""
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
@@ -206,6 +209,7 @@ class Segmentation(Result):
         ValueError: The mask is none, or has a number that is no class.
     """
 
+    located = True
     mask: NDArray[np.uint8] = field(repr=False)
     names: tuple[str, ...]
 

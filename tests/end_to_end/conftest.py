@@ -198,39 +198,3 @@ def trained(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 @pytest.fixture(scope="session")
 def plain() -> tuple[str, ...]:
     return PLAIN
-
-
-@pytest.fixture(scope="session")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model file of a network with BatchNorm that was never trained; random features will do here."""
-    import torch
-
-    from svertka.runtime.card import Card, Golden
-    from svertka.runtime.preprocess import Preprocess
-    from svertka.zoo import registry
-    from svertka.zoo.engine import TorchEngine
-    from svertka.zoo.modelfile import save_model
-
-    torch.manual_seed(0)
-    arguments = {"classes": 5, "in_channels": 3}
-    net = registry.build("resnet20_cifar", arguments)
-    with torch.no_grad():
-        net.train()(torch.randn(64, 3, 16, 16))  # statistics of their own
-    preprocess = Preprocess(height=16, width=16, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25))
-    image = np.random.default_rng(0).integers(0, 256, (20, 18, 3), np.uint8)
-    logits = TorchEngine(net).run(preprocess([image]))["logits"][0]
-    card = Card(
-        net="resnet20_cifar",
-        arguments=arguments,
-        task="classification",
-        classes=("a", "b", "c", "d", "e"),
-        preprocess=preprocess,
-        licence="CC0-1.0",
-        provenance={},
-        metrics={},
-        golden=(Golden(image, {"logits": logits}),),
-        weights="",
-    )
-    path = tmp_path_factory.mktemp("weights") / "trained.safetensors"
-    save_model(path, net.state_dict(), card)
-    return path

@@ -30,6 +30,7 @@ _COMMANDS = (
     ("adopt", "adopt", "Turn a checkpoint of torchvision, timm, Keras or Caffe into a model file."),
     ("prune", "prune", "Make a trained network smaller, and train it to make up for that."),
     ("export", "export", "Write a model in a format that other programs run, and prove it."),
+    ("serve", "serve", "Answer over HTTP, with a page to ask on."),
     ("verify", "verify", "Let a model file prove itself in every engine at hand."),
     (
         "bench",

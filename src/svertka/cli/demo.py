@@ -33,6 +33,7 @@ def demo(*, out: Path = Path("demo"), seed: Whole = 0, json: Json = False) -> in
     picture = done.predictions[0].file
     print(f"\nreport: {trained.report.resolve()}\n\nnext:")
     print(f"  svertka predict {exported} {picture}")
+    print(f"  svertka serve {trained.run}")
     print(f"  svertka evaluate {trained.run} {done.data}")
     print("  svertka train YOUR_FOLDER --net lenet5 --channels 3")
     return int(not done.verified.ok)

@@ -42,15 +42,34 @@ class Predictor:
 
     def predict(self, images: Sequence[NDArray[np.uint8]]) -> list[Result]:
         """A result an image, in order, for images ``(H, W, 3)`` uint8 RGB of any sizes."""
-        if self.card.preprocess.fit == "whole":
-            return [self._in_pieces(image) for image in images]
-        return decode(self.raw(images), self.card) if images else []
+        if self.keeps_size:  # one after the other, so that no two are in memory
+            return [result for image in images for result in self.predict_placed([self.place(image)])]
+        return self.predict_placed([self.place(image) for image in images])
 
-    def _in_pieces(self, image: NDArray[np.uint8]) -> Result:
+    @property
+    def keeps_size(self) -> bool:
+        """Whether all of an image's pixels are needed until it is answered."""
+        return self.takes_pixels or self.card.preprocess.fit == "whole"
+
+    def place(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """What is needed of an image ``(H, W, 3)`` uint8 RGB: all, where the graph itself does `Preprocess.place`."""
+        return image if self.takes_pixels else self.card.preprocess.place(image)
+
+    def predict_placed(self, placed: Sequence[NDArray[np.uint8]]) -> list[Result]:
+        """`predict`, of images as `place` gives them: what it takes away need not be kept."""
+        if self.takes_pixels:
+            return [result for image in placed for result in decode(self.raw([image]), self.card)]
+        if self.card.preprocess.fit == "whole":
+            return [self._in_pieces(image) for image in placed]
+        if not placed:
+            return []
+        return decode(self.engine.run(self.card.preprocess.normalise(np.stack(placed))), self.card)
+
+    def _in_pieces(self, placed: NDArray[np.uint8]) -> Result:
         # Each is decoded before the next is run, so that there are never logits of a whole image.
-        planes = _planes([self.card.preprocess.place(image)])
+        planes = _planes([placed])
         found = []
-        height, width = image.shape[:2]
+        height, width = placed.shape[:2]
         for piece in pieces(height, width, self.card.preprocess):
             outputs = _run_placed(self.engine, self.card.preprocess, piece.cut(planes))
             answers = {name: piece.answer(output) for name, output in outputs.items()}

@@ -71,7 +71,7 @@ class Material:
     def pixels(self, numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Images as the network sees them, ``(n, height, width, channels)`` uint8; of whole ones, the middle."""
         height, width = self.preprocess.height, self.preprocess.width
-        return np.stack([_middle(image, height, width) for image in self.source.each(self.positions[numbers])])
+        return np.stack([middle(image, height, width) for image in self.source.each(self.positions[numbers])])
 
     def batch(self, numbers: NDArray[np.int64]) -> Tensor:
         """The same as input of the network, ``(n, channels, height, width)`` float32."""
@@ -167,7 +167,8 @@ def _files(files: Sequence[Path], card: Card, display: Display) -> Material:
     return Material(images, positions, names, None, np.arange(len(positions)), "", skipped, card.preprocess)
 
 
-def _middle(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+def middle(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """The middle of an image ``(H, W, channels)``, mirrored at its borders where that is more than there is."""
     if image.shape[:2] == (height, width):
         return image
     rows = mirrored((image.shape[0] - height) // 2, height, image.shape[0])
