@@ -17,7 +17,7 @@ from svertka.data.images import load_images
 from svertka.data.samples import ImageFile
 from svertka.runtime.card import Card
 from svertka.runtime.decoders import classification
-from svertka.runtime.engines import OnnxRuntimeEngine, OpenVinoEngine
+from svertka.runtime.engines import OnnxRuntimeEngine, OpenVinoEngine, open_engine
 from svertka.runtime.image import read_image
 from svertka.runtime.predictor import Predictor
 from svertka.zoo.modelfile import load_model
@@ -114,3 +114,13 @@ def test_trainer_engines_and_server_agree(weights: Path, files: list[Path], tmp_
     assert np.ptp(told["trainer"], axis=0).max() > 0.1  # they are not all alike to it
     for name, scores in told.items():
         assert np.abs(scores - told["trainer"]).max() <= TOLERANCE, name
+
+
+def test_of_a_graph_that_prepares_images_itself_the_server_says_what_predict_says(
+    weights: Path, files: list[Path], tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxscript")
+    exported = svertka.export(weights, out=tmp_path / "pixels.onnx", pixels=True).model
+    offline = by_an_engine(*open_engine(exported), files)
+    served_ones = by_the_server(exported, files)
+    assert np.allclose(*([scores_of(one) for one in found] for found in (offline, served_ones)), rtol=0, atol=1e-4)

@@ -234,6 +234,17 @@ def test_an_image_is_pasted(browser: Any, server: Site) -> None:
         page.locator(".line", has_text="red").wait_for()
 
 
+def test_an_image_that_comes_before_the_models_are_known_waits_for_them(browser: Any, server: Site) -> None:
+    held: list[Any] = []
+    with visit(browser, server.address) as page:
+        page.route("**/v1/models", lambda route: held.append(route))
+        page.reload()
+        drop(page, red(), "early.png")
+        assert not page.get_by_role("heading", name="early.png").is_visible()
+        held.pop().continue_()
+        page.locator(".line", has_text="red").wait_for()
+
+
 def test_a_photo_is_taken(browser: Any, server: Site) -> None:
     with visit(browser, server.address, permissions=["camera"]) as page:
         page.get_by_role("button", name="Take a photo").click()

@@ -197,6 +197,9 @@ def test_a_run_is_answered_by_its_export_and_explained_by_its_weights(
         explained = server.post("/v1/explain?class=c", png(picture(0))).json
         assert (explained["class"], explained["layer"]) == ("c", "conv4")
         assert explained["picture"].startswith("data:image/png;base64,")
+    svertka.export(model, pixels=True)  # the same model, run otherwise
+    with served([run]) as server:
+        assert server.ask("/v1/models").json["models"][0]["file"] == "model.onnx"
     shutil.copy(tiny_onnx, run / "model.onnx")
     with served([run]) as server:
         assert server.ask("/v1/models").json["models"][0]["engine"] == "pytorch"

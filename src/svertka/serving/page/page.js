@@ -113,6 +113,8 @@ async function begin() {
   showCards();
 }
 
+let begun = begin();
+
 function chosen() {
   const names = [$("model").value, $("other").value].filter(Boolean);
   return [...new Set(names)].map((name) => models.find((model) => model.name === name)).filter(Boolean);
@@ -348,7 +350,7 @@ async function predict(image) {
       image.answers.set(model.name, { answer, explained: new Map() });
     } catch (error) {
       image.answers.set(model.name, { error: error.message });
-      if (error.status === 401) begin();
+      if (error.status === 401) begun = begin();
     }
   }));
   image.row.querySelector(".said").textContent = [...image.answers.values()]
@@ -392,8 +394,10 @@ function add(file, name) {
 }
 
 async function take(files) {
-  const taken = [...files];
-  if (!taken.length || !models.length) return;
+  const taken = [...files]; // the browser empties the list once the event is over
+  if (!taken.length) return;
+  await begun;
+  if (!models.length) return; // why, is said
   const fresh = [];
   for (const file of taken.slice(0, MOST_IMAGES).reverse()) {
     if (file.size > limits.bytes) {
@@ -475,6 +479,5 @@ for (const id of ["model", "other"]) {
 $("unlock").addEventListener("submit", (event) => {
   event.preventDefault();
   token = $("token").value.trim();
-  begin();
+  begun = begin();
 });
-begin();
