@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from svertka.runtime.engines import available_cores
+import svertka
+from svertka.runtime.cores import available_cores
 from svertka.verbs._machines import MachineLine, known_machines, save_machines, with_machine
 
 Call = Callable[..., Any]
@@ -102,6 +103,31 @@ def test_an_exported_graph_is_measured_without_pytorch(tiny_onnx: Path, svertka_
     assert {figure["engine"] for figure in told["figures"]} <= {"onnxruntime", "openvino"}
     assert "pytorch" in told["absent"]
     assert told["models"][0]["macs"] == 4 * 4 * 3 * 3
+
+
+def test_a_graph_that_prepares_images_is_measured_with_pixels(
+    weights: Path, svertka_call: Call, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxscript")
+    exported = svertka.export(weights, out=tmp_path / "model.onnx", pixels=True).model
+    flags = ("--batch", 2, "--threads", 1, "--seconds", 0.01, "--save", tmp_path / "machines.json")
+    told = svertka_call("bench", exported, "--engine", "onnxruntime", *flags, "--json").json
+    assert [(one["engine"], one["precision"], one["batch"]) for one in told["figures"]] == [("onnxruntime", "fp32", 2)]
+
+
+def test_precisions_are_measured_beside_each_other(svertka_call: Call, tmp_path: Path) -> None:
+    pytest.importorskip("nncf")
+    flags = ("--batch", 1, "--threads", 1, "--seconds", 0.01, "--save", tmp_path / "machines.json")
+    answer = svertka_call("bench", "resnet8_cifar", "--precision", "int8", "fp32", "bf16", *flags, "--json")
+    assert answer.status == 0, answer.err
+    told = answer.json
+    measured = {(one["engine"], one["precision"]) for one in told["figures"]}
+    assert {("pytorch", "fp32"), ("onnxruntime", "fp32"), ("onnxruntime", "int8")} <= measured
+    assert "resnet8_cifar 32 is not there in int8 for pytorch" in told["absent"]["pytorch in int8"]
+    assert "pytorch in bf16" in told["absent"]
+    if "openvino" not in told["absent"]:
+        assert ("openvino", "int8") in measured
+        assert (("openvino", "bf16") in measured) != ("openvino in bf16" in told["absent"])
 
 
 def test_a_machine_takes_its_own_place() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from svertka.cli._output import Json, Whole, print_json, print_table
-from svertka.verbs.bench import BATCHES, ENGINES
+from svertka.verbs.bench import BATCHES, ENGINES, PRECISIONS
 from svertka.verbs.bench import bench as run_bench
 
 Names = Annotated[tuple[str, ...], Parameter(negative=(), consume_multiple=True)]
@@ -18,6 +18,7 @@ Counts = Annotated[tuple[Whole, ...], Parameter(negative=(), consume_multiple=Tr
 def bench(
     *models: str,
     engine: Names = ENGINES,
+    precision: Names = PRECISIONS[:1],
     batch: Counts = BATCHES,
     threads: Counts = (),
     image_size: Whole | None = None,
@@ -38,6 +39,9 @@ def bench(
         default efficientnet_lite0 and resnet50, so that machines can be compared.
     engine
         Engines to measure with, one or several.
+    precision
+        fp32, bf16, int8, one or several. int8 is calibrated on noise: its time is right, and no more. A graph that was
+        exported keeps its own.
     batch
         Images a batch, one number or several.
     threads
@@ -54,6 +58,7 @@ def bench(
     benched = run_bench(
         models,
         engines=engine,
+        precisions=precision,
         batches=batch,
         threads=threads or None,
         image_size=image_size,
@@ -65,7 +70,7 @@ def bench(
     if json:
         print_json(benched.to_json())
         return
-    print_table(benched.columns, benched.rows, right=benched.columns[2:])
+    print_table(benched.columns, benched.rows, right=benched.columns[3:])
     for name, reason in benched.absent.items():
         print(f"absent: {name}: {reason}")
     print()

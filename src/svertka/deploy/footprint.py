@@ -1,6 +1,7 @@
 """How much memory a process takes that loads a model and answers one batch: measured in one of its own.
 
-``python -m svertka.deploy.footprint ENGINE FILE THREADS N C H W`` prints the most bytes that were resident.
+``python -m svertka.deploy.footprint ENGINE FILE THREADS N C H W`` prints the most bytes that were resident; of a graph
+that takes pixels, with N H W 3.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ import numpy as np
 
 from svertka.errors import UserError
 from svertka.runtime.engines import OnnxRuntimeEngine, OpenVinoEngine
+from svertka.runtime.onnx_card import read_onnx_card
 
 if TYPE_CHECKING:
+    from svertka.runtime.card import Card
     from svertka.runtime.engines import Engine
 
 _STATUS = Path("/proc/self/status")
@@ -31,7 +34,7 @@ def footprint(engine: str, file: Path, shape: Sequence[int], *, threads: int) ->
     Args:
         engine: ``pytorch``, for a .safetensors; ``onnxruntime`` or ``openvino``, for an .onnx.
         file: The model.
-        shape: Of the batch, ``(N, C, H, W)``.
+        shape: Of the batch, ``(N, C, H, W)``; or ``(N, H, W, 3)``, of a graph that prepares images itself.
         threads: How many the engine is to use.
 
     Raises:
@@ -49,22 +52,24 @@ def footprint(engine: str, file: Path, shape: Sequence[int], *, threads: int) ->
     return int(done.stdout)
 
 
-def _opened(engine: str, file: Path, threads: int) -> Engine:
+def _opened(engine: str, file: Path, threads: int) -> tuple[Engine, Card]:
     if engine == "openvino":
-        return OpenVinoEngine(file, threads=threads)
+        return OpenVinoEngine(file, threads=threads), read_onnx_card(file)
     if engine == "onnxruntime":
-        return OnnxRuntimeEngine(file, threads=threads)
+        return OnnxRuntimeEngine(file, threads=threads), read_onnx_card(file)
     from svertka.zoo.engine import TorchEngine
     from svertka.zoo.modelfile import load_model
 
-    return TorchEngine(load_model(file)[0])
+    net, card = load_model(file)
+    return TorchEngine(net), card
 
 
 def main() -> None:
     """Measure this process."""
     engine, file, threads, *shape = sys.argv[1:]
-    running = _opened(engine, Path(file), int(threads))
-    running.run(np.zeros([int(side) for side in shape], np.float32))
+    running, card = _opened(engine, Path(file), int(threads))
+    pixels = card.deployment is not None and card.deployment.pixels
+    running.run(np.zeros([int(side) for side in shape], np.uint8 if pixels else np.float32))
     found = _PEAK.search(_STATUS.read_text())
     assert found is not None
     print(1024 * int(found[1]))

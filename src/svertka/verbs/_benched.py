@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from svertka.deploy.footprint import footprint
-from svertka.deploy.onnx import onnx_bytes
+from svertka.deploy.onnx import onnx_bytes, with_card
 from svertka.deploy.peaks import Peaks, threads_of_torch
+from svertka.deploy.quantising import quantise
 from svertka.deploy.timing import measure as timed
 from svertka.errors import UserError
 from svertka.runtime.card import Card
-from svertka.runtime.engines import Engine, OnnxRuntimeEngine, OpenVinoEngine
+from svertka.runtime.deployment import Deployment, Precision
+from svertka.runtime.engines import (
+    Engine,
+    OnnxRuntimeEngine,
+    OpenVinoEngine,
+    openvino_has_bf16,
+    openvino_is_installed,
+)
+from svertka.runtime.onnx_card import read_onnx_card
 from svertka.runtime.preprocess import Preprocess
 from svertka.verbs._models import model_file
 from svertka.verbs.bench import Figure
@@ -32,6 +42,7 @@ if TYPE_CHECKING:
     from svertka.verbs._progress import Display
 
 _BYTES = 4  # of a number in single precision
+_CALIBRATED = 4  # images of noise
 _METRICS = ("accuracy", "miou", "map")
 
 
@@ -49,7 +60,8 @@ class Subject:
         bytes: Size of its file.
         score: The metric that counts, a fraction of one; None where nothing is known of it.
         judged_by: What that was measured on, and by whom.
-        files: By kind, ``.safetensors`` or ``.onnx``, what engines read.
+        file: The model file that PyTorch reads, where there is one.
+        graphs: By precision, the exported graphs that there are.
         net: The name in the table of machines; None for a model of one's own.
     """
 
@@ -62,7 +74,8 @@ class Subject:
     bytes: int
     score: float | None
     judged_by: str
-    files: Mapping[str, Path] = field(repr=False)
+    file: Path | None = field(repr=False)
+    graphs: dict[Precision, Path] = field(repr=False)
     net: str | None = None
 
     @classmethod
@@ -84,11 +97,11 @@ class Subject:
             return cls._of_net(known[name], image_size, folder)
         source = model_file(given)
         if source.suffix.lower() == ".onnx":
-            card = OnnxRuntimeEngine(source).card
-            files = {".onnx": source}
+            card = read_onnx_card(source)
+            file, graphs = None, {(card.deployment or Deployment()).precision: source}
         else:
             net, card = load_model(source)
-            files = {".safetensors": source, **_exported(net, card, folder)}
+            file, graphs = source, _exported(net, card, folder)
         part = next((part for part in ("test", "val") if part in card.metrics), "")
         metrics: Mapping[str, Any] = card.metrics.get(part, {})
         metric = next((metric for metric in _METRICS if metric in metrics), None)
@@ -97,7 +110,8 @@ class Subject:
             name,
             card,
             source,
-            files,
+            file,
+            graphs,
             score=None if metric is None else float(metrics[metric]),
             judged_by=f"{metric} on {part} of {data.get('name', 'its data')}" if metric else "",
         )
@@ -141,7 +155,8 @@ class Subject:
             label,
             card,
             source,
-            {".safetensors": source, **_exported(net, card, folder)},
+            source,
+            _exported(net, card, folder),
             score=max((top1 for top1 in published if top1), default=None),
             judged_by="published accuracy on ImageNet",
             net=label,
@@ -153,7 +168,8 @@ class Subject:
         name: str,
         card: Card,
         source: Path,
-        files: Mapping[str, Path],
+        file: Path | None,
+        graphs: dict[Precision, Path],
         *,
         score: float | None,
         judged_by: str,
@@ -173,7 +189,8 @@ class Subject:
             source.stat().st_size,
             score,
             judged_by,
-            files,
+            file,
+            graphs,
             net,
         )
 
@@ -186,10 +203,39 @@ class Subject:
         moved = _BYTES * (self.parameters + batch * (image + 2 * self.elements))
         return 2 * self.macs * batch / moved
 
+    @property
+    def takes_pixels(self) -> bool:
+        """Whether its graph prepares images itself."""
+        return self.card.deployment is not None and self.card.deployment.pixels
+
+    def images(self, count: int) -> NDArray[Any]:
+        """So many images of noise, as it takes them."""
+        chance = np.random.default_rng(0)
+        if self.takes_pixels:
+            return chance.integers(0, 256, (count, *self.size, 3), np.uint8)
+        return chance.standard_normal((count, self.card.preprocess.channels, *self.size), np.float32)
+
+    def quantise(self, folder: Path) -> None:
+        """Add a graph in int8, of which only the time means something: it is calibrated on noise.
+
+        Raises:
+            UserError: There is no graph to quantise, or it cannot be.
+        """
+        plain = self.graphs.get("fp32")
+        if plain is None:
+            raise UserError(f"{self.name} is not there in single precision")
+        model = quantise(plain.read_bytes(), [image[None] for image in self.images(_CALIBRATED)])
+        self.graphs["int8"] = folder / "int8.onnx"
+        self.graphs["int8"].write_bytes(with_card(model, self.card))
+
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
-        hidden = ("card", "files")
+        hidden = ("card", "file", "graphs")
         return {name: value for name, value in vars(self).items() if name not in hidden} | {"size": list(self.size)}
+
+
+Way = tuple[str, Precision]
+"""An engine, and what it calculates in."""
 
 
 class Bench:
@@ -198,44 +244,56 @@ class Bench:
     Args:
         display: Is told how it goes.
         engines: To measure with.
+        precisions: To measure in; a graph that was exported keeps its own.
         batches: Images a batch.
         peaks: What the machine can do, by number of threads.
         seconds: For which each engine is timed.
 
     Attributes:
-        absent: Engines that could not be run, and why.
+        absent: Engines and precisions that could not be run, and why.
     """
 
     def __init__(
         self,
         display: Display,
         engines: Sequence[str],
+        precisions: Sequence[Precision],
         batches: Sequence[int],
         peaks: Mapping[int, Peaks],
         seconds: float,
     ) -> None:
-        self.display, self.engines, self.batches, self.peaks, self.seconds = display, engines, batches, peaks, seconds
+        self.display, self.engines, self.precisions = display, engines, precisions
+        self.batches, self.peaks, self.seconds = batches, peaks, seconds
         self.absent: dict[str, str] = {}
-        self._memories: dict[tuple[str, str], int | None] = {}
+        self._memories: dict[tuple[str, Way], int | None] = {}
 
-    def figures(self, subject: Subject) -> Iterator[Figure]:
-        """What is measured of a model, by threads, then by batch, then by engine."""
-        preprocess = subject.card.preprocess
-        images = np.random.default_rng(0).standard_normal(
-            (max(self.batches), preprocess.channels, *subject.size), np.float32
-        )
+    def figures(self, subject: Subject, folder: Path) -> Iterator[Figure]:
+        """What is measured of a model, by threads, then by batch, then by engine and precision.
+
+        Args:
+            subject: The model.
+            folder: For what has to be written.
+        """
+        precisions = self.precisions if subject.file else list(subject.graphs)
+        if subject.file and "int8" in precisions:
+            self.display.say(f"{subject.name}: quantising")
+            try:
+                subject.quantise(folder)
+            except UserError as error:
+                self.absent["int8"] = str(error)
+        images = subject.images(max(self.batches))
         for threads, best in self.peaks.items():
             with threads_of_torch(threads):
-                running = dict(self._running(subject, threads))
+                running = dict(self._running(subject, precisions, threads))
                 for batch in self.batches:
                     self.display.say(f"{subject.name}: batch {batch}, threads {threads}")
-                    runs = {name: engine.run for name, engine in running.items()}
-                    for name, timing in timed(runs, images, batch=batch, seconds=self.seconds).items():
+                    runs = {" ".join(way): engine.run for way, engine in running.items()}
+                    timings = timed(runs, images, batch=batch, seconds=self.seconds)
+                    for way, timing in zip(running, timings.values(), strict=True):
                         gflops = 2 * subject.macs * timing.throughput / 1e9
                         yield Figure(
                             subject.name,
-                            name,
-                            "fp32",
+                            *way,
                             batch,
                             threads,
                             timing.calls,
@@ -245,46 +303,60 @@ class Bench:
                             gflops,
                             gflops / best.gflops,
                             best.attainable(subject.intensity(batch)) / best.gflops,
-                            self._memory(subject, name, images.shape),
+                            self._memory(subject, way, images.shape),
                         )
 
-    def _memory(self, subject: Subject, engine: str, shape: tuple[int, ...]) -> int | None:
+    def _memory(self, subject: Subject, way: Way, shape: tuple[int, ...]) -> int | None:
         # With the largest batch on the most threads, which is what is needed; to start a process takes seconds.
-        key = subject.name, engine
+        key = subject.name, way
         if key not in self._memories:
-            self._memories[key] = footprint(engine, _file(subject, engine), shape, threads=max(self.peaks))
+            self._memories[key] = footprint(way[0], _file(subject, way), shape, threads=max(self.peaks))
         return self._memories[key]
 
-    def _running(self, subject: Subject, threads: int) -> Iterator[tuple[str, Engine]]:
-        for name in self.engines:
-            make = _MAKERS[name]
-            try:
-                yield name, make(_file(subject, name), threads)
-            except (UserError, KeyError) as error:
-                reason = str(error) if isinstance(error, UserError) else f"{subject.name} has no such file"
-                self.absent[name] = reason
+    def _running(self, subject: Subject, precisions: Sequence[Precision], threads: int) -> Iterator[tuple[Way, Engine]]:
+        for precision in precisions:
+            for name in self.engines:
+                try:
+                    yield (name, precision), _opened(subject, (name, precision), threads)
+                except UserError as error:
+                    self.absent[name if precision == "fp32" else f"{name} in {precision}"] = str(error)
 
 
-def _torch(file: Path, threads: int) -> Engine:
-    del threads  # of the process
-    return TorchEngine(load_model(file)[0])
+def _opened(subject: Subject, way: Way, threads: int) -> Engine:
+    name, precision = way
+    file = _file(subject, way)
+    if name == "pytorch":
+        return TorchEngine(load_model(file)[0])
+    if name == "onnxruntime":
+        return OnnxRuntimeEngine(file, threads=threads)
+    if precision == "bf16" and openvino_is_installed() and not openvino_has_bf16():
+        raise UserError("this processor has no bf16")
+    piece = subject.card.deployment.piece if subject.card.deployment else 0
+    return OpenVinoEngine(file, threads=threads, piece=piece, bf16=precision == "bf16")
 
 
-_MAKERS: Mapping[str, Callable[[Path, int], Engine]] = {
-    "pytorch": _torch,
-    "onnxruntime": lambda file, threads: OnnxRuntimeEngine(file, threads=threads),
-    "openvino": lambda file, threads: OpenVinoEngine(file, threads=threads),
-}
+def _file(subject: Subject, way: Way) -> Path:
+    """What an engine reads.
+
+    Raises:
+        UserError: There is no such file.
+    """
+    name, precision = way
+    if name == "pytorch":
+        found = subject.file if precision == "fp32" else None
+    elif precision == "bf16" and subject.file:  # of the engine, not of the graph
+        found = subject.graphs.get("fp32") if name == "openvino" else None
+    else:
+        found = subject.graphs.get(precision)
+    if found is None:
+        raise UserError(f"{subject.name} is not there in {precision} for {name}")
+    return found
 
 
-def _file(subject: Subject, engine: str) -> Path:
-    return subject.files[".safetensors" if engine == "pytorch" else ".onnx"]
-
-
-def _exported(net: Net, card: Card, folder: Path) -> dict[str, Path]:
+def _exported(net: Net, card: Card, folder: Path) -> dict[Precision, Path]:
     file = folder / "model.onnx"
     try:
         file.write_bytes(onnx_bytes(net, card))
     except UserError:  # onnx is not installed, and PyTorch is measured alone
         return {}
-    return {".onnx": file}
+    return {"fp32": file}

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from svertka.errors import UserError, nearest
 from svertka.runtime.cores import available_cores
+from svertka.runtime.deployment import Precision
 from svertka.runtime.files import make_folder
 from svertka.verbs._machines import (
     MachineLine,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 NETS = ("efficientnet_lite0", "resnet50")
 """What is measured where nothing is named, so that machines can be compared."""
 ENGINES = ("pytorch", "onnxruntime", "openvino")
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 BATCHES = (1, 8)
 REPORT_NAME = "bench.html"
 
@@ -79,8 +81,8 @@ class Benched:
     Attributes:
         peaks: What this machine can do at best, by number of threads.
         subjects: The models: size, operations, parameters, score.
-        figures: A line for each model, engine, batch and number of threads.
-        absent: Engines that could not be run here, and why.
+        figures: A line for each model, engine, precision, batch and number of threads.
+        absent: Engines and precisions that could not be run here, and why.
         machines: The table of machines, this one included.
         table: Where that table is kept.
         report: The page, where a folder was given.
@@ -97,7 +99,7 @@ class Benched:
     @property
     def columns(self) -> tuple[str, ...]:
         """What `rows` have."""
-        times = ("engine", "batch", "threads", "p50 ms", "p99 ms", "images/s")
+        times = ("engine", "precision", "batch", "threads", "p50 ms", "p99 ms", "images/s")
         return ("model", *times, "GFLOP/s", "of peak", "at most", "memory MB")
 
     @property
@@ -107,6 +109,7 @@ class Benched:
             [
                 figure.name,
                 figure.engine,
+                figure.precision,
                 str(figure.batch),
                 str(figure.threads),
                 f"{1000 * figure.p50:.2f}",
@@ -157,6 +160,7 @@ def bench(
     models: Sequence[str | PathLike[str]] = (),
     *,
     engines: Sequence[str] = ENGINES,
+    precisions: Sequence[str] = PRECISIONS[:1],
     batches: Sequence[int] = BATCHES,
     threads: Sequence[int] | None = None,
     image_size: int | None = None,
@@ -174,6 +178,8 @@ def bench(
         models: Model files (.safetensors or .onnx), runs' folders, or networks of the registry, which are measured with
             random weights; by default two networks, so that machines can be compared.
         engines: Some of ``pytorch``, ``onnxruntime`` and ``openvino``.
+        precisions: Some of ``fp32``, ``bf16`` and ``int8``, which is calibrated on noise: its time is right, and no
+            more. A graph that was exported keeps its own.
         batches: Numbers of images in a batch.
         threads: Numbers of threads; by default one, and all that may be used.
         image_size: Side of the images for networks of the registry; the paper's by default.
@@ -185,9 +191,10 @@ def bench(
     Raises:
         UserError: A model, an engine or a number makes no sense here, or something cannot be written.
     """
-    for name in engines:
-        if name not in ENGINES:
-            raise UserError(f"unknown engine {name!r}", mend=nearest(name, ENGINES))
+    for what, names, known_names in (("engine", engines, ENGINES), ("precision", precisions, PRECISIONS)):
+        for name in names:
+            if name not in known_names:
+                raise UserError(f"unknown {what} {name!r}", mend=nearest(name, known_names))
     cores = available_cores()
     counts = sorted({1, cores} if threads is None else set(threads))
     for what, numbers, most in (("batch", batches, 4096), ("threads", counts, cores)):
@@ -207,12 +214,18 @@ def bench(
     display = Display(show=progress)
     with tempfile.TemporaryDirectory(prefix="svertka-") as place:
         names = [str(model) for model in models] or list(NETS)
-        subjects = [Subject.of(name, image_size, Path(place, f"model{number}")) for number, name in enumerate(names)]
+        folders = [Path(place, f"model{number}") for number in range(len(names))]
+        subjects = [Subject.of(name, image_size, folder) for name, folder in zip(names, folders, strict=True)]
         peaks = {count: measure_peaks(count) for count in counts}
         for count, best in peaks.items():
             display.say(f"threads {count}: {best.gflops:,.1f} GFLOP/s, {best.bandwidth:,.1f} GB/s at best")
-        running = Bench(display, engines, sorted(set(batches)), peaks, seconds)
-        figures = [figure for subject in subjects for figure in running.figures(subject)]
+        wanted = [precision for precision in PRECISIONS if precision in precisions]
+        running = Bench(display, engines, wanted, sorted(set(batches)), peaks, seconds)
+        figures = [
+            figure
+            for subject, folder in zip(subjects, folders, strict=True)
+            for figure in running.figures(subject, folder)
+        ]
     line = this_machine(peaks[counts[-1]], _nets(subjects, figures))
     machines = with_machine(known, line)
     save_machines(table, machines)
@@ -241,10 +254,10 @@ def _net_cell(figures: Mapping[str, Any] | None) -> str:
 
 
 def _nets(subjects: Sequence[Subject], figures: Sequence[Figure]) -> dict[str, dict[str, Any]]:
-    """By network of the registry as it is, its best figures: those of models of one's own say little of a machine."""
+    """By network of the registry, its best figures in single precision: models of one's own say little of a machine."""
     found = {}
     for subject in subjects:
-        mine = [figure for figure in figures if figure.name == subject.name]
+        mine = [figure for figure in figures if (figure.name, figure.precision) == (subject.name, "fp32")]
         if subject.net is None or not mine:
             continue
         latency = min((figure for figure in mine if figure.batch == 1), key=lambda figure: figure.p50, default=None)
