@@ -35,7 +35,8 @@ class Predictor:
         """A result an image, in order, for images ``(H, W, 3)`` uint8 RGB of any sizes."""
         if self.card.preprocess.fit == "whole":
             return [self._in_pieces(image) for image in images]
-        return decode(self.raw(images), self.card) if images else []
+        sizes = [(image.shape[0], image.shape[1]) for image in images]
+        return decode(self.raw(images), self.card, sizes) if images else []
 
     def _in_pieces(self, image: NDArray[np.uint8]) -> Result:
         # Each is decoded before the next is run, so that there are never logits of a whole image.
@@ -45,7 +46,8 @@ class Predictor:
         for piece in pieces(height, width, self.card.preprocess):
             outputs = _run_placed(self.engine, self.card.preprocess, piece.cut(planes))
             answers = {name: piece.answer(output) for name, output in outputs.items()}
-            found.append((piece.rows, piece.columns, decode(answers, self.card)[0]))
+            size = piece.rows.stop - piece.rows.start, piece.columns.stop - piece.columns.start
+            found.append((piece.rows, piece.columns, decode(answers, self.card, [size])[0]))
         return found[0][2].joined(found, height, width)
 
     def golden_difference(self) -> float:
