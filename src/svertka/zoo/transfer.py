@@ -83,7 +83,7 @@ def start_from(
         start.notes.append(f"the first convolution, trained on {was} channels, now takes {in_channels}")
         _adapt_channels(trained, in_channels, card.net)
     if net not in ("auto", card.net):
-        _put_under(start, net, options or {})
+        _put_under(start, net, options or {}, side)
     elif own_head:
         _renew_head(start)
     return start
@@ -105,25 +105,27 @@ def put_head(start: Start, options: dict[str, Any], *, side: int) -> None:
     start.arguments["head"] = options
 
 
-def _put_under(start: Start, name: str, options: Mapping[str, Any]) -> None:
+def _put_under(start: Start, name: str, options: Mapping[str, Any], side: int) -> None:
     """Put the trunk of a classifier under the network ``name``."""
     classifier = start.net
     if not isinstance(classifier, Classifier):
         raise UserError(f"the weights are of {start.card.net}, and {name} takes the trunk of a classifier")
     own = ("classes", "in_channels", "head", "dropout")
     wanted = registry.record(name).arguments.get("trunk", {})
-    fully = wanted.get("net") == start.card.net and bool(wanted.get("fully_connected"))
+    fully = wanted.get("fully_connected", False) if wanted.get("net") == start.card.net else False
     trunk: dict[str, Any] = {
         "net": start.card.net,
         "arguments": {key: value for key, value in start.card.arguments.items() if key not in own},
     }
     if fully:
-        trunk["fully_connected"] = True
+        trunk["fully_connected"] = fully
     start.arguments = {
         **options,
         **{key: start.arguments[key] for key in ("classes", "in_channels")},
         "trunk": trunk,
     }
+    if registry.record(name).one_size:
+        start.arguments["image_size"] = side
     start.net = registry.build_any(name, start.arguments)
     start.net.trunk.load_state_dict(registry.trunk_of(classifier, fully_connected=fully).state_dict())
     start.notes.append(f"the trunk of {start.card.net} under {name}; its decoder begins with random weights")
