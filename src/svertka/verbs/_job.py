@@ -101,11 +101,12 @@ class Job:
     def loader(self, inputs: Mapping[str, Inputs], part: str, recipe: Recipe) -> Loader:
         """Batches of a part for this process."""
         from svertka.data.batches import Loader, Part, Pixels
+        from svertka.data.boxed import Boxed
         from svertka.data.laid import Crops
         from svertka.data.mixing import MIXTURES, Mixing
 
         names = [name for name in recipe.augment if name in MIXTURES]
-        mixed = bool(names) and part == "train" and isinstance(inputs[part], Pixels | Crops)
+        mixed = bool(names) and part == "train" and isinstance(inputs[part], Pixels | Crops | Boxed)
         mixing = Mixing(names, self.task.mixed, recipe.seed) if mixed else None
         # Of an image there may be several pieces.
         chosen = getattr(inputs[part], "samples", slice(None))
