@@ -10,16 +10,17 @@ from torch import Tensor
 from svertka.layers.boxes import cornered
 
 
-def middles(extent: tuple[int, int], steps: tuple[float, float], *, device: torch.device) -> Tensor:
+def middles(extent: tuple[int, int], steps: tuple[float, float], *, device: torch.device, at: float = 0.5) -> Tensor:
     """The middles x, y of the cells of a map of height and width ``extent``, row by row: ``(H · W, 2)``.
 
     Args:
         extent: Of the map.
         steps: From one cell to the next, downwards and to the right, as fractions of the image.
         device: Where they are needed.
+        at: Where in the cells they are: 0 for their upper left corners instead.
     """
     down, right = (
-        (torch.arange(count, dtype=torch.float32, device=device) + 0.5) * step
+        (torch.arange(count, dtype=torch.float32, device=device) + at) * step
         for count, step in zip(extent, steps, strict=True)
     )
     rows, columns = torch.meshgrid(down, right, indexing="ij")
@@ -32,16 +33,17 @@ def grid(
     shapes: Sequence[tuple[float, float]],
     *,
     device: torch.device,
+    at: float = 0.5,
 ) -> Tensor:
     """Anchors of several shapes at the middle of each cell of a map, cell by cell: ``(H · W · shapes, 4)``.
 
     Args:
-        extent, steps, device: See `middles`.
+        extent, steps, device, at: See `middles`.
         shapes: Width and height of each, as fractions of the image.
     """
-    at = middles(extent, steps, device=device)[:, None].expand(-1, len(shapes), -1)
-    sides = torch.tensor(shapes, dtype=torch.float32, device=device).expand(len(at), -1, -1)
-    return cornered(torch.cat([at, sides], dim=-1).reshape(-1, 4))
+    places = middles(extent, steps, device=device, at=at)[:, None].expand(-1, len(shapes), -1)
+    sides = torch.tensor(shapes, dtype=torch.float32, device=device).expand(len(places), -1, -1)
+    return cornered(torch.cat([places, sides], dim=-1).reshape(-1, 4))
 
 
 def spread(extent: int, stride: int, side: int) -> float:

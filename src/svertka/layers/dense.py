@@ -24,7 +24,13 @@ class Decoder(nn.Module):
 
     Args:
         taps: Names of the stages that are read, finest first.
+
+    Attributes:
+        chooses: Whether ``forward`` takes a third argument, which says in training what it is to look into; see
+            `svertka.layers.detector.Choose`.
     """
+
+    chooses: bool = False
 
     def __init__(self, taps: Sequence[str]) -> None:
         super().__init__()

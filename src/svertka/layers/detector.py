@@ -7,7 +7,8 @@ are the same whatever the image's size.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol, Self
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol, Self
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +22,7 @@ class Found(NamedTuple):
     """Boxes, before any of them is left out.
 
     Attributes:
-        boxes: ``(N, A, 4)``.
+        boxes: ``(N, A, 4)``; or, where each class has a box of its own, ``(N, A, classes, 4)``.
         scores: The probability of every class in each, ``(N, A, classes)``.
     """
 
@@ -114,6 +115,42 @@ class Cells(NamedTuple):
         return cornered(torch.cat([middles, self.priors * growth(offsets[..., 2:])], dim=-1))
 
 
+class Regions(NamedTuple):
+    """Of anchors whether there is an object, and how far its box is; of boxes proposed so, what is in them, and where.
+
+    S. Ren et al., "Faster R-CNN: Towards Real-Time Object Detection with Region Proposal Networks", 2015.
+
+    Attributes:
+        logits: Of every region's class, background first, ``(N, R, 1 + classes)``.
+        offsets: From the region to the box of each class, ``(N, R, 1 + classes, 4)``.
+        regions: What was looked into, ``(N, R, 4)``; without area where there was nothing more to look into.
+        objectness: Logits of the anchors, ``(N, A)``.
+        ways: Offsets from the anchors, ``(N, A, 4)``.
+        anchors: ``(A, 4)``.
+    """
+
+    logits: Tensor
+    offsets: Tensor
+    regions: Tensor
+    objectness: Tensor
+    ways: Tensor
+    anchors: Tensor
+
+    def found(self) -> Found:
+        """See `Saying.found`; boxes are those of each class, ``(N, R, classes, 4)``."""
+        boxes = decode(self.offsets[:, :, 1:].float(), self.regions[:, :, None], VARIANCES)
+        return Found(boxes, F.softmax(self.logits.float(), dim=-1)[..., 1:])
+
+    def of(self, number: int) -> Regions:
+        """See `Saying.of`."""
+        one = slice(number, number + 1)
+        return Regions(*(part[one] for part in self[:-1]), self.anchors)
+
+
+Choose = Callable[[Tensor], Tensor]
+"""From the boxes that a first stage proposes, ``(N, P, 4)``, to those that the second learns from, ``(N, R, 4)``."""
+
+
 class Detector(Tapped):
     """A trunk and a decoder that turns its stages' outputs into boxes and what is in them.
 
@@ -122,6 +159,24 @@ class Detector(Tapped):
     """
 
     sides: tuple[int, ...] = ()
+
+    @property
+    def chooses(self) -> bool:
+        """Whether it takes a choice of what its second stage is to look into."""
+        return self.decoder.chooses
+
+    def forward(self, x: Tensor, *choose: Choose) -> Any:
+        """What is said of images ``(N, in_channels, H, W)``, in training and in evaluation alike.
+
+        Args:
+            x: The images.
+            choose: For a network of two stages, in training.
+        """
+        return self.decode(self.trunk.pyramid(x), (x.shape[2], x.shape[3]), *choose)
+
+    def decode(self, pyramid: Mapping[str, Tensor], size: tuple[int, int], *choose: Choose) -> Any:
+        """See `Tapped.decode`."""
+        return self.decoder([pyramid[name] for name in self.taps], size, *choose)
 
     @property
     def output_names(self) -> tuple[str, ...]:

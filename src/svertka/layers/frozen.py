@@ -110,7 +110,12 @@ class BehindPieces(nn.Module):
         self.shapes = {name: shapes[name] for name in names if name in read}
         self.reads = tuple((name, True) for name in self.shapes)
 
-    def forward(self, rows: Tensor) -> Any:
+    @property
+    def chooses(self) -> bool:
+        """See `svertka.layers.dense.Decoder`."""
+        return self.decoder.chooses
+
+    def forward(self, rows: Tensor, *choose: Any) -> Any:
         pieces = torch.split(rows, [math.prod(shape) for shape in self.shapes.values()], dim=1)
         outputs = {
             name: piece.reshape(-1, *shape) for (name, shape), piece in zip(self.shapes.items(), pieces, strict=True)
@@ -118,7 +123,7 @@ class BehindPieces(nn.Module):
         x = outputs.get(self.boundary)
         for name, stage in self.trunk.named_children():
             x = outputs[name] = stage(x)
-        return self.decoder([outputs[name] for name in self.taps], self.size)
+        return self.decoder([outputs[name] for name in self.taps], self.size, *choose)
 
 
 def behind(

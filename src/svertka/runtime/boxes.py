@@ -39,25 +39,25 @@ def choose(
     """Choose among the boxes of an image, class by class.
 
     Args:
-        boxes: ``(A, 4)``, as shares of the image's width and height; they are cut at its borders.
+        boxes: ``(A, 4)``, or of every class ``(A, classes, 4)``, as shares of the image's width and height; they are
+            cut at its borders.
         scores: Of every class, ``(A, classes)``.
         least: By class, a score that a box must have more of.
         overlap: IoU with a likelier one of its class above which a box is left out.
         most: How many are chosen, at most.
     """
     boxes = boxes.clip(0, 1)
-    solid = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-    found: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+    found: list[Chosen] = []
     for number in range(scores.shape[1]):
-        column = scores[:, number]
+        sides, column = boxes if boxes.ndim == 2 else boxes[:, number], scores[:, number]
+        solid = (sides[:, 2] > sides[:, 0]) & (sides[:, 3] > sides[:, 1])
         places = np.flatnonzero(solid & (column > np.float64(least[number])))
         places = places[np.argsort(-column[places], kind="stable")][:_CANDIDATES]
-        kept = places[suppress(boxes[places], overlap)]
-        found.append((np.full(len(kept), number), kept))
-    classes, places = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    order = np.argsort(-scores[places, classes], kind="stable")[:most]
-    classes, places = classes[order], places[order]
-    return Chosen(classes, scores[places, classes], boxes[places])
+        kept = places[suppress(sides[places], overlap)]
+        found.append(Chosen(np.full(len(kept), number), column[kept], sides[kept]))
+    every = Chosen(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+    order = np.argsort(-every.scores, kind="stable")[:most]
+    return Chosen(*(part[order] for part in every))
 
 
 def suppress(boxes: Numbers, overlap: float) -> NDArray[np.int64]:

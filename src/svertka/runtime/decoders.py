@@ -98,14 +98,15 @@ def detection(outputs: Outputs, card: Card, sizes: Sizes) -> list[Result]:
 
 
 def found_boxes(outputs: Outputs, classes: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The ``boxes`` and ``scores`` in raw outputs.
+    """The ``boxes`` and ``scores`` in raw outputs; boxes may be those of each class, ``(N, A, classes, 4)``.
 
     Raises:
         UserError: The outputs have none, or they are no finite ones.
     """
     none = np.empty(0, np.float32)
     boxes, scores = outputs.get("boxes", none), outputs.get("scores", none)
-    fits = boxes.ndim == scores.ndim == 3 and boxes.shape == (*scores.shape[:2], 4) and scores.shape[2] == classes
+    fits = scores.ndim == 3 and scores.shape[2] == classes
+    fits = fits and boxes.shape in ((*scores.shape[:2], 4), (*scores.shape, 4))
     if not fits or not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
         raise UserError(
             f"the network gave boxes of shape {boxes.shape} and scores of shape {scores.shape} "

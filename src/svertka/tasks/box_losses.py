@@ -11,8 +11,8 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from svertka.layers.boxes import VARIANCES, centred, encode
-from svertka.layers.detector import Cells, MultiBox
-from svertka.layers.matching import BACKGROUND, bipartite, in_crowds
+from svertka.layers.detector import Cells, MultiBox, Regions
+from svertka.layers.matching import BACKGROUND, IGNORED, bipartite, by_thresholds, in_crowds
 
 COUNTED, DIFFICULT, CROWD = 0, 1, 2
 """What kind of box a target is: one like others, one that does not count when judged, many objects in one."""
@@ -26,6 +26,13 @@ _NEGATIVES = 3  # for each positive
 # Of YOLOv2, as its code has them.
 _GOOD = 0.6  # IoU from which on a box that is not responsible for an object is not held against the network
 _OBJECT, _NO_OBJECT, _PLACE, _CLASS = 5.0, 1.0, 1.0, 1.0
+
+# Of Faster R-CNN.
+_ANCHOR_LOW, _ANCHOR_HIGH = 0.3, 0.7  # IoU of an anchor that is background, and of one that is an object
+_ANCHORS, _REGIONS = 256, 128  # of an image that are learnt from, at most
+_ANCHORS_RIGHT, _REGIONS_RIGHT = 0.5, 0.25  # share of these that show an object, at most
+_REGION = 0.5  # IoU from which on a region shows an object
+_ROUND = 1 / 9  # up to where the loss of a place is round
 
 
 class Truth(NamedTuple):
@@ -137,4 +144,73 @@ def _responsible(said: Cells, wanted: Tensor) -> Tensor:
     return chosen
 
 
-_LOSSES: dict[type, Callable[[Any, Sequence[Truth]], dict[str, Tensor]]] = {MultiBox: multibox, Cells: cells}
+def regions(said: Regions, truth: Sequence[Truth]) -> dict[str, Tensor]:
+    """The loss of Faster R-CNN, of both stages at once; each term is a mean over images.
+
+    Of the anchors of an image, 256 are drawn, at most half of which show objects.
+    """
+    images = [_two_stages(said, number, one) for number, one in enumerate(truth)]
+    return {name: torch.stack([terms[name] for terms in images]).mean() for name in images[0]}
+
+
+def _two_stages(said: Regions, number: int, truth: Truth) -> dict[str, Tensor]:
+    boxes, labels, crowds = truth
+    anchors, objectness = said.anchors, said.objectness[number].float()
+    matches = by_thresholds(box_iou(boxes, anchors), _ANCHOR_LOW, _ANCHOR_HIGH, keep_best=True)
+    matches = torch.where(in_crowds(anchors, crowds) & (matches == BACKGROUND), IGNORED, matches)
+    right, wrong = _sample(matches, _ANCHORS, _ANCHORS_RIGHT)
+    chosen = torch.cat([right, wrong])
+    wanted = torch.cat([torch.ones(len(right)), torch.zeros(len(wrong))]).to(objectness.device)
+    goal = encode(boxes[matches[right]], anchors[right])
+    ways = F.smooth_l1_loss(said.ways[number, right].float(), goal, reduction="sum", beta=_ROUND)
+    terms = {
+        "objectness": F.binary_cross_entropy_with_logits(objectness[chosen], wanted, reduction="sum"),
+        "proposals": ways,
+    }
+    terms = {name: term / max(len(chosen), 1) for name, term in terms.items()}
+    there = (said.regions[number, :, 2:] > said.regions[number, :, :2]).all(dim=1)
+    places, logits = said.regions[number, there], said.logits[number, there].float()
+    matches = by_thresholds(box_iou(boxes, places), _REGION, _REGION, keep_best=False)
+    shows = matches != BACKGROUND
+    classes = torch.zeros_like(matches)
+    classes[shows] = labels[matches[shows]] + 1
+    weighs = ~(in_crowds(places, crowds) & ~shows)
+    offsets = said.offsets[number, there][shows, classes[shows]].float()
+    goal = encode(boxes[matches[shows]], places[shows], VARIANCES)
+    count = max(int(weighs.sum()), 1)
+    entropy = F.cross_entropy(logits, classes, reduction="none")
+    terms["classification"] = (entropy * weighs).sum() / count
+    terms["localisation"] = F.smooth_l1_loss(offsets, goal, reduction="sum", beta=_ROUND) / count
+    return terms
+
+
+def choose_regions(proposals: Tensor, truth: Sequence[Truth]) -> Tensor:
+    """Regions to learn from, ``(N, 128, 4)``: a quarter that show an object, at most, and others; without area to fill.
+
+    The objects' own boxes are proposals too, so that there are some that show them from the start.
+
+    Args:
+        proposals: ``(N, P, 4)``; those without area are none.
+        truth: Of each image.
+    """
+    chosen = proposals.new_zeros(len(truth), _REGIONS, 4)
+    for rows, proposed, (boxes, _, _) in zip(chosen, proposals, truth, strict=True):
+        places = torch.cat([proposed[(proposed[:, 2:] > proposed[:, :2]).all(dim=1)], boxes])
+        matches = by_thresholds(box_iou(boxes, places), _REGION, _REGION, keep_best=False)
+        drawn = torch.cat(_sample(matches, _REGIONS, _REGIONS_RIGHT))
+        rows[: len(drawn)] = places[drawn]
+    return chosen
+
+
+def _sample(matches: Tensor, most: int, share: float) -> tuple[Tensor, Tensor]:
+    """Draw some that show an object, at most this share of ``most``, and as many that show none as are left."""
+    right, wrong = ((matches >= 0).nonzero()[:, 0], (matches == BACKGROUND).nonzero()[:, 0])
+    right = right[torch.randperm(len(right))[: int(most * share)].to(right.device)]
+    return right, wrong[torch.randperm(len(wrong))[: most - len(right)].to(wrong.device)]
+
+
+_LOSSES: dict[type, Callable[[Any, Sequence[Truth]], dict[str, Tensor]]] = {
+    MultiBox: multibox,
+    Cells: cells,
+    Regions: regions,
+}

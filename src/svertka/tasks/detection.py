@@ -18,7 +18,16 @@ from svertka.layers.detector import Found, Saying
 from svertka.results import Detections, Result, boxed
 from svertka.runtime.boxes import MOST, choose
 from svertka.runtime.decoders import DEFAULT_THRESHOLD, found_boxes
-from svertka.tasks.box_losses import ABSENT, COUNTED, CROWD, DIFFICULT, box_losses, truths
+from svertka.tasks.box_losses import (
+    ABSENT,
+    COUNTED,
+    CROWD,
+    DIFFICULT,
+    Truth,
+    box_losses,
+    choose_regions,
+    truths,
+)
 from svertka.tasks.box_matches import BACKGROUND, ERRORS, RIGHT, UNCOUNTED, Matches, best_thresholds, match, told
 from svertka.tasks.box_precision import RECALLS, Precision, average_precision
 from svertka.tasks.box_priors import shape_clusters
@@ -105,7 +114,9 @@ class DetectionTask(Task):
         if sides and images.ndim == 4:
             side = sides[int(torch.randint(len(sides), ()))]
             images = F.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
-        return self.losses(net(images), targets)
+        truth = truths(targets)
+        choose = (lambda proposals: choose_regions(proposals, truth),) if getattr(net, "chooses", False) else ()
+        return box_losses(net(images, *choose), truth)
 
     def score(self) -> Score:
         """See `Task.score`."""
@@ -239,8 +250,7 @@ class _BoxScore(Score):
         batch = {"indices": indices.numpy(), "boxes": boxes, "objects": targets.numpy()}
         if not isinstance(said, Found):
             truth = truths(targets)
-            terms = [box_losses(said.of(number), truth[number : number + 1]) for number in range(len(truth))]
-            batch["loss"] = np.array([sum(float(term) for term in one.values()) for one in terms])
+            batch["loss"] = np.array([_loss(said.of(number), truth[number]) for number in range(len(truth))])
         for name, values in batch.items():
             self._gathered.setdefault(name, []).append(values)
 
@@ -298,6 +308,12 @@ class _BoxScore(Score):
             **dict(zip((error.replace(" ", "_") for error in ERRORS), _errors(kinds), strict=True)),
             "threshold": float(self.thresholds[number]),
         }
+
+
+def _loss(said: Saying, truth: Truth) -> float:
+    with torch.random.fork_rng(devices=[]):  # some losses are of a sample; an image's is the same each time
+        torch.manual_seed(0)
+        return sum(float(term) for term in box_losses(said, [truth]).values())
 
 
 def _errors(kinds: NDArray[np.int64]) -> list[int]:
