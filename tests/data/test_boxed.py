@@ -68,11 +68,14 @@ def test_boxes_are_where_the_pixels_are(
         for image, told, before in zip(batch, boxes, targets, strict=True):
             for row in told[told[:, 0] >= 0]:
                 found = seen(image, int(row[0]))
+                if ((row[3:5] - row[1:3]) * SIDE).min() < 5:
+                    continue  # so small that its edges are grey
                 assert found is not None
                 assert np.abs(row[1:5] - found).max() < 2.5 / SIDE
                 moved += np.abs(row[1:5] - before[int(row[0]), 1:5]).max() > 0.02
     assert bool(moved) == bool(names)
-    assert np.array_equal(inputs.take(np.arange(3), 1), inputs.pair(np.arange(3), 1, targets[:3])[0])
+    if "box_crop" not in names:  # which goes by the boxes
+        assert np.array_equal(inputs.take(np.arange(3), 1), inputs.pair(np.arange(3), 1, targets[:3])[0])
 
 
 def test_what_was_remembered_of_a_view_has_its_boxes(squares: tuple[list[Path], NDArray[np.float32]]) -> None:

@@ -23,7 +23,7 @@ _LARGEST = 4.0  # times the side that an image is laid on
 
 
 def part_moves(height: int, width: int, chance: Chance, boxes: Sequence[NDArray[np.floating]]) -> Moves:
-    """Moves that enlarge a part of each image: one that an object overlaps by an IoU of at least so much.
+    """Moves that enlarge a part of each image: one that an object overlaps by an IoU of at least so much, if there is.
 
     Args:
         height, width: Of the images, in pixels.
@@ -37,9 +37,12 @@ def part_moves(height: int, width: int, chance: Chance, boxes: Sequence[NDArray[
         if which == 0:
             continue
         least = _OVERLAPS[which - 1] if which <= len(_OVERLAPS) else 0.0
-        suits = np.flatnonzero(_shows(parts[number], np.asarray(found, np.float64), least))
-        if len(suits):
-            left, top, right, bottom = parts[number, suits[0]]
+        there = np.asarray(found, np.float64)
+        suits = _shows(parts[number], there, least)
+        if not suits.any():  # as where all objects are small
+            suits = _shows(parts[number], there, 0.0)
+        if suits.any():
+            left, top, right, bottom = parts[number, suits.argmax()]
             moves[number, 0, 0], moves[number, 0, 2] = (right - left) / width, left
             moves[number, 1, 1], moves[number, 1, 2] = (bottom - top) / height, top
     return moves
@@ -64,7 +67,8 @@ def _shows(parts: NDArray[np.float64], boxes: NDArray[np.float64], least: float)
     overlaps = shared / (areas[0][:, None] + areas[1] - shared)
     middles = (boxes[:, :2] + boxes[:, 2:]) / 2
     inside = ((middles > parts[:, None, :2]) & (middles < parts[:, None, 2:])).all(axis=2)
-    shown: NDArray[np.bool_] = (overlaps >= least).any(axis=1) & inside.any(axis=1)
+    enough: NDArray[np.bool_] = overlaps >= least
+    shown: NDArray[np.bool_] = enough.any(axis=1) & inside.any(axis=1)
     return shown
 
 

@@ -144,7 +144,13 @@ class Regions(NamedTuple):
     def of(self, number: int) -> Regions:
         """See `Saying.of`."""
         one = slice(number, number + 1)
-        return Regions(*(part[one] for part in self[:-1]), self.anchors)
+        return self._replace(
+            logits=self.logits[one],
+            offsets=self.offsets[one],
+            regions=self.regions[one],
+            objectness=self.objectness[one],
+            ways=self.ways[one],
+        )
 
 
 Choose = Callable[[Tensor], Tensor]

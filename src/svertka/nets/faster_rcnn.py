@@ -96,11 +96,11 @@ class TwoStages(Decoder):
         self.score = nn.Linear(hidden, 1 + classes)
         self.offsets = nn.Linear(hidden, 4 * (1 + classes))
         self.proposals = proposals
-        for layer in (self.sliding.conv, self.objectness, self.ways, self.score):
-            nn.init.normal_(layer.weight, std=0.01)
-            nn.init.zeros_(layer.bias)
-        nn.init.normal_(self.offsets.weight, std=0.001)
-        nn.init.zeros_(self.offsets.bias)
+        for layer in (*self.sliding, self.objectness, self.ways, self.score, self.offsets):
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                assert layer.bias is not None
+                nn.init.normal_(layer.weight, std=0.001 if layer is self.offsets else 0.01)
+                nn.init.zeros_(layer.bias)
 
     def forward(self, maps: Sequence[Tensor], size: tuple[int, int], *choose: Choose) -> Regions:
         levels = list(maps) if self.pyramid is None else self.pyramid(maps)

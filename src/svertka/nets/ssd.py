@@ -10,8 +10,8 @@ The maps are those of the trunk at strides of 8 and more, and those of extra lay
 The paper's trunk is VGG16 whose fully connected layers have become atrous convolutions (`svertka.layers.atrous`).
 
 Departures:
-- the trunk can be that of any classifier; where it has batch normalisation, its finest maps are not rescaled, which the
-  paper does since those of VGG have another scale than all others;
+- the trunk can be that of any classifier; where it has batch normalisation, the maps that are read of it and those of
+  extra layers are normalised too (by groups of channels, since batches are small), instead of rescaling the finest;
 - the scales of default boxes are those of the paper's code for COCO, which are a little smaller than for VOC.
 """
 
@@ -33,6 +33,7 @@ from svertka.layers.trunk import Trunk
 
 _FINEST = 8  # stride of the finest maps, in pixels
 _SCALE = 20.0  # what the rescaled maps begin with
+_GROUPS = 32  # of channels that are normalised together, at most
 
 
 class SSD(Detector):
@@ -62,13 +63,16 @@ class DefaultBoxes(Decoder):
         channels = [resolution.last_channels for resolution in found]
         self.strides = [resolution.stride for resolution in found]
         normalised = any(isinstance(layer, nn.BatchNorm2d) for layer in trunk.modules())
-        self.rescaling = None if normalised else Rescaling(channels[0])
+        self.norms = nn.ModuleList(
+            _norm(inputs) if normalised else nn.Identity() if number else Rescaling(inputs)
+            for number, inputs in enumerate(channels)
+        )
         self.extra = nn.ModuleList()
         side = trunk.shapes(image_size, image_size)[self.taps[-1]][-1]
         while side > 1:
             width = 512 if not self.extra else 256
-            layer, side, factor = _extra(channels[-1], width, side)
-            self.extra.append(layer)
+            layers, side, factor = _extra(channels[-1], width, side, normalised=normalised)
+            self.extra.append(layers)
             channels.append(width)
             self.strides.append(self.strides[-1] * factor)
         self.shapes = default_shapes(len(channels), smallest, small)
@@ -88,9 +92,8 @@ class DefaultBoxes(Decoder):
                 nn.init.zeros_(layer.bias)
 
     def forward(self, maps: Sequence[Tensor], size: tuple[int, int]) -> MultiBox:
-        levels, x = list(maps), maps[-1]
-        if self.rescaling is not None:
-            levels[0] = self.rescaling(levels[0])
+        levels = [norm(x) for norm, x in zip(self.norms, maps, strict=True)]
+        x = levels[-1]
         for layer in self.extra:
             x = layer(x)
             levels.append(x)
@@ -137,14 +140,20 @@ def default_shapes(maps: int, smallest: float, small: float) -> list[list[tuple[
     return found
 
 
-def _extra(inputs: int, outputs: int, side: int) -> tuple[nn.Sequential, int, int]:
+def _extra(inputs: int, outputs: int, side: int, *, normalised: bool) -> tuple[nn.Sequential, int, int]:
     """Two convolutions that make maps of ``side`` smaller, the side that they then have, and by which stride."""
     # As the paper's 5 × 5 maps become 3 × 3 and these 1 × 1; SSD512's last ones of 2 × 2 become 1 × 1.
     kernel, stride, padding = {2: (4, 1, 1), 3: (3, 1, 0), 5: (3, 1, 0)}.get(side, (3, 2, 1))
     layers = OrderedDict(
         conv1=nn.Conv2d(inputs, outputs // 2, 1),
+        norm1=_norm(outputs // 2) if normalised else nn.Identity(),
         relu1=nn.ReLU(),
         conv2=nn.Conv2d(outputs // 2, outputs, kernel, stride, padding),
+        norm2=_norm(outputs) if normalised else nn.Identity(),
         relu2=nn.ReLU(),
     )
     return nn.Sequential(layers), (side + 2 * padding - kernel) // stride + 1, stride
+
+
+def _norm(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(math.gcd(_GROUPS, channels), channels)

@@ -33,7 +33,8 @@ PRIORS = ((0.1017, 0.1332), (0.2456, 0.3084), (0.3889, 0.623), (0.7285, 0.3723),
 
 _VALUES = 5  # of a prior, beside the classes: the box, and whether there is one
 _PASSED = 64  # channels that the pass-through layer takes of the finer maps
-_Conv = partial(ConvNorm, activation=partial(nn.LeakyReLU, 0.1))
+_LEAKY: partial[nn.Module] = partial(nn.LeakyReLU, 0.1)
+_Conv = partial(ConvNorm, activation=_LEAKY)
 
 
 class YOLOv2(Detector):
@@ -91,9 +92,8 @@ class PriorsAtCells(Decoder):
             fine = fitted(self.passed(finer[-1]), (height * self.factor, width * self.factor))
             x = torch.cat([F.pixel_unshuffle(fine, self.factor), x], dim=1)
         said = flat(self.score(self.conv3(x)), self.values)
-        offsets, objectness, logits = said.split([4, 1, self.values - _VALUES], dim=2)
         cell = torch.tensor([1 / width, 1 / height], device=x.device)
         corners = middles((height, width), (1 / height, 1 / width), device=x.device) - cell / 2
         priors = torch.tensor(self.priors, device=x.device).repeat(height * width, 1)
         corners = corners.repeat_interleave(len(self.priors), dim=0)
-        return Cells(objectness[..., 0], logits, offsets, corners, cell, priors)
+        return Cells(said[..., 4], said[..., _VALUES:], said[..., :4], corners, cell, priors)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,17 +47,17 @@ def choose(
         most: How many are chosen, at most.
     """
     boxes = boxes.clip(0, 1)
-    found: list[Chosen] = []
+    found: list[tuple[NDArray[Any], ...]] = []
     for number in range(scores.shape[1]):
         sides, column = boxes if boxes.ndim == 2 else boxes[:, number], scores[:, number]
         solid = (sides[:, 2] > sides[:, 0]) & (sides[:, 3] > sides[:, 1])
         places = np.flatnonzero(solid & (column > np.float64(least[number])))
         places = places[np.argsort(-column[places], kind="stable")][:_CANDIDATES]
-        kept = places[suppress(sides[places], overlap)]
-        found.append(Chosen(np.full(len(kept), number), column[kept], sides[kept]))
-    every = Chosen(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
-    order = np.argsort(-every.scores, kind="stable")[:most]
-    return Chosen(*(part[order] for part in every))
+        places = places[suppress(sides[places], overlap)]
+        found.append((np.full(len(places), number), column[places], sides[places]))
+    classes, likely, kept = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    order = np.argsort(-likely, kind="stable")[:most]
+    return Chosen(classes[order], likely[order], kept[order])
 
 
 def suppress(boxes: Numbers, overlap: float) -> NDArray[np.int64]:
@@ -89,4 +89,5 @@ def ious(boxes: Numbers, others: Numbers) -> Numbers:
 
 def _areas(boxes: Numbers) -> Numbers:
     sides = (boxes[..., 2:] - boxes[..., :2]).clip(min=0)
-    return sides[..., 0] * sides[..., 1]
+    areas: Numbers = sides[..., 0] * sides[..., 1]
+    return areas

@@ -134,7 +134,8 @@ def cells(said: Cells, truth: Sequence[Truth]) -> dict[str, Tensor]:
 
 def _responsible(said: Cells, wanted: Tensor) -> Tensor:
     """Which prior of which cell is responsible for each object ``(M, 4)``: ``(M,)``."""
-    middles, sides = centred(wanted).split(2, dim=1)
+    goal = centred(wanted)
+    middles, sides = goal[:, :2], goal[:, 2:]
     away = (middles[:, None] - said.corners) / said.cell
     inside = ((away >= 0) & (away < 1)).all(dim=2)
     # As if their middles were the same.

@@ -253,7 +253,7 @@ _INF = math.inf
 # A batch of pieces has as many pixels to learn from as one of hundreds of images.
 _PIECES: dict[str, Any] = {"lr": 1e-3, "batch": 2, "augment": ("flip", "elastic")}
 # A batch of images with boxes has hundreds of anchors to learn from.
-_BOXES: dict[str, Any] = {"lr": 1e-3, "batch": 8, "augment": ("flip", "box_crop", "colour"), "clip": 10.0}
+_BOXES: dict[str, Any] = {"lr": 1e-3, "batch": 8, "augment": ("flip", "box_crop"), "clip": 10.0}
 _FROM_SCRATCH: dict[str, dict[str, Any]] = {
     "classifier": {},
     "segmenter": {**_PIECES, "epochs": 60},

@@ -12,7 +12,7 @@ NETS = (
         paper="Redmon, Farhadi, YOLO9000: Better, Faster, Stronger",
         image_size=416,
         classes=20,
-        parameters=0,
+        parameters=8_130_557,
         smallest=1,
     ),
 )
