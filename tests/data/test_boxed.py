@@ -11,9 +11,11 @@ from PIL import Image
 
 from svertka.annotations import Box, Boxes
 from svertka.data.augment import AUGMENTATIONS, augment_together
+from svertka.data.batches import Loader, Part
 from svertka.data.boxed import Boxed, RememberedBoxed
 from svertka.data.images import load_images
 from svertka.data.memory import VIEWS
+from svertka.data.mosaic import Mosaic
 from svertka.data.preparing import learnable_classes, prepare
 from svertka.data.samples import ImageFile
 from svertka.runtime.preprocess import Preprocess
@@ -127,6 +129,25 @@ def test_zooming_out_makes_half_of_the_images_smaller() -> None:
     sides = np.array([found[0, 2] - found[0, 0] for found in moved.boxes])
     assert 0.4 < (sides < 31.5).mean() < 0.6
     assert sides.min() < 10
+
+
+def test_mosaics_keep_every_box_where_its_pixels_are(squares: tuple[list[Path], NDArray[np.float32]]) -> None:
+    files, targets = squares
+    images = load_images([ImageFile(path) for path in files], SIZE)
+    part = Part(Boxed(images, np.arange(COUNT), SIZE, ("flip",)), targets, mosaic=Mosaic())
+    (batch,) = Loader(part, COUNT).training(0)
+    (again,) = Loader(part, COUNT).training(0)
+    assert batch.images.equal(again.images)
+    assert batch.targets.shape == (COUNT, 4 * targets.shape[1], 6)
+    counts = (batch.targets[..., 0] >= 0).sum(dim=1)
+    assert set(counts.tolist()) == {2, 8}
+    for image, told in zip(batch.images.numpy(), batch.targets.numpy(), strict=True):
+        for label, left, top, right, bottom, _ in told[told[:, 0] >= 0]:
+            rows = slice(*(np.array([top, bottom]) * SIDE).round().astype(int).tolist())
+            columns = slice(*(np.array([left, right]) * SIDE).round().astype(int).tolist())
+            inside = image[int(label), rows, columns]
+            assert inside.size > 0
+            assert inside.mean() > 0.6
 
 
 def test_boxes_are_mended_and_have_the_size_of_their_image(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from svertka.data.chance import uniform
 from svertka.data.colour import change
 from svertka.data.geometry import Moves
 from svertka.data.mixing import MIXTURES
+from svertka.data.mosaic import MOSAIC
 from svertka.errors import UserError, nearest
 
 Chance = Callable[[int], NDArray[np.float64]]
@@ -300,7 +301,9 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "box_crop": Augmentation(box_crop, around=part_moves),
     "zoom_out": Augmentation(zoom_out, zoom_out_moves),
 }
-"""What a recipe can name, beside `svertka.data.mixing.MIXTURES`, which take two samples."""
+"""What a recipe can name, beside `svertka.data.mixing.MIXTURES` and `svertka.data.mosaic`, which take several samples."""
+
+_OF_SEVERAL = (*MIXTURES, MOSAIC)
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -310,8 +313,10 @@ def check_names(names: Sequence[str]) -> None:
         UserError: There is none of one name.
     """
     for name in names:
-        if name not in AUGMENTATIONS and name not in MIXTURES:
-            raise UserError(f"unknown augmentation {name!r}", mend=nearest(name, [*AUGMENTATIONS, *MIXTURES, "none"]))
+        if name not in (*AUGMENTATIONS, *_OF_SEVERAL):
+            raise UserError(
+                f"unknown augmentation {name!r}", mend=nearest(name, [*AUGMENTATIONS, *_OF_SEVERAL, "none"])
+            )
 
 
 def augment(batch: Pixels, names: Sequence[str], *, seed: int, epoch: int, indices: NDArray[np.int64]) -> Pixels:
@@ -396,7 +401,7 @@ def _steps(
 ) -> Iterator[tuple[Augmentation, Chance]]:
     check_names(names)
     for place, name in enumerate(names):
-        if name in MIXTURES:
+        if name in _OF_SEVERAL:
             continue
 
         def chance(number: int, place: int = place) -> NDArray[np.float64]:

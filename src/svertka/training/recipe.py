@@ -73,8 +73,8 @@ class Recipe:
         ema: Decay of the running mean of the weights that is evaluated and saved; 0 for the weights themselves.
         early_stop: Epochs without a better score after which training ends; 0 for never.
         augment: ``flip``, ``flip_vertical``, ``crop``, ``resized_crop``, ``affine``, ``rotation``, ``elastic``,
-            ``colour``, ``randaugment``, ``erasing``, ``box_crop``, ``zoom_out``, in the order given; ``mixup``,
-            ``cutmix``, always last; or ``none``.
+            ``colour``, ``randaugment``, ``erasing``, ``box_crop``, ``zoom_out``, in the order given; ``mosaic``,
+            ``mixup``, ``cutmix``, always last; or ``none``.
         format: Format of the data set to insist on, such as ``voc``; by default, the data set is looked at.
         image_size: Side of the images in pixels; the network's own if not given, or with weights, at least half of it,
             what the images have.
