@@ -301,7 +301,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "box_crop": Augmentation(box_crop, around=part_moves),
     "zoom_out": Augmentation(zoom_out, zoom_out_moves),
 }
-"""What a recipe can name, beside `svertka.data.mixing.MIXTURES` and `svertka.data.mosaic`, which take several samples."""
+"""What a recipe can name, beside `svertka.data.mixing.MIXTURES` and mosaics, which are made of several samples."""
 
 _OF_SEVERAL = (*MIXTURES, MOSAIC)
 
@@ -312,11 +312,10 @@ def check_names(names: Sequence[str]) -> None:
     Raises:
         UserError: There is none of one name.
     """
+    known = (*AUGMENTATIONS, *_OF_SEVERAL, "none")
     for name in names:
-        if name not in (*AUGMENTATIONS, *_OF_SEVERAL):
-            raise UserError(
-                f"unknown augmentation {name!r}", mend=nearest(name, [*AUGMENTATIONS, *_OF_SEVERAL, "none"])
-            )
+        if name not in known[:-1]:
+            raise UserError(f"unknown augmentation {name!r}", mend=nearest(name, known))
 
 
 def augment(batch: Pixels, names: Sequence[str], *, seed: int, epoch: int, indices: NDArray[np.int64]) -> Pixels:
