@@ -53,7 +53,7 @@ def boxes_run(
     shapes: Path, tmp_path_factory: pytest.TempPathFactory, plain: tuple[str, ...], svertka_call: Callable[..., Any]
 ) -> tuple[Path, Any]:
     run = tmp_path_factory.mktemp("runs") / "shapes"
-    answer = svertka_call("train", shapes, *NET, "--epochs", 40, "--lr", 0.003, "--out", run, *plain, "--json")
+    answer = svertka_call("train", shapes, *NET, "--epochs", 25, "--lr", 0.003, "--out", run, *plain, "--json")
     assert answer.status == 0, answer.err
     return run, answer.json
 
