@@ -40,6 +40,9 @@ class Boxed:
     augmentations: Sequence[str] = ()
     seed: int = 0
 
+    at_once = 16
+    """Samples that a batch holds, at most, where they are judged: images with boxes are large."""
+
     def __len__(self) -> int:
         return len(self.positions)
 
