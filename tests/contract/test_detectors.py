@@ -31,7 +31,10 @@ WITHOUT_MAPS = {"perceptron", "mlp"}
 TRUNKS = [record for record in registry.records() if record.kind == "classifier" and record.name not in WITHOUT_MAPS]
 EVERY_NET = pytest.mark.parametrize("record", DETECTORS, ids=lambda record: record.name)
 EVERY_TRUNK = pytest.mark.parametrize("record", TRUNKS, ids=lambda record: record.name)
-ON_A_TRUNK = pytest.mark.parametrize("name", ["ssd", "yolo_v2"])
+ON_A_TRUNK = pytest.mark.parametrize("name", ["ssd", "yolo_v2", "faster_rcnn"])
+IN_ONE_STAGE = pytest.mark.parametrize("name", ["ssd", "yolo_v2"])
+"""What others find depends on which of two boxes that are as likely is proposed, so that the last bits matter."""
+SLIGHT: dict[str, dict[str, Any]] = {"faster_rcnn": {"width": 16, "hidden": 32, "proposals": 20}}
 
 
 def cheapest() -> list[registry.NetRecord]:
@@ -56,7 +59,7 @@ def arguments(record: registry.NetRecord, size: int, trunk: registry.NetRecord |
     if record.one_size:
         found["image_size"] = size
     if trunk is not None:
-        found["trunk"] = {"net": trunk.name}
+        found |= {"trunk": {"net": trunk.name}, **SLIGHT.get(record.name, {})}
     return found
 
 
@@ -80,7 +83,7 @@ def losses(net: torch.nn.Module, x: Tensor) -> Tensor:
 
 def check_found(found: Found, images: int) -> None:
     count = found.boxes.shape[1]
-    assert found.boxes.shape == (images, count, 4)
+    assert found.boxes.shape in ((images, count, 4), (images, count, CLASSES, 4))
     assert found.scores.shape == (images, count, CLASSES)
 
 
@@ -134,8 +137,10 @@ def test_boxes_on_every_trunk(name: str, record: registry.NetRecord) -> None:
     strides = [found.stride for found in resolutions(net.trunk)]
     if name == "ssd":
         assert len(net.taps) == max(1, sum(stride >= 8 for stride in strides))
-    else:
+    elif name == "yolo_v2":
         assert len(net.taps) == min(2, len(strides))
+    else:
+        assert len(net.taps) == max(1, sum(4 <= stride <= 32 for stride in strides))
 
 
 @CHEAPEST_TRUNKS
@@ -160,7 +165,7 @@ def test_gradients_are_finite_and_frozen_is_frozen(name: str, record: registry.N
 
 
 @CHEAPEST_TRUNKS
-@ON_A_TRUNK
+@IN_ONE_STAGE
 def test_what_follows_frozen_stages_is_the_whole(name: str, record: registry.NetRecord) -> None:
     size = side(record)
     net = build(registry.record(name), size, record).eval()
@@ -209,7 +214,7 @@ def _family(module: Any) -> str:
 
 
 @pytest.mark.parametrize("record", exported(), ids=lambda record: record.name)
-@ON_A_TRUNK
+@IN_ONE_STAGE
 def test_onnx_agrees_and_finds_the_same(name: str, record: registry.NetRecord, tmp_path) -> None:
     size = side(record)
     net = build(registry.record(name), size, record).eval()
@@ -223,6 +228,37 @@ def test_onnx_agrees_and_finds_the_same(name: str, record: registry.NetRecord, t
         with torch.no_grad():
             for key, expected in net.outputs(x).items():
                 np.testing.assert_allclose(outputs[key], expected.numpy(), atol=TOLERANCE, rtol=0)
+
+
+def test_onnx_of_two_stages_agrees(tmp_path) -> None:
+    record, size = registry.record("resnet8_cifar"), 96
+    net = build(registry.record("faster_rcnn"), size, record).eval()
+    with torch.no_grad():
+        net.decoder.objectness.weight.mul_(100)  # so that no two proposals are as likely
+        net.decoder.ways.weight.mul_(20)
+        net.decoder.score.weight.mul_(100)
+    path = tmp_path / "model.onnx"
+    values = arguments(registry.record("faster_rcnn"), size, record)
+    path.write_bytes(onnx_bytes(net, card(net, "faster_rcnn", values, size)))
+    engine = OnnxRuntimeEngine(path)
+    for count in (1, 3):
+        x = images(3, size, count)
+        outputs = engine.run(x.numpy())
+        with torch.no_grad():
+            for key, expected in net.outputs(x).items():
+                np.testing.assert_allclose(outputs[key], expected.numpy(), atol=TOLERANCE, rtol=0)
+
+
+def test_a_second_stage_learns_from_what_is_chosen() -> None:
+    net = build(registry.record("faster_rcnn"), 96, registry.record("resnet8_cifar")).train()
+    x = images(3, 96)
+    chosen = torch.tensor([[[0.1, 0.1, 0.5, 0.6], [0.0, 0.0, 0.0, 0.0]]]).expand(2, -1, -1)
+    said = net(x, lambda proposals: chosen[:, :, : proposals.shape[2]])
+    assert torch.equal(said.regions, chosen)
+    assert said.logits.shape == (2, 2, 1 + CLASSES)
+    proposed = net.eval()(x).regions
+    assert proposed.shape == (2, 20, 4)
+    assert ((proposed >= 0) & (proposed <= 1)).all()
 
 
 def test_multi_scale_training_takes_other_sides() -> None:
