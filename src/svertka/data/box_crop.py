@@ -66,9 +66,8 @@ def _shows(parts: NDArray[np.float64], boxes: NDArray[np.float64], least: float)
     areas = [(found[:, 2:] - found[:, :2]).prod(axis=1) for found in (parts, boxes)]
     overlaps = shared / (areas[0][:, None] + areas[1] - shared)
     middles = (boxes[:, :2] + boxes[:, 2:]) / 2
-    inside = ((middles > parts[:, None, :2]) & (middles < parts[:, None, 2:])).all(axis=2)
-    enough: NDArray[np.bool_] = overlaps >= least
-    shown: NDArray[np.bool_] = enough.any(axis=1) & inside.any(axis=1)
+    inside = np.all((middles > parts[:, None, :2]) & (middles < parts[:, None, 2:]), axis=2)
+    shown: NDArray[np.bool_] = np.any(overlaps >= least, axis=1) & np.any(inside, axis=1)
     return shown
 
 

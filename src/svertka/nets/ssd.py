@@ -144,7 +144,7 @@ def _extra(inputs: int, outputs: int, side: int, *, normalised: bool) -> tuple[n
     """Two convolutions that make maps of ``side`` smaller, the side that they then have, and by which stride."""
     # As the paper's 5 × 5 maps become 3 × 3 and these 1 × 1; SSD512's last ones of 2 × 2 become 1 × 1.
     kernel, stride, padding = {2: (4, 1, 1), 3: (3, 1, 0), 5: (3, 1, 0)}.get(side, (3, 2, 1))
-    layers = OrderedDict(
+    layers: OrderedDict[str, nn.Module] = OrderedDict(
         conv1=nn.Conv2d(inputs, outputs // 2, 1),
         norm1=_norm(outputs // 2) if normalised else nn.Identity(),
         relu1=nn.ReLU(),

@@ -33,8 +33,16 @@ PRIORS = ((0.1017, 0.1332), (0.2456, 0.3084), (0.3889, 0.623), (0.7285, 0.3723),
 
 _VALUES = 5  # of a prior, beside the classes: the box, and whether there is one
 _PASSED = 64  # channels that the pass-through layer takes of the finer maps
-_LEAKY: partial[nn.Module] = partial(nn.LeakyReLU, 0.1)
-_Conv = partial(ConvNorm, activation=_LEAKY)
+
+
+class _Leaky(nn.LeakyReLU):
+    """The nonlinearity of Darknet."""
+
+    def __init__(self) -> None:
+        super().__init__(0.1)
+
+
+_Conv = partial(ConvNorm, activation=_Leaky)
 
 
 class YOLOv2(Detector):
