@@ -16,7 +16,7 @@ NETS = (
         image_size=300,
         classes=90,
         parameters=35_641_826,
-        smallest=32,
+        smallest=1,
         one_size=True,
     ),
     NetRecord(
@@ -29,7 +29,7 @@ NETS = (
         image_size=512,
         classes=90,
         parameters=37_513_116,
-        smallest=32,
+        smallest=1,
         one_size=True,
     ),
     NetRecord(
