@@ -215,10 +215,10 @@ def cut(levels: Sequence[Tensor], strides: Sequence[int], regions: Tensor, size:
     result = pixels.new_zeros(len(rows), levels[0].shape[1], _POOLED, _POOLED)
     for number, (maps, stride) in enumerate(zip(levels, strides, strict=True)):
         (here,) = torch.where(numbers == number)
-        result[here] = _aligned(maps.float(), rows[here], stride)
+        result[here] = _aligned(maps, rows[here], stride)
     return result
 
 
 def _aligned(maps: Tensor, rows: Tensor, stride: int) -> Tensor:
-    pooled: Tensor = roi_align(maps, rows, _POOLED, 1 / stride, sampling_ratio=2)
+    pooled: Tensor = roi_align(maps.float(), rows, _POOLED, 1 / stride, sampling_ratio=2)
     return pooled
