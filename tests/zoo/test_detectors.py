@@ -73,7 +73,7 @@ def test_faster_rcnn_resnet50_fpn_is_torchvisions(height: int, width: int) -> No
     theirs = fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=1 + CLASSES).eval()
     for layer in (theirs.rpn.head.cls_logits, theirs.rpn.head.bbox_pred, theirs.roi_heads.box_predictor.bbox_pred):
         nn.init.normal_(layer.weight, std=0.02)
-    nn.init.normal_(theirs.roi_heads.box_predictor.cls_score.weight, std=0.3)
+    nn.init.normal_(theirs.roi_heads.box_predictor.cls_score.weight, std=0.02)
     net = ours("faster_rcnn_resnet50_fpn", theirs, faster_rcnn.KEYS["torchvision"])
     found = 0
     for x in images(3, height, width).split(1):

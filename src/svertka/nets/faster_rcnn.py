@@ -181,7 +181,7 @@ def propose(objectness: Sequence[Tensor], ways: Sequence[Tensor], anchors: Seque
     kept = (every[..., 2:] > every[..., :2]).all(dim=-1)
     if not every.is_meta:  # there, nobody knows how many are left
         # What is not of one level of one image is moved apart, and so all can be looked at together.
-        images = torch.arange(len(every), device=every.device, dtype=every.dtype)[:, None]
+        images = torch.arange(every.shape[0], device=every.device, dtype=every.dtype)[:, None]
         apart = 2 * (images * len(anchors) + torch.cat(levels, dim=1))
         left = nms((every + apart[..., None]).reshape(-1, 4), ranked.reshape(-1), _OVERLAP)
         flags = torch.zeros_like(kept).reshape(-1)
@@ -212,7 +212,7 @@ def cut(levels: Sequence[Tensor], strides: Sequence[int], regions: Tensor, size:
     level = torch.floor(_USUAL_LEVEL + torch.log2(extent / _USUAL) + 1e-6)
     first = math.log2(strides[0])
     numbers = (level.clamp(min=first, max=first + len(levels) - 1) - first).long()
-    result = pixels.new_zeros(len(rows), levels[0].shape[1], _POOLED, _POOLED)
+    result = pixels.new_zeros(rows.shape[0], levels[0].shape[1], _POOLED, _POOLED)
     for number, (maps, stride) in enumerate(zip(levels, strides, strict=True)):
         (here,) = torch.where(numbers == number)
         result[here] = _aligned(maps, rows[here], stride)
