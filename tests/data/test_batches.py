@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:User
 def part(count: int = 11, *, seed: int = 0, augmentations: tuple[str, ...] = ("flip", "crop", "affine")) -> Part:
     preprocess = Preprocess(height=8, width=6, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
     pixels = np.random.default_rng(0).integers(0, 256, (count + 5, 8, 6, 3), np.uint8)
-    images = Images([], preprocess, HeldRows(pixels), ("",) * (count + 5), {}, (0,) * (count + 5))
+    images = Images([], preprocess, HeldRows(pixels), ("",) * (count + 5), {}, ((0, 0),) * (count + 5))
     positions = np.arange(count)[::-1] + 2
     return Part(Pixels(images, positions, preprocess, augmentations, seed), np.arange(count) % 3, seed)
 

@@ -43,7 +43,7 @@ def images(count: int = 10) -> Images:
     pixels = np.random.default_rng(0).integers(0, 256, (count, SIDE, SIDE, 3), np.uint8)
     preprocess = Preprocess(height=SIDE, width=SIDE, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
     return Images(
-        [], preprocess, HeldRows(pixels), tuple(f"image {number}" for number in range(count)), {}, (0,) * count
+        [], preprocess, HeldRows(pixels), tuple(f"image {number}" for number in range(count)), {}, ((0, 0),) * count
     )
 
 

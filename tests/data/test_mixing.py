@@ -28,7 +28,7 @@ def part(*names: str, task: Task | None = None, targets: NDArray[Any] | None = N
     """Images of one shade each, by which one can tell what became of them."""
     preprocess = Preprocess(height=SIDE, width=SIDE, channels=1, mean=(0.0,), std=(1.0,))
     shades = np.repeat(np.arange(COUNT, dtype=np.uint8) * 5, SIDE * SIDE).reshape(COUNT, SIDE, SIDE, 1)
-    images = Images((), preprocess, HeldRows(shades), ("",) * COUNT, {}, (0,) * COUNT)
+    images = Images((), preprocess, HeldRows(shades), ("",) * COUNT, {}, ((0, 0),) * COUNT)
     targets = np.arange(COUNT) % 4 if targets is None else targets
     mixing = Mixing(names, (task or Classification(CLASSES)).mixed, 3) if names else None
     return Part(Pixels(images, np.arange(COUNT), preprocess, ("flip",), 3), targets, 3, mixing)

@@ -30,7 +30,7 @@ def test_softmax_of_large_logits_stays_finite() -> None:
 
 
 def test_each_image_gets_its_classes_the_likeliest_first(card: Card) -> None:
-    first, second = decode({"logits": np.array([[0, 2, 1], [3, 1, 2]], np.float32)}, card)
+    first, second = decode({"logits": np.array([[0, 2, 1], [3, 1, 2]], np.float32)}, card, [])
     assert isinstance(first, Classes)
     assert isinstance(second, Classes)
     assert [entry.name for entry in first.classes] == ["dog", "hippopotamus", "cat"]
@@ -40,7 +40,7 @@ def test_each_image_gets_its_classes_the_likeliest_first(card: Card) -> None:
 
 def test_between_equals_the_order_of_the_classes_decides(card: Card) -> None:
     names = tuple(str(number) for number in range(100))
-    (result,) = decode({"logits": np.zeros((1, 100), np.float32)}, dataclasses.replace(card, classes=names))
+    (result,) = decode({"logits": np.zeros((1, 100), np.float32)}, dataclasses.replace(card, classes=names), [])
     assert isinstance(result, Classes)
     assert tuple(entry.name for entry in result.classes) == names
 
@@ -60,17 +60,17 @@ def test_between_equals_the_order_of_the_classes_decides(card: Card) -> None:
 )
 def test_logits_that_do_not_fit_the_card_are_refused(card: Card, logits: list[object]) -> None:
     with pytest.raises(UserError, match="svertka verify"):
-        decode({"logits": np.array(logits, np.float32)}, card)
+        decode({"logits": np.array(logits, np.float32)}, card, [])
 
 
 def test_outputs_without_logits_are_refused(card: Card) -> None:
     with pytest.raises(UserError, match="svertka verify"):
-        decode({"boxes": np.zeros((1, 3), np.float32)}, card)
+        decode({"boxes": np.zeros((1, 3), np.float32)}, card, [])
 
 
 def test_an_unknown_task_is_named_with_the_nearest(card: Card) -> None:
     with pytest.raises(UserError, match=r"'clasification'.*did you mean classification"):
-        decode({}, dataclasses.replace(card, task="clasification"))
+        decode({}, dataclasses.replace(card, task="clasification"), [])
 
 
 def test_sigmoid_by_hand() -> None:
@@ -82,31 +82,31 @@ def test_sigmoid_by_hand() -> None:
 def test_labels_have_thresholds_of_their_own(card: Card) -> None:
     several = dataclasses.replace(card, task="multilabel", thresholds=(0.6, 0.2, 0.5))
     logits = np.array([[0, -1, 3], [-3, -3, -3]], np.float32)
-    first, second = decode({"logits": logits}, several)
+    first, second = decode({"logits": logits}, several, [])
     assert isinstance(first, Labels)
     assert isinstance(second, Labels)
     assert [entry.name for entry in first.given] == ["hippopotamus", "dog"]
     assert [entry.name for entry in first.scores] == ["hippopotamus", "cat", "dog"]
     assert second.given == ()
-    (plain,) = decode({"logits": logits[:1]}, dataclasses.replace(several, thresholds=()))
+    (plain,) = decode({"logits": logits[:1]}, dataclasses.replace(several, thresholds=()), [])
     assert isinstance(plain, Labels)
     assert [entry.name for entry in plain.given] == ["hippopotamus", "cat"]
 
 
 def test_labels_of_logits_that_do_not_fit_are_refused(card: Card) -> None:
     with pytest.raises(UserError, match="svertka verify"):
-        decode({"logits": np.zeros((1, 2), np.float32)}, dataclasses.replace(card, task="multilabel"))
+        decode({"logits": np.zeros((1, 2), np.float32)}, dataclasses.replace(card, task="multilabel"), [])
 
 
 def test_what_is_farther_than_the_limit_is_none_of_the_classes(card: Card) -> None:
     outputs = {"logits": np.array([[0, 2, 1]] * 3, np.float32), "distance": np.array([0.5, 1.5, 1.25], np.float32)}
-    near, far, at_the_limit = decode(outputs, dataclasses.replace(card, reject_limit=1.25))
+    near, far, at_the_limit = decode(outputs, dataclasses.replace(card, reject_limit=1.25), [])
     assert isinstance(near, Classes)
     assert isinstance(at_the_limit, Classes)
     assert isinstance(far, NoneOfThese)
     assert (far.distance, far.limit) == (1.5, 1.25)
     assert far.nearest == near
-    assert all(isinstance(result, Classes) for result in decode(outputs, card))  # nobody asked
+    assert all(isinstance(result, Classes) for result in decode(outputs, card, []))  # nobody asked
 
 
 @pytest.mark.parametrize(
@@ -119,4 +119,4 @@ def test_distances_that_do_not_fit_are_refused(card: Card, distance: list[float]
     if distance is not None:
         outputs["distance"] = np.array(distance, np.float32)
     with pytest.raises(UserError, match="svertka verify"):
-        decode(outputs, dataclasses.replace(card, reject_limit=1.25))
+        decode(outputs, dataclasses.replace(card, reject_limit=1.25), [])

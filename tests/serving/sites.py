@@ -59,6 +59,14 @@ class MaskEngine(Engine):
         return {"logits": batch}
 
 
+class BoxEngine(Engine):
+    """Finds the left half of every image, as likely of a colour as there is of it."""
+
+    def run(self, batch: NDArray[np.float32]) -> Mapping[str, NDArray[np.float32]]:
+        boxes = np.broadcast_to(np.array([0, 0, 0.5, 1], np.float32), (len(batch), 1, 4))
+        return {"boxes": boxes, "scores": batch.mean(axis=(2, 3))[:, None]}
+
+
 def card(**changed: Any) -> Card:
     """Of a classifier of colours."""
     values: dict[str, Any] = {

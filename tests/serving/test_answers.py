@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from sites import Engine, MaskEngine, Pixels, Site, card, form, picture, png, proven, site, source
+from sites import BoxEngine, Engine, MaskEngine, Pixels, Site, card, form, picture, png, proven, site, source
 
 from svertka.runtime.predictor import Predictor
 from svertka.runtime.preprocess import Preprocess
@@ -112,6 +112,20 @@ def test_masks_are_those_of_the_whole_image_and_can_be_drawn(shape: tuple[int, i
         assert kind == "data:image/png;base64"
         drawn = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
         assert np.array_equal(drawn, expected.draw(image))
+
+
+def test_boxes_are_told_in_pixels_of_the_image_that_was_sent_and_can_be_drawn() -> None:
+    finder = Predictor(BoxEngine(), card(task="detection", thresholds=(0.5, 0.5, 0.5)))
+    image = np.zeros((30, 70, 3), np.uint8)
+    image[..., 1] = 204
+    with site({"boxes": source(finder)}) as server:
+        answer = server.post("/v1/predict?drawn=true", png(image)).json
+        (found,) = answer["result"]["objects"]
+        assert found == {"name": "green", "score": pytest.approx(0.8), "left": 0, "top": 0, "right": 35, "bottom": 30}
+        assert answer["line"] == "1 × green"
+        drawn = np.asarray(Image.open(io.BytesIO(base64.b64decode(answer["drawn"].partition(",")[2]))))
+        assert np.array_equal(drawn, finder.predict([image])[0].draw(image))
+        assert server.post("/v1/predict", png(np.zeros((9, 9, 3), np.uint8))).json["result"] == {"objects": []}
 
 
 def test_a_drawing_is_no_larger_than_a_screen() -> None:

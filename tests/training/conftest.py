@@ -97,7 +97,7 @@ def training() -> Callable[..., Training]:
 
         def loader(count: int, seed: int, augment: tuple[str, ...] = ()) -> Loader:
             pixels, targets = blobs(count, side, seed)
-            images = Images((), preprocess, HeldRows(pixels), ("",) * count, {}, (0,) * count)
+            images = Images((), preprocess, HeldRows(pixels), ("",) * count, {}, ((0, 0),) * count)
             names = [name for name in augment if name in MIXTURES]
             mixing = Mixing(names, Classification(CLASSES).mixed, recipe.seed) if names else None
             pixels_of = Pixels(images, np.arange(count), preprocess, augment, recipe.seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ class Made:
 @pytest.fixture(autouse=True)
 def weights(monkeypatch: pytest.MonkeyPatch) -> None:
     known = Preprocess(height=224, width=224, mean=(0.5,) * 3, std=(0.2,) * 3)
-    monkeypatch.setattr(_images, "_known_preprocess", lambda _: known)
+    monkeypatch.setattr(_images, "_card", lambda _: SimpleNamespace(net="inception_v3", preprocess=known))
 
 
 RECIPE = Recipe.of({"net": "resnet18", "weights": "resnet18"})
@@ -67,13 +68,18 @@ def test_a_size_that_is_asked_for_is_taken() -> None:
     assert preprocess_of(RECIPE.changed({"image_size": 96}), [Made(100, 100)]).height == 96
 
 
-@pytest.mark.parametrize(("net", "side"), [("inception_v3", 299), ("unet", 384)])
+@pytest.mark.parametrize(
+    ("net", "side"), [("inception_v3", 299), ("unet", 384), ("ssd", 320), ("ssd300", 300), ("yolo_v2", 416)]
+)
 def test_weights_of_an_odd_side_keep_it_where_images_are_larger(
     net: str, side: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A network for masks takes pieces a quarter larger, in steps; a classifier takes no more than the weights know."""
+    """A network for masks takes pieces a quarter larger, in steps; a classifier takes no more than the weights know.
+
+    One for boxes takes images of its own size.
+    """
     known = Preprocess(height=299, width=299, mean=(0.5,) * 3, std=(0.2,) * 3)
-    monkeypatch.setattr(_images, "_known_preprocess", lambda _: known)
+    monkeypatch.setattr(_images, "_card", lambda _: SimpleNamespace(net="inception_v3", preprocess=known))
     recipe = Recipe.of({"net": net, "weights": "inception_v3"})
     assert preprocess_of(recipe, [Made(3000, 2000)] * 20).height == side
 

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svertka.data import geometry
+from svertka.data.box_crop import part_moves, zoom_out, zoom_out_moves
 from svertka.data.chance import uniform
 from svertka.data.colour import change
 from svertka.data.geometry import Moves
 from svertka.data.mixing import MIXTURES
+from svertka.data.mosaic import MOSAIC
 from svertka.errors import UserError, nearest
 
 Chance = Callable[[int], NDArray[np.float64]]
@@ -162,6 +164,11 @@ def resized_crop_moves(height: int, width: int, chance: Chance) -> Moves:
     return geometry.scaled((wide / width, high / height), (left, top))
 
 
+def box_crop(batch: Pixels, chance: Chance) -> Pixels:
+    """Enlarge a part of each image, which shows some of its objects where they are known; or none, of one in seven."""
+    return _warped(batch, part_moves(batch.shape[1], batch.shape[2], chance, [np.empty((0, 4))] * len(batch)))
+
+
 def colour(batch: Pixels, chance: Chance) -> Pixels:
     """Change brightness, contrast and saturation by up to 40 % each way, and turn the hue by up to a tenth."""
     names = ("brightness", "contrast", "saturation")
@@ -271,11 +278,13 @@ class Augmentation:
         pixels: Takes and gives images ``(N, H, W, C)`` uint8.
         moves: Where their points go, by height, width and the same chance; None if every point stays.
         points: The same for what is no matrix: where every pixel comes from, ``(N, 2, H, W)``.
+        around: Moves that depend on the boxes of each sample; they are made instead of ``pixels`` where there are some.
     """
 
     pixels: Callable[[Pixels, Chance], Pixels]
     moves: Callable[[int, int, Chance], Moves] | None = None
     points: Callable[[int, int, Chance], NDArray[np.float64]] | None = None
+    around: Callable[[int, int, Chance, Sequence[NDArray[np.floating]]], Moves] | None = None
 
 
 AUGMENTATIONS: dict[str, Augmentation] = {
@@ -289,8 +298,12 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "colour": Augmentation(colour),
     "randaugment": Augmentation(randaugment, randaugment_moves),
     "erasing": Augmentation(erasing),
+    "box_crop": Augmentation(box_crop, around=part_moves),
+    "zoom_out": Augmentation(zoom_out, zoom_out_moves),
 }
-"""What a recipe can name, beside `svertka.data.mixing.MIXTURES`, which take two samples."""
+"""What a recipe can name, beside `svertka.data.mixing.MIXTURES` and mosaics, which are made of several samples."""
+
+_OF_SEVERAL = (*MIXTURES, MOSAIC)
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -299,9 +312,10 @@ def check_names(names: Sequence[str]) -> None:
     Raises:
         UserError: There is none of one name.
     """
+    known = (*AUGMENTATIONS, *_OF_SEVERAL, "none")
     for name in names:
-        if name not in AUGMENTATIONS and name not in MIXTURES:
-            raise UserError(f"unknown augmentation {name!r}", mend=nearest(name, [*AUGMENTATIONS, *MIXTURES, "none"]))
+        if name not in known[:-1]:
+            raise UserError(f"unknown augmentation {name!r}", mend=nearest(name, known))
 
 
 def augment(batch: Pixels, names: Sequence[str], *, seed: int, epoch: int, indices: NDArray[np.int64]) -> Pixels:
@@ -357,14 +371,21 @@ def augment_together(
     found = [np.asarray(sample, np.float32).reshape(-1, 4) for sample in boxes]
     left = [np.ones(len(sample)) for sample in found]
     for augmentation, chance in _steps(names, seed, epoch, indices):
-        batch = augmentation.pixels(batch, chance)
+        moves = None
+        if augmentation.around is not None:
+            there = [sample[share >= _LEFT] for sample, share in zip(found, left, strict=True)]
+            moves = augmentation.around(height, width, chance, there or [np.empty((0, 4))] * len(batch))
+            batch = _warped(batch, moves)
+        else:
+            batch = augmentation.pixels(batch, chance)
         if augmentation.points is not None:
             points = augmentation.points(height, width, chance)
             masks = None if masks is None else geometry.sample_masks(masks, points)
             found = [geometry.sample_boxes(sample, where) for sample, where in zip(found, points, strict=False)]
-        if augmentation.moves is None:
+        if augmentation.moves is not None:
+            moves = augmentation.moves(height, width, chance)
+        if moves is None:
             continue
-        moves = augmentation.moves(height, width, chance)
         if masks is not None:
             masks = geometry.move_masks(masks, moves)
         for number, sample in enumerate(found):
@@ -379,7 +400,7 @@ def _steps(
 ) -> Iterator[tuple[Augmentation, Chance]]:
     check_names(names)
     for place, name in enumerate(names):
-        if name in MIXTURES:
+        if name in _OF_SEVERAL:
             continue
 
         def chance(number: int, place: int = place) -> NDArray[np.float64]:

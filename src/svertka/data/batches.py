@@ -16,6 +16,7 @@ from svertka.data.augment import augment
 from svertka.data.chance import permutation
 from svertka.data.images import Images
 from svertka.data.mixing import Mixing
+from svertka.data.mosaic import Mosaic
 from svertka.runtime.preprocess import Preprocess
 
 
@@ -106,22 +107,28 @@ class Part(Dataset[Batch]):
         targets: Target of each.
         seed: Of the run; the order of an epoch depends on it.
         mixing: How samples are mixed in training; None for as they are.
+        mosaic: How samples with boxes are laid side by side in training; None for as they are.
     """
 
     inputs: Inputs
     targets: NDArray[np.generic]
     seed: int = 0
     mixing: Mixing | None = None
+    mosaic: Mosaic | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def __getitem__(self, key: _Key) -> Batch:
         inputs, targets = self._take(key.indices, key.epoch)
+        if self.mosaic:
+            others = self.mosaic.partners(key.indices, key.epoch, len(self))
+            pairs = [(inputs, targets), *(self._take(chosen, key.epoch) for chosen in others)]
+            inputs, targets = self.mosaic.lay(pairs, key.indices, key.epoch)
         if self.mixing:
-            others = self.mixing.partners(key.indices, key.epoch, len(self))
-            shares = self.mixing.mix(inputs, self.inputs.take(others, key.epoch), key.indices, key.epoch)
-            targets = self.mixing.targets(targets, self.targets[others], shares)
+            mates = self.mixing.partners(key.indices, key.epoch, len(self))
+            shares = self.mixing.mix(inputs, self.inputs.take(mates, key.epoch), key.indices, key.epoch)
+            targets = self.mixing.targets(targets, self.targets[mates], shares)
         return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(key.indices), key.weight)
 
     def _take(self, indices: NDArray[np.int64], epoch: int) -> tuple[NDArray[np.float32], NDArray[np.generic]]:

@@ -26,7 +26,7 @@ from svertka.runtime.files import cache_folder, make_folder, replacing, write_te
 from svertka.runtime.image import ImageError
 from svertka.runtime.preprocess import Preprocess
 
-_CACHE_VERSION = 2  # raise it when decoding or geometry changes what comes out
+_CACHE_VERSION = 3  # raise it when decoding or geometry changes what comes out
 _CHUNK, _CHUNK_OF_WHOLE = 64, 4  # images a thread takes at a time
 _STALE = 86_400  # seconds after which a file that nobody writes to is nobody's
 
@@ -52,7 +52,7 @@ class Images:
             own shapes; None where they were too many to keep, and are decoded whenever they are asked for.
         digests: Digest of each image's content; empty for one that cannot be read.
         errors: Why an image cannot be read, by position.
-        sides: The shorter side of each image in its file, in pixels; 0 of one that cannot be read.
+        sizes: Height and width of each upright image as it was decoded, in pixels; 0 of one that cannot be read.
     """
 
     sources: Sequence[ImageSource]
@@ -60,9 +60,14 @@ class Images:
     pixels: MappedRows | HeldRows | MappedArrays | None
     digests: tuple[str, ...]
     errors: dict[int, str]
-    sides: tuple[int, ...]
+    sizes: tuple[tuple[int, int], ...]
     shapes: tuple[tuple[int, ...], ...] | None = None
     """Of every image, where they are whole; an image that cannot be read is of one pixel."""
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """The shorter side of each image as it was decoded, in pixels; 0 of one that cannot be read."""
+        return tuple(min(size) for size in self.sizes)
 
     def take(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
         """A copy of the images at these positions, ``(n, height, width, channels)`` uint8; all of one shape."""
@@ -90,7 +95,7 @@ def load_images(sources: Sequence[ImageSource], preprocess: Preprocess, *, advan
     if found is None:
         found = _decode_all(sources, preprocess, stem, advance)
     pixels, index = found
-    return Images(sources, preprocess, pixels, tuple(index.digests), index.errors, tuple(index.sides), index.whole)
+    return Images(sources, preprocess, pixels, tuple(index.digests), index.errors, tuple(index.sizes), index.whole)
 
 
 @dataclass
@@ -99,7 +104,7 @@ class _Index:
 
     digests: list[str]
     errors: dict[int, str]
-    sides: list[int]
+    sizes: list[tuple[int, int]]
     shapes: list[tuple[int, ...]]
 
     @property
@@ -109,7 +114,7 @@ class _Index:
     def add(self, chunk: _Index) -> None:
         self.errors.update({len(self.digests) + offset: error for offset, error in chunk.errors.items()})
         self.digests += chunk.digests
-        self.sides += chunk.sides
+        self.sizes += chunk.sizes
         self.shapes += chunk.shapes
 
 
@@ -135,10 +140,10 @@ def _open(stem: Path, count: int, preprocess: Preprocess) -> Found | None:
         index = _Index(
             [str(digest) for digest in values["digests"]],
             {int(position): str(error) for position, error in values["errors"].items()},
-            [int(side) for side in values["sides"]],
+            [(int(height), int(width)) for height, width in values["sizes"]],
             [tuple(map(int, shape)) for shape in values.get("shapes", ())],
         )
-        if not len(index.digests) == len(index.sides) == count:
+        if not len(index.digests) == len(index.sizes) == count:
             return None
         pixels = _mapped(stem, index, preprocess)
         with suppress(OSError):  # a cache can be another user's
@@ -195,7 +200,7 @@ def _decode_all(sources: Sequence[ImageSource], preprocess: Preprocess, stem: Pa
         if preprocess.fit == "whole":
             _make_room(stem.parent, 0)
         kept = _mapped(stem, index, preprocess)
-        values = {"digests": index.digests, "errors": index.errors, "sides": index.sides}
+        values = {"digests": index.digests, "errors": index.errors, "sizes": index.sizes}
         write_text(stem.with_suffix(".json"), json.dumps(values | ({"shapes": index.shapes} if index.shapes else {})))
     except (UserError, OSError, ValueError, _NoRoomError):
         # No room, no right to write, or another process made room already: slower, but it works.
@@ -212,12 +217,12 @@ def _chunks(
         part = sources[start : start + chunk]
         side = (1, 1) if whole else (preprocess.height, preprocess.width)
         pixels = [np.zeros((*side, preprocess.channels), np.uint8) for _ in part]
-        index = _Index([""] * len(part), {}, [0] * len(part), [])
+        index = _Index([""] * len(part), {}, [(0, 0)] * len(part), [])
         for offset, source in enumerate(part):
             try:
                 image, digest = source.load()
                 pixels[offset] = preprocess.place(image)
-                index.digests[offset], index.sides[offset] = digest, min(image.shape[:2])
+                index.digests[offset], index.sizes[offset] = digest, (image.shape[0], image.shape[1])
             except ImageError as error:
                 index.errors[offset] = str(error)
         if whole:

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -34,8 +34,8 @@ _SHIFT = 1 / 16  # of the side, for the views of the corners
 _VIEW = 777  # tells the choice of a view from other random numbers of a sample
 
 
-def _shifted(down: int, right: int) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]]:
-    def shift(batch: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _shifted(down: int, right: int) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    def shift(batch: NDArray[Any]) -> NDArray[Any]:
         height, width = batch.shape[1:3]
         rows = np.clip(np.arange(height) + down * max(1, round(height * _SHIFT)), 0, height - 1)
         columns = np.clip(np.arange(width) + right * max(1, round(width * _SHIFT)), 0, width - 1)
@@ -44,7 +44,7 @@ def _shifted(down: int, right: int) -> Callable[[NDArray[np.uint8]], NDArray[np.
     return shift
 
 
-VIEWS: dict[str, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
+VIEWS: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
     "identity": lambda batch: batch,
     "flip": lambda batch: batch[:, :, ::-1],
     "top_left": _shifted(-1, -1),
@@ -53,7 +53,7 @@ VIEWS: dict[str, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
     "bottom_right": _shifted(1, 1),
 }
 """Ways to look at an image that the frozen stages can remember: as it is, mirrored, or moved by a sixteenth of the side
-each way (the border's pixels are repeated). Each takes and gives ``(N, H, W, C)`` uint8."""
+each way (the border's pixels are repeated). Each takes and gives ``(N, H, W, C)``."""
 
 
 class _Place(NamedTuple):

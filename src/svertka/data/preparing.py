@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svertka.annotations import Annotation, Boxes, ImageSource, Mask, Picture, class_names, names_in
+from svertka.data.checks.boxes import mended
 from svertka.data.grouping import groups_of
 from svertka.data.images import Advance, Images, load_images
 from svertka.data.likeness import SIDE, Looks, shrink
@@ -34,7 +35,10 @@ _MEASURED = 5000  # images that mean and deviation are taken from, at most
 
 @dataclass(frozen=True)
 class Division:
-    """One part of a divided data set: where its samples stand, and what is said of them."""
+    """One part of a divided data set: where its samples stand, and what is said of them.
+
+    Boxes are as they should be, by `svertka.data.checks.boxes.mended`, and have the size of their image.
+    """
 
     positions: NDArray[np.int64]
     labels: tuple[Annotation, ...]
@@ -79,14 +83,22 @@ class Prepared:
     ) -> Inputs:
         """What a network gets of the images of a part; to learn from, augmented, and of whole images a piece each."""
         from svertka.data.batches import Pixels
+        from svertka.data.boxed import Boxed
         from svertka.data.laid import Crops, Whole
 
         positions = self.parts[part].positions
+        if self.boxed:
+            return Boxed(self.images, positions, preprocess, augmentations if learning else (), seed)
         if self.masks is None:
             return Pixels(self.images, positions, preprocess, augmentations if learning else (), seed)
         if learning:
             return Crops(self.images, self.masks, positions, preprocess, augmentations, seed)
         return Whole(self.images, self.masks, positions, preprocess)
+
+    @property
+    def boxed(self) -> bool:
+        """Whether boxes are what is said of the images."""
+        return all(isinstance(label, Boxes) for division in self.parts.values() for label in division.labels)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -179,11 +191,19 @@ def prepare(
             pool.hold_out(val_fraction, seed)
         positions = pool.positions
     parts = {
-        part: Division(np.asarray(positions[part], np.int64), tuple(labels[position] for position in positions[part]))
+        part: Division(
+            np.asarray(positions[part], np.int64),
+            tuple(_as_it_lies(labels[position], images.sizes[position]) for position in positions[part]),
+        )
         for part in ("train", "val", "test", "all")
         if positions.get(part)
     }
     return Prepared(dataset, samples, images, parts, skipped, fingerprint, notes, looks, groups, masks)
+
+
+def _as_it_lies(annotation: Annotation, size: tuple[int, int]) -> Annotation:
+    # Boxes that can be learnt from and judged by, and the size of the image that they are in.
+    return dataclasses.replace(mended(annotation, size), size=size) if isinstance(annotation, Boxes) else annotation
 
 
 def _masks_over(images: Images, samples: list[Sample], advance: Advance | None) -> Images | None:
@@ -206,17 +226,20 @@ def learnable_classes(prepared: Prepared) -> tuple[str, ...]:
     """The classes of the training part.
 
     Raises:
-        UserError: There is no training part, only one class, or another part has classes that training lacks.
+        UserError: There is no training part, only one class where images have no boxes, or another part has classes
+            that training lacks.
     """
     root = prepared.dataset.root
     if "train" not in prepared.parts:
         raise UserError("nothing to train on", where=root, mend="name a folder or a split 'train'")
     classes = class_names(prepared.parts["train"].labels)
-    if len(classes) < 2:
+    if len(classes) < (1 if prepared.boxed else 2):
         raise UserError(
             f"only one class, {classes[0]!r}" if classes else "no image has a label",
             where=root,
-            mend="a classifier needs at least two: a folder for each, or a name for each in the CSV",
+            mend="boxes need a name"
+            if prepared.boxed
+            else "a classifier needs at least two: a folder for each, or a name for each in the CSV",
         )
     for part in ("val", "test"):
         extra = sorted(prepared.per_class(part).keys() - set(classes)) if part in prepared.parts else []
@@ -257,7 +280,7 @@ def _looks(images: Images, notes: list[str]) -> Looks:
 
     # What is small was not seen better for having been placed larger.
     side = min(images.preprocess.height, images.preprocess.width)
-    sides = np.minimum(images.sides, side)
+    sides = np.minimum(np.array(images.sides, np.int64), side)
     few = len(images.digests) <= _COMPARED
     if not few:
         notes.append(f"more than {_COMPARED:,} images: only equal files count as copies; `svertka check` compares all")

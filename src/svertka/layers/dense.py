@@ -1,10 +1,10 @@
-"""The contract of networks that say something of every pixel: a trunk of named stages, then a decoder."""
+"""The contract of networks that read several stages of a trunk, and of those that say something of every pixel."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,34 +18,33 @@ _LOOKED_AT = 256
 
 
 class Decoder(nn.Module):
-    """Makes logits of what stages of a trunk give; a subclass has ``forward(maps, size)``.
+    """Makes what a network says of what stages of a trunk give; a subclass has ``forward(maps, size)``.
 
-    ``forward`` takes the outputs of the stages ``taps``, each ``(N, C', H', W')``, and height and width of the images,
-    and gives ``(N, classes, H, W)``.
+    ``forward`` takes the outputs of the stages ``taps``, each ``(N, C', H', W')``, and height and width of the images.
 
     Args:
         taps: Names of the stages that are read, finest first.
+
+    Attributes:
+        chooses: Whether ``forward`` takes a third argument, which says in training what it is to look into; see
+            `svertka.layers.detector.Choose`.
     """
+
+    chooses: bool = False
 
     def __init__(self, taps: Sequence[str]) -> None:
         super().__init__()
         self.taps = tuple(taps)
 
 
-class Segmenter(nn.Module):
-    """A trunk and a decoder that turns its stages' outputs into logits for every pixel.
+class Tapped(nn.Module):
+    """A trunk and a decoder that reads the outputs of some of its stages.
 
     Args:
         trunk: The stages.
         decoder: What follows them.
         classes: Number of classes.
-
-    Attributes:
-        margin: How many pixels are missing on each side of the logits; 0 where they are as large as the image. An image
-            is then to be continued, by mirroring, before it is cut into tiles: see `tile`.
     """
-
-    margin: int = 0
 
     def __init__(self, trunk: Trunk, decoder: Decoder, *, classes: int) -> None:
         super().__init__()
@@ -63,16 +62,36 @@ class Segmenter(nn.Module):
         """The stages that the decoder reads, finest first."""
         return self.decoder.taps
 
+    def decode(self, pyramid: Mapping[str, Tensor], size: tuple[int, int]) -> Any:
+        """What is said by the outputs of the stages ``taps``, for images of height and width ``size``."""
+        return self.decoder([pyramid[name] for name in self.taps], size)
+
+    def forward(self, x: Tensor) -> Any:
+        """What is said of images ``(N, in_channels, H, W)``, in training and in evaluation alike."""
+        return self.decode(self.trunk.pyramid(x), (x.shape[2], x.shape[3]))
+
+
+class Segmenter(Tapped):
+    """A trunk and a decoder that turns its stages' outputs into logits for every pixel, ``(N, classes, H, W)``.
+
+    Attributes:
+        margin: How many pixels are missing on each side of the logits; 0 where they are as large as the image. An image
+            is then to be continued, by mirroring, before it is cut into tiles: see `tile`.
+    """
+
+    margin: int = 0
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits of images ``(N, in_channels, H, W)``, in training and in evaluation alike.
 
         They are ``(N, classes, H - 2 * margin, W - 2 * margin)``.
         """
-        return self.decode(self.trunk.pyramid(x), (x.shape[2], x.shape[3]))
+        logits: Tensor = super().forward(x)
+        return logits
 
     def decode(self, pyramid: Mapping[str, Tensor], size: tuple[int, int]) -> Tensor:
         """Logits by the outputs of the stages ``taps``, for images of height and width ``size``."""
-        logits: Tensor = self.decoder([pyramid[name] for name in self.taps], size)
+        logits: Tensor = super().decode(pyramid, size)
         return logits
 
     @property

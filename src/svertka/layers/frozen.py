@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from svertka.layers.dense import Segmenter
+from svertka.layers.dense import Tapped
 from svertka.layers.transfer import TransferHead
 from svertka.layers.trunk import Classifier, Trunk
 
@@ -84,7 +85,7 @@ class Behind(nn.Module):
 
 
 class BehindPieces(nn.Module):
-    """What follows the frozen stages of a network that says something of every pixel, sharing its layers.
+    """What follows the frozen stages of a network that reads several of them, sharing its layers.
 
     Takes rows ``(N, D)``: the maps of the frozen stages that its decoder reads, in order, and of the last of them where
     others follow; ``reads`` names them.
@@ -92,12 +93,12 @@ class BehindPieces(nn.Module):
     Args:
         net: The network.
         boundary: The last of the frozen stages.
-        shapes: Of every stage's output, ``(C, H, W)``, for pieces of ``size``.
-        size: Height and width of the pieces.
+        shapes: Of every stage's output, ``(C, H, W)``, for images of ``size``.
+        size: Height and width of the images, or of the pieces of them that are run at a time.
     """
 
     def __init__(
-        self, net: Segmenter, boundary: str, shapes: Mapping[str, tuple[int, ...]], size: tuple[int, int]
+        self, net: Tapped, boundary: str, shapes: Mapping[str, tuple[int, ...]], size: tuple[int, int]
     ) -> None:
         super().__init__()
         names, depth = net.trunk.names, net.trunk.depth(boundary)
@@ -109,7 +110,12 @@ class BehindPieces(nn.Module):
         self.shapes = {name: shapes[name] for name in names if name in read}
         self.reads = tuple((name, True) for name in self.shapes)
 
-    def forward(self, rows: Tensor) -> Tensor:
+    @property
+    def chooses(self) -> bool:
+        """See `svertka.layers.dense.Decoder`."""
+        return self.decoder.chooses
+
+    def forward(self, rows: Tensor, *choose: Any) -> Any:
         pieces = torch.split(rows, [math.prod(shape) for shape in self.shapes.values()], dim=1)
         outputs = {
             name: piece.reshape(-1, *shape) for (name, shape), piece in zip(self.shapes.items(), pieces, strict=True)
@@ -117,15 +123,14 @@ class BehindPieces(nn.Module):
         x = outputs.get(self.boundary)
         for name, stage in self.trunk.named_children():
             x = outputs[name] = stage(x)
-        logits: Tensor = self.decoder([outputs[name] for name in self.taps], self.size)
-        return logits
+        return self.decoder([outputs[name] for name in self.taps], self.size, *choose)
 
 
 def behind(
     net: nn.Module, boundary: str, shapes: Mapping[str, tuple[int, ...]], size: tuple[int, int]
 ) -> Behind | BehindPieces:
     """What follows the frozen stages of a network of either kind; see there."""
-    if isinstance(net, Segmenter):
+    if isinstance(net, Tapped):
         return BehindPieces(net, boundary, shapes, size)
     assert isinstance(net, Classifier)
     return Behind(net, boundary, shapes)

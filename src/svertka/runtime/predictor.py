@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,18 @@ from svertka.runtime.decoders import Outputs, decode
 from svertka.runtime.engines import Engine
 from svertka.runtime.preprocess import Preprocess
 from svertka.runtime.tiling import assemble, pieces
+
+
+class Placed(NamedTuple):
+    """What is needed of an image.
+
+    Attributes:
+        pixels: ``(H, W, 3)`` uint8 RGB, as `Preprocess.place` gives them, or as they were.
+        size: Height and width that the image had.
+    """
+
+    pixels: NDArray[np.uint8]
+    size: tuple[int, int]
 
 
 class Predictor:
@@ -51,19 +64,21 @@ class Predictor:
         """Whether all of an image's pixels are needed until it is answered."""
         return self.takes_pixels or self.card.preprocess.fit == "whole"
 
-    def place(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def place(self, image: NDArray[np.uint8]) -> Placed:
         """What is needed of an image ``(H, W, 3)`` uint8 RGB: all, where the graph itself does `Preprocess.place`."""
-        return image if self.takes_pixels else self.card.preprocess.place(image)
+        pixels = image if self.takes_pixels else self.card.preprocess.place(image)
+        return Placed(pixels, (image.shape[0], image.shape[1]))
 
-    def predict_placed(self, placed: Sequence[NDArray[np.uint8]]) -> list[Result]:
+    def predict_placed(self, placed: Sequence[Placed]) -> list[Result]:
         """`predict`, of images as `place` gives them: what it takes away need not be kept."""
         if self.takes_pixels:
-            return [result for image in placed for result in decode(self.raw([image]), self.card)]
+            return [result for one in placed for result in decode(self.raw([one.pixels]), self.card, [one.size])]
         if self.card.preprocess.fit == "whole":
-            return [self._in_pieces(image) for image in placed]
+            return [self._in_pieces(one.pixels) for one in placed]
         if not placed:
             return []
-        return decode(self.engine.run(self.card.preprocess.normalise(np.stack(placed))), self.card)
+        batch = self.card.preprocess.normalise(np.stack([one.pixels for one in placed]))
+        return decode(self.engine.run(batch), self.card, [one.size for one in placed])
 
     def _in_pieces(self, placed: NDArray[np.uint8]) -> Result:
         # Each is decoded before the next is run, so that there are never logits of a whole image.
@@ -73,7 +88,8 @@ class Predictor:
         for piece in pieces(height, width, self.card.preprocess):
             outputs = _run_placed(self.engine, self.card.preprocess, piece.cut(planes))
             answers = {name: piece.answer(output) for name, output in outputs.items()}
-            found.append((piece.rows, piece.columns, decode(answers, self.card)[0]))
+            size = piece.rows.stop - piece.rows.start, piece.columns.stop - piece.columns.start
+            found.append((piece.rows, piece.columns, decode(answers, self.card, [size])[0]))
         return found[0][2].joined(found, height, width)
 
     def golden_difference(self) -> float:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from svertka.errors import UserError, nearest
 from svertka.results import Result
-from svertka.runtime.predictor import Predictor
+from svertka.runtime.predictor import Placed, Predictor
 from svertka.serving.measuring import SIZES, batch_seconds, best_batch
 from svertka.serving.refusals import RefusedError
 
@@ -96,11 +96,11 @@ class Model:
         deployment = self.opened.predictor.card.deployment
         return "fp32" if deployment is None else deployment.precision
 
-    def place(self, image: Image) -> Image:
+    def place(self, image: Image) -> Placed:
         """See `Predictor.place`."""
         return self.opened.predictor.place(image)
 
-    def predict(self, placed: Sequence[Image]) -> list[Result]:
+    def predict(self, placed: Sequence[Placed]) -> list[Result]:
         """See `Predictor.predict_placed`."""
         return self.opened.predictor.predict_placed(placed)
 

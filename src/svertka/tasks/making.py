@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from svertka.annotations import Annotation, Mask, names_in
+from svertka.annotations import Annotation, Boxes, Mask, names_in
 from svertka.errors import UserError, nearest
 from svertka.runtime.card import Card
 from svertka.runtime.preprocess import Preprocess
 from svertka.tasks.classification import Classification
+from svertka.tasks.detection import DetectionTask, box_shapes
 from svertka.tasks.multilabel import MultiLabel
 from svertka.tasks.segmentation import Loss, SegmentationTask, pixel_weights
 from svertka.tasks.task import Task
@@ -25,7 +26,7 @@ def task_for(
     losses: Sequence[Loss] = (),
     border: bool = False,
 ) -> Task:
-    """The task that training images ask for: masks, several labels each if they are tuples, else one class each.
+    """The task that training images ask for: masks, boxes, several labels each if they are tuples, else one class each.
 
     Args:
         labels: What is said of the training images.
@@ -51,14 +52,19 @@ def task_for(
         raise UserError(
             "a loss is named, and what is said of the images has but one", mend="leave out --loss and --border"
         )
+    if all(isinstance(label, Boxes) for label in labels):
+        if label_smoothing or balanced:
+            raise UserError("boxes are learnt as they are", mend="leave out --label-smoothing and --balance")
+        return DetectionTask(classes, shapes=box_shapes(labels))
     if all(isinstance(label, str) for label in labels):
         counts = Counter(labels)
         shares = [len(labels) / len(classes) / counts[name] for name in classes] if balanced else None
         return Classification(classes, label_smoothing=label_smoothing, weights=shares)
     if not all(isinstance(label, str | tuple) for label in labels):
         raise UserError(
-            "the images have boxes or pictures, and networks here learn classes, labels and masks",
-            mend="svertka check and svertka convert read them; to train, give class folders, labels or masks",
+            "the images have pictures or several kinds of annotations, and networks here learn classes, labels, masks "
+            "or boxes",
+            mend="svertka check reads them; to train, give class folders, labels, masks or boxes",
         )
     held = Counter(name for label in labels for name in names_in(label))
     odds = [max(len(labels) - held[name], 1) / held[name] for name in classes] if balanced else None
@@ -78,6 +84,7 @@ def task_of(card: Card) -> Task:
 
 _TASKS: dict[str, Callable[[Card], Task]] = {
     "classification": lambda card: Classification(card.classes),
+    "detection": lambda card: DetectionTask(card.classes, thresholds=card.thresholds),
     "segmentation": lambda card: SegmentationTask(card.classes, card.preprocess),
     "multilabel": lambda card: MultiLabel(card.classes, thresholds=card.thresholds),
 }

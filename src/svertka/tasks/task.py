@@ -17,6 +17,9 @@ from svertka.errors import UserError
 from svertka.exhibits import Exhibit
 from svertka.results import Result
 
+Output = Any
+"""What a network says of a batch: a tensor, or a named tuple of tensors. Each task knows which."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -37,7 +40,7 @@ class Score(ABC):
     """Gathers what is needed to evaluate, batch by batch; memory a sample is a few numbers."""
 
     @abstractmethod
-    def update(self, output: Tensor, targets: Tensor, indices: Tensor) -> None:
+    def update(self, output: Output, targets: Tensor, indices: Tensor) -> None:
         """Take in one batch."""
 
     @abstractmethod
@@ -77,11 +80,24 @@ class Task(ABC):
             UserError: An annotation has a name that is no class, or does not suit the task.
         """
 
-    def some_targets(self, output: Tensor) -> Tensor:
+    def net_options(self, accepts: Callable[[str], bool]) -> dict[str, Any]:
+        """Constructor arguments of a network that follow from what is to be learnt.
+
+        Args:
+            accepts: Whether the network has an argument of this name.
+        """
+        del accepts
+        return {}
+
+    def output_of(self, outputs: Mapping[str, NDArray[np.float32]]) -> Output:
+        """What the network says, from the raw outputs of an engine by name."""
+        return torch.from_numpy(outputs["logits"])
+
+    def some_targets(self, output: Output) -> Tensor:
         """Targets that suit an output of the network, whatever they say; to time a step with."""
         return torch.from_numpy(self.targets([self.classes[0]] * len(output))).to(output.device)
 
-    def run(self, forward: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    def run(self, forward: Callable[[Tensor], Output], images: Tensor) -> Output:
         """The raw output for images that are judged, both on the processor; ``forward`` runs the network."""
         return forward(images)
 
@@ -104,7 +120,7 @@ class Task(ABC):
         raise UserError(f"{self.name} does not learn from mixed images", mend="leave mixup and cutmix out of --augment")
 
     @abstractmethod
-    def losses(self, output: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    def losses(self, output: Output, targets: Tensor) -> dict[str, Tensor]:
         """Loss terms by name, each a mean over the batch. The loop sums them."""
 
     def step(self, net: nn.Module, images: Tensor, targets: Tensor) -> dict[str, Tensor]:

@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from svertka.tasks.task import Evaluation, Task
+from svertka.tasks.task import Evaluation, Output, Task
 
 
 def evaluate(
-    forward: Callable[[Tensor], Tensor], task: Task, batches: Iterator[Any], *, processes: int = 1
+    forward: Callable[[Tensor], Output], task: Task, batches: Iterator[Any], *, processes: int = 1
 ) -> Evaluation:
     """Run all batches through ``forward`` and score the outputs.
 

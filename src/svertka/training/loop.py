@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from svertka.errors import UserError
-from svertka.tasks.task import Evaluation, Task
+from svertka.tasks.task import Evaluation, Output, Task
 from svertka.training import penalties
 from svertka.training.checkpoint import Checkpoint, Checkpoints
 from svertka.training.contracts import Batches, Observer, Watcher
@@ -255,16 +255,18 @@ class Training:
 
     def judge(self, part: Batches) -> Evaluation:
         """Evaluate the weights, or their running mean, on a part."""
+        from lightning_fabric.utilities import move_data_to_device
+
         training = self.module.training
         self.module.eval()
         weights = self._judged_weights()
 
-        def forward(images: Tensor) -> Tensor:
+        def forward(images: Tensor) -> Output:
             self.observer.judging(images)
             images = laid_out(self.fabric.to_device(images), self.layout)
             with self.fabric.autocast():
-                output: Tensor = torch.func.functional_call(self.module, weights, (images,))
-            return output.cpu()
+                output: Output = torch.func.functional_call(self.module, weights, (images,))
+            return move_data_to_device(output, torch.device("cpu"))
 
         result = evaluate(forward, self.task, part.in_order(), processes=self.fabric.world_size)
         self.module.train(training)

@@ -73,8 +73,8 @@ class Recipe:
         ema: Decay of the running mean of the weights that is evaluated and saved; 0 for the weights themselves.
         early_stop: Epochs without a better score after which training ends; 0 for never.
         augment: ``flip``, ``flip_vertical``, ``crop``, ``resized_crop``, ``affine``, ``rotation``, ``elastic``,
-            ``colour``, ``randaugment``, ``erasing``, in the order given; ``mixup``, ``cutmix``, always last; or
-            ``none``.
+            ``colour``, ``randaugment``, ``erasing``, ``box_crop``, ``zoom_out``, in the order given; ``mosaic``,
+            ``mixup``, ``cutmix``, always last; or ``none``.
         format: Format of the data set to insist on, such as ``voc``; by default, the data set is looked at.
         image_size: Side of the images in pixels; the network's own if not given, or with weights, at least half of it,
             what the images have.
@@ -252,10 +252,17 @@ _INF = math.inf
 # and Adam would follow the noise.
 # A batch of pieces has as many pixels to learn from as one of hundreds of images.
 _PIECES: dict[str, Any] = {"lr": 1e-3, "batch": 2, "augment": ("flip", "elastic")}
-_FROM_SCRATCH: dict[str, dict[str, Any]] = {"classifier": {}, "segmenter": {**_PIECES, "epochs": 60}}
+# A batch of images with boxes has hundreds of anchors to learn from.
+_BOXES: dict[str, Any] = {"lr": 1e-3, "batch": 8, "augment": ("flip", "box_crop"), "clip": 10.0}
+_FROM_SCRATCH: dict[str, dict[str, Any]] = {
+    "classifier": {},
+    "segmenter": {**_PIECES, "epochs": 60},
+    "detector": {**_BOXES, "epochs": 100},
+}
 _FINE_TUNING: dict[str, dict[str, Any]] = {
     "classifier": {"epochs": 6, "lr": 1e-3, "batch": 32, "augment": ("affine",), "label_smoothing": 0.1},
     "segmenter": {**_PIECES, "epochs": 30, "head": "own", "freeze": "none"},
+    "detector": {**_BOXES, "epochs": 30, "head": "own", "freeze": "none"},
 }
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("epochs", 1, _INF),

@@ -11,8 +11,10 @@ from svertka.errors import UserError, nearest
 from svertka.explaining.running import at_rest
 from svertka.explaining.targets import ClassLogit
 from svertka.layers.dense import Segmenter
+from svertka.layers.detector import Detector
 from svertka.layers.net import Net
 from svertka.layers.transfer import TransferHead
+from svertka.layers.trunk import Classifier
 from svertka.results import Result
 from svertka.runtime.card import Card
 from svertka.runtime.decoders import DEFAULT_THRESHOLD, decode
@@ -27,10 +29,18 @@ class Subject:
     Args:
         net: The network.
         card: Of its model file.
+
+    Raises:
+        UserError: It finds boxes.
     """
 
     def __init__(self, net: Net, card: Card) -> None:
-        self.net = net
+        if isinstance(net, Detector):
+            raise UserError(
+                f"{card.net} finds boxes, and it is classes, labels and masks that are explained here",
+                mend="explain the network whose trunk it is built on",
+            )
+        self.net: Classifier | Segmenter = net
         self.card = card
         self.size = (card.preprocess.height, card.preprocess.width)
         self.margin = net.margin if isinstance(net, Segmenter) else 0
@@ -46,7 +56,8 @@ class Subject:
         """What is predicted of each image."""
         with torch.inference_mode():
             outputs = self.net.eval().outputs(images)
-        return decode({name: value.float().numpy() for name, value in outputs.items()}, self.card)
+        sizes = [(images.shape[2], images.shape[3])] * len(images)
+        return decode({name: value.float().numpy() for name, value in outputs.items()}, self.card, sizes)
 
     def decisions(self, logits: Tensor) -> Tensor:
         """The class of each image or pixel; of several labels, 1 for each that is said to be there."""

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from svertka.data.batches import Inputs
+from svertka.data.boxed import RememberedBoxed
 from svertka.data.laid import Pieces, RememberedPieces
 from svertka.data.memory import VIEWS, Pictures, Remembered, Store, memory_bytes, remember
 from svertka.deploy.bulk import Bulk, BulkName, engines, fastest
@@ -128,6 +129,10 @@ class FrozenMemory:
                 [digests[position] for position in chosen],
                 seed=self.job.recipe.seed,
             )
+            if self.job.prepared.boxed:
+                size = self.preprocess.height, self.preprocess.width
+                found[part] = RememberedBoxed(remembered, seen, size)
+                continue
             masks, pieces = self.job.prepared.masks, self._looked_at
             if masks is None or not isinstance(pieces, Pieces):
                 found[part] = remembered

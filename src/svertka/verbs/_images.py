@@ -18,6 +18,7 @@ from svertka.zoo import registry
 if TYPE_CHECKING:
     from svertka.annotations import ImageSource
     from svertka.data.preparing import Prepared
+    from svertka.runtime.card import Card
     from svertka.training.recipe import Recipe
     from svertka.verbs._progress import Display
 
@@ -39,13 +40,17 @@ def preprocess_of(recipe: Recipe, images: Sequence[ImageSource] = ()) -> Preproc
         UserError: The network is unknown or takes no images so small, or the weights cannot be had.
     """
     record = registry.record(recipe.net)
-    known = None if recipe.weights is None else _known_preprocess(Path(recipe.weights))
+    card = None if recipe.weights is None else _card(Path(recipe.weights))
+    known = card.preprocess if card else None
     kind = registry.KINDS[record.kind]
-    size = recipe.image_size or (known.height if known else record.image_size)
-    if known and images and not recipe.image_size and not record.one_size:
-        larger = kind.beyond > 1 and known.fit != kind.fit  # those of a network of this kind are so already
-        most = _stepped(int(known.height * kind.beyond)) if larger else known.height
-        size = max(record.smallest, _sufficient(most, images))
+    size = recipe.image_size or record.image_size
+    if card and known and not recipe.image_size:
+        if registry.record(card.net).kind == record.kind:
+            size = known.height
+        elif kind.beyond:
+            size = _stepped(int(known.height * kind.beyond)) if images else known.height
+        if images and not record.one_size:
+            size = max(record.smallest, _sufficient(size, images))
     channels = recipe.channels or (known.channels if known else record.channels)
     record.check_side(size)
     preprocess = Preprocess(
@@ -87,10 +92,10 @@ def _stepped(side: float) -> int:
     return math.ceil(side / _STEP) * _STEP
 
 
-def _known_preprocess(weights: Path) -> Preprocess:
+def _card(weights: Path) -> Card:
     from svertka.zoo.modelfile import read_card
 
-    return read_card(model_file(weights)).preprocess
+    return read_card(model_file(weights))
 
 
 def _adapted(known: Preprocess, wanted: Preprocess) -> Preprocess:

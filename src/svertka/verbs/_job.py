@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from svertka.errors import UserError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -104,15 +106,21 @@ class Job:
     def loader(self, inputs: Mapping[str, Inputs], part: str, recipe: Recipe) -> Loader:
         """Batches of a part for this process."""
         from svertka.data.batches import Loader, Part, Pixels
+        from svertka.data.boxed import Boxed
         from svertka.data.laid import Crops
         from svertka.data.mixing import MIXTURES, Mixing
+        from svertka.data.mosaic import MOSAIC, Mosaic
 
         names = [name for name in recipe.augment if name in MIXTURES]
-        mixed = bool(names) and part == "train" and isinstance(inputs[part], Pixels | Crops)
+        mixed = bool(names) and part == "train" and isinstance(inputs[part], Pixels | Crops | Boxed)
         mixing = Mixing(names, self.task.mixed, recipe.seed) if mixed else None
+        if part == "train" and MOSAIC in recipe.augment and not self.prepared.boxed:
+            raise UserError("mosaics are of images with boxes", mend="leave mosaic out of --augment")
+        laid = part == "train" and MOSAIC in recipe.augment and isinstance(inputs[part], Boxed)
         # Of an image there may be several pieces.
         chosen = getattr(inputs[part], "samples", slice(None))
-        samples = Part(inputs[part], self.targets[part][chosen], recipe.seed, mixing)
+        mosaic = Mosaic(recipe.seed) if laid else None
+        samples = Part(inputs[part], self.targets[part][chosen], recipe.seed, mixing, mosaic)
         return Loader(samples, recipe.batch, recipe.workers, self.machine.rank, self.machine.world)
 
     def begin(self, weights: str = "") -> None:

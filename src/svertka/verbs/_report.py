@@ -28,6 +28,7 @@ _NAMED = 10  # files of a finding
 _METRICS = {
     "accuracy": "accuracy",
     "macro_f1": "macro F1",
+    "map50": "mean average precision at IoU 0.5",
     "map": "mean average precision",
     "miou": "mean IoU",
     "boundary_f1": "boundary F1",

@@ -36,7 +36,7 @@ def from_scratch(job: Job) -> Learnt:
     """
     task, preprocess = job.task, job.preprocess
     with job.clock.stage("setting up"):
-        arguments = arguments_of(job.recipe, task.classes, preprocess.height, preprocess.channels)
+        arguments = arguments_of(job.recipe, task, preprocess.height, preprocess.channels)
         net = build(job.recipe, arguments)
         shape = (preprocess.channels, preprocess.height, preprocess.width)
         chosen = speed.choose(net, task, job.recipe, image_shape=shape, machine=job.machine)
@@ -86,7 +86,12 @@ def check_suits(net: str, task: Task) -> None:
         )
 
 
-def arguments_of(recipe: Recipe, classes: tuple[str, ...], size: int, channels: int) -> dict[str, Any]:
+def options_of(recipe: Recipe, task: Task) -> dict[str, Any]:
+    """The options of a recipe for its network, and those that follow from what is to be learnt."""
+    return {**task.net_options(lambda option: registry.accepts(recipe.net, option)), **recipe.net_options}
+
+
+def arguments_of(recipe: Recipe, task: Task, size: int, channels: int) -> dict[str, Any]:
     """Constructor arguments of the network of a recipe.
 
     Raises:
@@ -96,7 +101,7 @@ def arguments_of(recipe: Recipe, classes: tuple[str, ...], size: int, channels: 
         if name in recipe.net_options:
             mend = f"give {flag}" if flag else "the folders say how many there are"
             raise UserError(f"the net option {name!r} follows from the data", mend=mend)
-    arguments: dict[str, Any] = {**recipe.net_options, "classes": len(classes), "in_channels": channels}
+    arguments = {**options_of(recipe, task), "classes": len(task.classes), "in_channels": channels}
     if recipe.trunk is not None:
         if not registry.accepts(recipe.net, "trunk"):
             raise UserError(f"{recipe.net} takes no other trunk", mend="leave --trunk out")

@@ -89,4 +89,7 @@ def _explain(path: Path) -> tuple[Explain | None, str]:
         from svertka.verbs._serve_explaining import explaining
     except ModuleNotFoundError as error:
         return None, f"explaining needs {error.name}: pip install 'svertka[train]'"
-    return explaining(path), ""
+    try:
+        return explaining(path), ""
+    except UserError as error:
+        return None, str(error)

@@ -34,6 +34,7 @@ from svertka.verbs._frozen import FrozenMemory, Kind
 from svertka.verbs._job import Job, Learnt, Tried
 from svertka.verbs._models import model_file
 from svertka.verbs._rejection import Rejection, learn_to_reject
+from svertka.verbs._scratch import options_of
 from svertka.zoo.transfer import Start, put_head, scale_logits, start_from, taps_of
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def from_weights(job: Job) -> Learnt:
             side=preprocess.height,
             own_head=recipe.head == "own",
             net=recipe.net,
-            options=recipe.net_options,
+            options=options_of(recipe, job.task),
             seed=recipe.seed,
         )
         if recipe.head != "own":
@@ -178,7 +179,7 @@ class Transfer:
             raise RuntimeError("frozen stages have changed; this is a fault of svertka, please report it")
         record = dict(best.record)
         with self.clock.stage("evaluation"):
-            if isinstance(best.module, BehindPieces):  # learning went by pieces of images; they are judged whole
+            if isinstance(best.module, BehindPieces):  # learning may have gone by pieces; images are judged whole
                 best = dataclasses.replace(best, module=self.net, inputs=self.job.pixels())
             elif "val" in best.inputs and isinstance(self.net, Classifier):
                 record["temperature"] = self._calibrate(best)

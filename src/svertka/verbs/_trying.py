@@ -71,7 +71,7 @@ def try_out(job: Job, test: str, out: Path | None) -> Trial:
 
 def _net(job: Job) -> Net:
     preprocess = job.preprocess
-    net = build(job.recipe, arguments_of(job.recipe, job.task.classes, preprocess.height, preprocess.channels))
+    net = build(job.recipe, arguments_of(job.recipe, job.task, preprocess.height, preprocess.channels))
     shape = (preprocess.channels, preprocess.height, preprocess.width)
     chosen = speed.choose(net, job.task, job.recipe, image_shape=shape, machine=job.machine)
     job.recipe = job.recipe.changed(chosen._asdict())

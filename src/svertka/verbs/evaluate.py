@@ -114,12 +114,10 @@ def evaluate(
     measured: list[NDArray[np.float32]] = []
 
     def forward(images: Any) -> Any:
-        import torch
-
         outputs = predictor.engine.run(images.numpy())
         if limit is not None:
             measured.append(distances(outputs, len(images)))
-        return torch.from_numpy(outputs["logits"])
+        return task.output_of(outputs)
 
     evaluation = judge(forward, task, Loader(samples, _BATCH).in_order())
     metrics, rejection = dict(evaluation.metrics), None

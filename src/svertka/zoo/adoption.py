@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from svertka.layers.trunk import Classifier
 from svertka.runtime.card import Card, Golden
 from svertka.runtime.predictor import raw_outputs
 from svertka.runtime.preprocess import Preprocess
@@ -55,7 +54,7 @@ def write_model(
     card = Card(
         net=converted.net,
         arguments=converted.arguments,
-        task="classification" if isinstance(net, Classifier) else "segmentation",
+        task=registry.KINDS[registry.record(converted.net).kind].task,
         classes=tuple(classes),
         preprocess=preprocess,
         licence=licence,

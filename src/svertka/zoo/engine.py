@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -19,11 +21,10 @@ class TorchEngine:
     def __init__(self, net: Net) -> None:
         self._net = net.eval()
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits for images ``(N, C, H, W)``."""
+    def forward(self, images: Tensor) -> Any:
+        """What the network itself says of images ``(N, C, H, W)``: logits, or a named tuple of tensors."""
         with torch.inference_mode():
-            output: Tensor = self._net(images)
-        return output
+            return self._net(images)
 
     def run(self, batch: NDArray[np.float32]) -> Outputs:
         """See `svertka.runtime.engines.Engine.run`."""

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from svertka.layers.dense import Decoder, Segmenter
+from svertka.layers.dense import Decoder, Tapped
 from svertka.layers.net import Net
 from svertka.layers.receptive_field import FollowFields
 from svertka.zoo.follow_layers import FollowLayers, LayerMeasure
@@ -25,7 +25,7 @@ class StageMeasure:
 
     Attributes:
         name: Name of the stage; ``head`` for the head of a classifier, ``decoder`` for what follows another trunk.
-        shape: Shape of its output, without the batch axis.
+        shape: Shape of its output, or of the first if there are several, without the batch axis.
         parameters: Number of parameters.
         macs: Multiply-accumulate operations of its convolutions and matrix products.
         stride: Of its output in input pixels; None where there is no spatial extent left.
@@ -57,7 +57,7 @@ def measure(net: Net, height: int, width: int) -> list[StageMeasure]:
     """
     image = torch.empty(1, net.in_channels, height, width, device="meta")
     geometry = net.trunk.geometry(height, width)
-    last = ("decoder", net.decoder) if isinstance(net, Segmenter) else ("head", net.head)
+    last = ("decoder", net.decoder) if isinstance(net, Tapped) else ("head", net.head)
     stages = [*net.trunk.named_children(), last]
     activations: dict[str, int] = defaultdict(int)
     hooks = [
@@ -76,7 +76,8 @@ def measure(net: Net, height: int, width: int) -> list[StageMeasure]:
             for name, stage in stages:
                 before, done = follow.depth(x), len(follow.layers)
                 if isinstance(stage, Decoder):
-                    x = stage([pyramid[tap] for tap in stage.taps], (height, width))
+                    said = stage([pyramid[tap] for tap in stage.taps], (height, width))
+                    x = said if isinstance(said, Tensor) else said[0]
                 else:
                     x = pyramid[name] = stage(x)
                 layers = tuple(follow.layers[done:])

@@ -73,7 +73,8 @@ def load_classifier(path: Path) -> tuple[Classifier, Card]:
     """
     net, card = load_model(path)
     if not isinstance(net, Classifier):
-        raise UserError(f"{card.net} finds masks and is no classifier", where=path)
+        found = registry.KINDS[registry.record(card.net).kind].gives
+        raise UserError(f"{card.net} finds {found} and is no classifier", where=path)
     return net, card
 
 

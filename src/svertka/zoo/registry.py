@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _TRUNK = ("net", "arguments", "fully_connected")
 _HEAD = "head."  # what the paths of a head's layers begin with
 
-Kind = Literal["classifier", "segmenter"]
+Kind = Literal["classifier", "segmenter", "detector"]
 
 
 @dataclass(frozen=True)
@@ -31,19 +31,22 @@ class NetKind:
 
     Attributes:
         gives: What they say of an image, in a word.
+        task: What published weights of such a network were trained for, as the card names it.
         fit: How images are brought to the size they learn from; see `svertka.runtime.preprocess.Preprocess`.
         beyond: How much larger that may be than what a trunk's weights were trained at: at the borders of a piece of an
-            image, less is known of a pixel.
+            image, less is known of a pixel. None if it is the network's own size, whatever the weights saw.
     """
 
     gives: str
+    task: str
     fit: Fit
-    beyond: float = 1.0
+    beyond: float | None = 1.0
 
 
 KINDS: Mapping[Kind, NetKind] = {
-    "classifier": NetKind("classes", "stretch"),
-    "segmenter": NetKind("masks", "whole", beyond=1.25),
+    "classifier": NetKind("classes", "classification", "stretch"),
+    "segmenter": NetKind("masks", "segmentation", "whole", beyond=1.25),
+    "detector": NetKind("boxes", "detection", "stretch", beyond=None),
 }
 
 
@@ -53,7 +56,7 @@ class NetRecord:
 
     Attributes:
         name: Registry name.
-        kind: ``classifier``, a trunk and a head, or ``segmenter``, a trunk and a decoder.
+        kind: ``classifier``, a trunk and a head; ``segmenter`` or ``detector``, a trunk and a decoder.
         builder: Where its constructor lives, ``"module:name"``.
         arguments: Arguments that make this entry of its family. ``trunk`` among them says which classifier's trunk
             it is built on, see `trunk`.
@@ -161,8 +164,10 @@ def build(name: str, arguments: Mapping[str, Any]) -> Classifier:
     Raises:
         UserError: As `build_any`, or the network is no classifier.
     """
-    if record(name).kind != "classifier":
-        raise UserError(f"{name} finds masks and is no classifier", mend="svertka nets lists the classifiers")
+    kind = record(name).kind
+    if kind != "classifier":
+        found = f"{name} finds {KINDS[kind].gives} and is no classifier"
+        raise UserError(found, mend="svertka nets lists the classifiers")
     return cast("Classifier", build_any(name, arguments))
 
 
@@ -170,8 +175,8 @@ def build_any(name: str, arguments: Mapping[str, Any]) -> Net:
     """Build the network ``name`` with the constructor arguments given.
 
     Beside these there may be, for a classifier, ``head``: the options of a head that takes the place of the network's
-    own, see `svertka.layers.transfer.transfer_head`; for a segmenter, ``trunk``: which classifier's trunk it is
-    built on, see `trunk`; and ``widths``: layers that are narrower than they would be, see `svertka.layers.widths`.
+    own, see `svertka.layers.transfer.transfer_head`; for others, ``trunk``: which classifier's trunk they are built on,
+    see `trunk`; and ``widths``: layers that are narrower than they would be, see `svertka.layers.widths`.
 
     Raises:
         UserError: The network or an argument is unknown, or an argument has a value that it cannot have.
@@ -219,7 +224,7 @@ def trunk(options: Mapping[str, Any], *, in_channels: int) -> Trunk:
 
     Args:
         options: ``net``, a registry name; ``arguments`` of its constructor, if any; and ``fully_connected``, whether
-            the hidden layers of its head are to follow as convolutions, see `trunk_of`.
+            the hidden layers of its head are to follow as convolutions, and which; see `trunk_of`.
         in_channels: Number of channels of the images.
 
     Raises:
@@ -229,22 +234,25 @@ def trunk(options: Mapping[str, Any], *, in_channels: int) -> Trunk:
     if unknown or "net" not in options:
         raise UserError(f"a trunk is given by {', '.join(_TRUNK)}, not by {', '.join(map(str, options))}")
     net = build(options["net"], {**options.get("arguments", {}), "in_channels": in_channels})
-    return trunk_of(net, fully_connected=bool(options.get("fully_connected")))
+    return trunk_of(net, fully_connected=options.get("fully_connected", False))
 
 
-def trunk_of(net: Classifier, *, fully_connected: bool) -> Trunk:
+def trunk_of(net: Classifier, *, fully_connected: bool | Literal["atrous"]) -> Trunk:
     """The trunk of a classifier, to be built on.
 
     Args:
         net: Trained, or not; its layers are shared.
         fully_connected: With the hidden layers of the head as convolutions, see
-            `svertka.layers.dense.convolutional`.
+            `svertka.layers.dense.convolutional`; or as few that are spread, see `svertka.layers.atrous.atrous`.
 
     Raises:
         UserError: The head has no such layers.
     """
+    from svertka.layers.atrous import atrous
     from svertka.layers.dense import convolutional
 
+    if fully_connected == "atrous":
+        return atrous(net)
     return convolutional(net) if fully_connected else net.trunk
 
 

@@ -83,7 +83,7 @@ def start_from(
         start.notes.append(f"the first convolution, trained on {was} channels, now takes {in_channels}")
         _adapt_channels(trained, in_channels, card.net)
     if net not in ("auto", card.net):
-        _put_under(start, net, options or {})
+        _put_under(start, net, options or {}, side)
     elif own_head:
         _renew_head(start)
     return start
@@ -107,7 +107,7 @@ def put_head(start: Start, options: dict[str, Any], *, side: int) -> None:
         start.arguments["widths"] = registry.without_head(start.arguments["widths"])
 
 
-def _put_under(start: Start, name: str, options: Mapping[str, Any]) -> None:
+def _put_under(start: Start, name: str, options: Mapping[str, Any], side: int) -> None:
     """Put the trunk of a classifier under the network ``name``."""
     classifier = start.net
     if not isinstance(classifier, Classifier):
@@ -117,18 +117,20 @@ def _put_under(start: Start, name: str, options: Mapping[str, Any]) -> None:
     if "head" in start.card.arguments and "widths" in arguments:
         arguments["widths"] = registry.without_head(arguments["widths"])
     wanted = registry.record(name).arguments.get("trunk", {})
-    fully = wanted.get("net") == start.card.net and bool(wanted.get("fully_connected"))
+    fully = wanted.get("fully_connected", False) if wanted.get("net") == start.card.net else False
     trunk: dict[str, Any] = {
         "net": start.card.net,
         "arguments": arguments,
     }
     if fully:
-        trunk["fully_connected"] = True
+        trunk["fully_connected"] = fully
     start.arguments = {
         **options,
         **{key: start.arguments[key] for key in ("classes", "in_channels")},
         "trunk": trunk,
     }
+    if registry.record(name).one_size:
+        start.arguments["image_size"] = side
     start.net = registry.build_any(name, start.arguments)
     start.net.trunk.load_state_dict(registry.trunk_of(classifier, fully_connected=fully).state_dict())
     start.notes.append(f"the trunk of {start.card.net} under {name}; its decoder begins with random weights")

@@ -7,7 +7,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 
-from svertka.annotations import Mask, names_in, natural
+from svertka.annotations import Boxes, Mask, names_in, natural
 from svertka.data.checks.findings import Finding
 from svertka.data.checks.survey import Survey
 
@@ -36,12 +36,13 @@ def imbalance(survey: Survey) -> Iterator[Finding]:
     if len(counts) < 2:
         return
     (most, many), (least, few) = counts.most_common(1)[0], min(counts.items(), key=lambda item: item[1])
+    boxed = any(isinstance(sample.annotation, Boxes) for sample in survey.samples)
     if many >= _IMBALANCE * few:
         yield Finding(
             kind="class_imbalance",
             severity="warning",
             message=f"{most!r} is {many / few:,.0f} times as frequent as {least!r} ({many:,} to {few:,})",
-            mend="judge by macro F1, and train with --balance weights",
+            mend="judge every class by itself" if boxed else "judge by macro F1, and train with --balance weights",
             count=sum(many >= _IMBALANCE * count for count in counts.values()),
             files=[f"{name}: {count:,}" for name, count in counts.most_common()],
         )

@@ -194,6 +194,7 @@ function barsOf(result) {
       name, share: score, given: score >= threshold, note: `from ${percent(threshold)} on`,
     }));
   }
+  if (result.objects) return result.objects.map(({ name, score }) => ({ name, share: score, given: false }));
   const bars = (result.classes ?? []).map(({ name, score, share }) => ({ name, share: score ?? share, given: false }));
   bars.sort((a, b) => b.share - a.share);
   if (bars.length && result.classes[0].score !== undefined) bars[0].given = true;
@@ -202,7 +203,7 @@ function barsOf(result) {
 
 function headlineOf(answer) {
   const { result } = answer;
-  const best = barsOf(result)[0];
+  const best = result.objects ? null : barsOf(result)[0];
   if (result.none_of_these) return "None of these";
   if (result.labels) return result.labels.join(", ") || "None of the labels";
   return best ? `${best.name}, ${percent(best.share)}` : answer.line;
@@ -336,7 +337,9 @@ function show(image) {
 function verdict(image, shown) {
   const said = shown.map((model) => image.answers.get(model.name)?.answer).filter(Boolean);
   if (said.length < 2 || new Set(shown.map((model) => model.task)).size > 1) return "";
-  const [one, other] = said.map((answer) => (answer.result.labels ?? [barsOf(answer.result)[0]?.name]).join(", "));
+  const [one, other] = said.map(({ result, line }) => (
+    result.objects ? line : (result.labels ?? [barsOf(result)[0]?.name]).join(", ")
+  ));
   return one === other ? "Both say the same." : "They differ.";
 }
 

@@ -36,7 +36,9 @@ def exploding_gradients(signals: Signals) -> Diagnosis | None:
     first = signals.steps[0]
     fresh = signals.exclusive and not signals.recipe["weights"]
     surprised = fresh and first["loss"] > _SURPRISED * signals.chance
-    at_start = sizes[0] > _HUGE or surprised
+    # Where the loss is a sum, as of boxes, so is its gradient.
+    scale = 1.0 if signals.exclusive else max(1.0, first["loss"])
+    at_start = sizes[0] > _HUGE * scale or surprised
     burst = max(sizes) > _WILD and max(sizes) > 100 * statistics.median(sizes)
     if not at_start and not burst:
         return None

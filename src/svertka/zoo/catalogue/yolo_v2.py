@@ -1,0 +1,18 @@
+"""YOLOv2."""
+
+from svertka.zoo.registry import NetRecord
+
+NETS = (
+    NetRecord(
+        name="yolo_v2",
+        kind="detector",
+        builder="svertka.nets.yolo_v2:YOLOv2",
+        arguments={"trunk": {"net": "efficientnet_lite0"}},
+        year=2017,
+        paper="Redmon, Farhadi, YOLO9000: Better, Faster, Stronger",
+        image_size=416,
+        classes=20,
+        parameters=8_130_557,
+        smallest=1,
+    ),
+)

@@ -1,0 +1,295 @@
+"""The contract of networks that find objects, and of every trunk that one can be built on."""
+
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from svertka.deploy.onnx import TOLERANCE, onnx_bytes
+from svertka.errors import UserError
+from svertka.layers.dense import resolutions
+from svertka.layers.detector import Detector, Found
+from svertka.layers.frozen import BehindPieces, FrozenStages
+from svertka.runtime.card import Card, Golden
+from svertka.runtime.engines import OnnxRuntimeEngine
+from svertka.runtime.predictor import Predictor
+from svertka.runtime.preprocess import Preprocess
+from svertka.tasks.box_losses import COUNTED
+from svertka.tasks.detection import DetectionTask
+from svertka.zoo import registry
+from svertka.zoo.engine import TorchEngine
+from svertka.zoo.figures import figures
+from svertka.zoo.modelfile import load_classifier, load_model, save_model
+
+CLASSES = 4
+FULL = bool(os.environ.get("SVERTKA_FULL"))
+DETECTORS = [record for record in registry.records() if record.kind == "detector"]
+WITHOUT_MAPS = {"perceptron", "mlp"}
+TRUNKS = [record for record in registry.records() if record.kind == "classifier" and record.name not in WITHOUT_MAPS]
+EVERY_NET = pytest.mark.parametrize("record", DETECTORS, ids=lambda record: record.name)
+EVERY_TRUNK = pytest.mark.parametrize("record", TRUNKS, ids=lambda record: record.name)
+ON_A_TRUNK = pytest.mark.parametrize("name", ["ssd", "yolo_v2", "faster_rcnn"])
+IN_ONE_STAGE = pytest.mark.parametrize("name", ["ssd", "yolo_v2"])
+"""What others find depends on which of two boxes that are as likely is proposed, so that the last bits matter."""
+SLIGHT: dict[str, dict[str, Any]] = {"faster_rcnn": {"width": 16, "hidden": 32, "proposals": 20}}
+
+
+def cheapest() -> list[registry.NetRecord]:
+    """The cheapest trunk of every family, or with ``SVERTKA_FULL`` set every trunk: the large take minutes each."""
+    if FULL:
+        return TRUNKS
+    cost = {record.name: figures()[record.name]["macs"] for record in TRUNKS}
+    families = [[record for record in module.NETS if record in TRUNKS] for module in registry.families()]
+    return [min(nets, key=lambda record: cost[record.name]) for nets in families if nets]
+
+
+CHEAPEST_TRUNKS = pytest.mark.parametrize("record", cheapest(), ids=lambda record: record.name)
+
+
+def side(trunk: registry.NetRecord) -> int:
+    """An odd size that is not too small for the trunk."""
+    return max(trunk.smallest, 64) + 7 | 1
+
+
+def arguments(record: registry.NetRecord, size: int, trunk: registry.NetRecord | None = None) -> dict[str, Any]:
+    found: dict[str, Any] = {"classes": CLASSES, "in_channels": (trunk or record).channels}
+    if record.one_size:
+        found["image_size"] = size
+    if trunk is not None:
+        found |= {"trunk": {"net": trunk.name}, **SLIGHT.get(record.name, {})}
+    return found
+
+
+def build(record: registry.NetRecord, size: int, trunk: registry.NetRecord | None = None) -> Detector:
+    torch.manual_seed(0)
+    net = registry.build_any(record.name, arguments(record, size, trunk))
+    assert isinstance(net, Detector)
+    return net
+
+
+def images(channels: int, size: int, count: int = 2) -> Tensor:
+    return torch.randn(count, channels, size, size, generator=torch.Generator().manual_seed(1))
+
+
+def losses(net: torch.nn.Module, x: Tensor) -> Tensor:
+    """Of one object in the first image."""
+    targets = torch.tensor([[[1.0, 0.2, 0.3, 0.7, 0.8, COUNTED]], [[-1.0, 0, 0, 0, 0, 0]]])
+    task = DetectionTask([f"class {number}" for number in range(CLASSES)])
+    return torch.stack(list(task.step(net, x, targets).values())).sum()
+
+
+def check_found(found: Found, images: int) -> None:
+    count = found.boxes.shape[1]
+    assert found.boxes.shape in ((images, count, 4), (images, count, CLASSES, 4))
+    assert found.scores.shape == (images, count, CLASSES)
+
+
+@EVERY_NET
+def test_parameters_are_as_many_as_recorded(record: registry.NetRecord) -> None:
+    with torch.device("meta"):
+        net = registry.build_any(record.name, {"classes": record.classes, "in_channels": record.channels})
+    assert sum(parameter.numel() for parameter in net.parameters()) == record.parameters
+
+
+@EVERY_NET
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_any_number_of_channels_in_both_modes(record: registry.NetRecord, channels: int) -> None:
+    with torch.device("meta"):
+        net = registry.build_any(record.name, {"classes": CLASSES, "in_channels": channels})
+        assert isinstance(net, Detector)
+        assert net.in_channels == channels
+        for mode in (True, False):
+            said = net.train(mode)(torch.empty(2, channels, record.image_size, record.image_size))
+            check_found(said.found(), 2)
+            check_found(said.of(1).found(), 1)
+
+
+@EVERY_NET
+def test_the_smallest_size_is_the_smallest(record: registry.NetRecord) -> None:
+    def run(size: int) -> None:
+        with torch.device("meta"):
+            net = build(record, size).eval()
+            net(torch.empty(2, record.channels, size, size))
+
+    run(record.smallest)
+    if record.smallest > 1:
+        with pytest.raises((RuntimeError, UserError)):
+            run(record.smallest - 1)
+
+
+@pytest.mark.parametrize("trunk", sorted(WITHOUT_MAPS))
+@ON_A_TRUNK
+def test_a_trunk_without_maps_is_refused(name: str, trunk: str) -> None:
+    with pytest.raises(UserError, match="cannot have a decoder"):
+        registry.build_any(name, {"trunk": {"net": trunk}})
+
+
+@EVERY_TRUNK
+@ON_A_TRUNK
+def test_boxes_on_every_trunk(name: str, record: registry.NetRecord) -> None:
+    size = side(record)
+    with torch.device("meta"):
+        net = build(registry.record(name), size, record).eval()
+        check_found(net(torch.empty(2, record.channels, size, size)).found(), 2)
+    strides = [found.stride for found in resolutions(net.trunk)]
+    if name == "ssd":
+        assert len(net.taps) == max(1, sum(stride >= 8 for stride in strides))
+    elif name == "yolo_v2":
+        assert len(net.taps) == min(2, len(strides))
+    else:
+        assert len(net.taps) == max(1, sum(4 <= stride <= 32 for stride in strides))
+
+
+@CHEAPEST_TRUNKS
+@ON_A_TRUNK
+def test_gradients_are_finite_and_frozen_is_frozen(name: str, record: registry.NetRecord) -> None:
+    size = side(record)
+    net = build(registry.record(name), size, record).train()
+    x = images(record.channels, size)
+    losses(net, x).backward()
+    for parameter in net.parameters():
+        assert parameter.grad is None or parameter.grad.isfinite().all()
+    assert any(parameter.grad is not None and parameter.grad.any() for parameter in net.trunk.parameters())
+    net.zero_grad()
+    net.trunk.freeze(len(net.trunk.names))
+    net.train()
+    before, decoder = net.trunk.digests(), {key: value.clone() for key, value in net.decoder.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], lr=0.01)
+    losses(net, x).backward()
+    optimizer.step()
+    assert net.trunk.digests() == before
+    assert any(not torch.equal(value, decoder[key]) for key, value in net.decoder.state_dict().items())
+
+
+@CHEAPEST_TRUNKS
+@IN_ONE_STAGE
+def test_what_follows_frozen_stages_is_the_whole(name: str, record: registry.NetRecord) -> None:
+    size = side(record)
+    net = build(registry.record(name), size, record).eval()
+    x = images(record.channels, size)
+    names = net.trunk.names
+    for boundary in (names[len(names) // 2], names[-1]):
+        behind = BehindPieces(net, boundary, net.trunk.shapes(size, size), (size, size)).eval()
+        stages = FrozenStages(net.trunk, (), [stage for stage, _ in behind.reads]).eval()
+        with torch.no_grad():
+            rows = torch.cat([maps.flatten(1) for maps in stages(x)], dim=1)
+            for here, there in zip(behind(rows), net(x), strict=True):
+                torch.testing.assert_close(here, there, atol=1e-4, rtol=1e-4)
+
+
+@CHEAPEST_TRUNKS
+@ON_A_TRUNK
+def test_the_model_file_brings_it_back(name: str, record: registry.NetRecord, tmp_path) -> None:
+    size = side(record)
+    net = build(registry.record(name), size, record).eval()
+    path = tmp_path / "model.safetensors"
+    save_model(path, net.state_dict(), card(net, name, arguments(registry.record(name), size, record), size))
+    loaded, read = load_model(path)
+    assert isinstance(loaded, Detector)
+    x = images(net.in_channels, size)
+    with torch.no_grad():
+        for here, there in zip(loaded(x), net(x), strict=True):
+            assert torch.equal(here, there)
+    assert Predictor(TorchEngine(loaded), read).golden_difference() == 0
+    with pytest.raises(UserError, match="finds boxes and is no classifier"):
+        load_classifier(path)
+
+
+LONG = {"densenet", "googlenet", "inception_resnet", "inception_v3", "inception_v4", "nasnet", "xception"}
+"""Of these families the exporter takes half a minute, and they have nothing that others have not."""
+
+
+def exported() -> list[registry.NetRecord]:
+    if FULL:
+        return TRUNKS
+    short = {record.name for module in registry.families() for record in module.NETS if _family(module) not in LONG}
+    return [record for record in cheapest() if record.name in short]
+
+
+def _family(module: Any) -> str:
+    return str(module.__name__.rpartition(".")[2])
+
+
+@pytest.mark.parametrize("record", exported(), ids=lambda record: record.name)
+@IN_ONE_STAGE
+def test_onnx_agrees_and_finds_the_same(name: str, record: registry.NetRecord, tmp_path) -> None:
+    size = side(record)
+    net = build(registry.record(name), size, record).eval()
+    path = tmp_path / "model.onnx"
+    path.write_bytes(onnx_bytes(net, card(net, name, arguments(registry.record(name), size, record), size)))
+    engine = OnnxRuntimeEngine(path)
+    assert Predictor(engine, engine.card).golden_difference() <= TOLERANCE
+    for count in (1, 3):
+        x = images(net.in_channels, size, count)
+        outputs = engine.run(x.numpy())
+        with torch.no_grad():
+            for key, expected in net.outputs(x).items():
+                np.testing.assert_allclose(outputs[key], expected.numpy(), atol=TOLERANCE, rtol=0)
+
+
+def test_onnx_of_two_stages_agrees(tmp_path) -> None:
+    record, size = registry.record("resnet8_cifar"), 96
+    net = build(registry.record("faster_rcnn"), size, record).eval()
+    with torch.no_grad():
+        net.decoder.objectness.weight.mul_(100)  # so that no two proposals are as likely
+        net.decoder.ways.weight.mul_(20)
+        net.decoder.score.weight.mul_(100)
+    path = tmp_path / "model.onnx"
+    values = arguments(registry.record("faster_rcnn"), size, record)
+    path.write_bytes(onnx_bytes(net, card(net, "faster_rcnn", values, size)))
+    engine = OnnxRuntimeEngine(path)
+    for count in (1, 3):
+        x = images(3, size, count)
+        outputs = engine.run(x.numpy())
+        with torch.no_grad():
+            for key, expected in net.outputs(x).items():
+                np.testing.assert_allclose(outputs[key], expected.numpy(), atol=TOLERANCE, rtol=0)
+
+
+def test_a_second_stage_learns_from_what_is_chosen() -> None:
+    net = build(registry.record("faster_rcnn"), 96, registry.record("resnet8_cifar")).train()
+    x = images(3, 96)
+    chosen = torch.tensor([[[0.1, 0.1, 0.5, 0.6], [0.0, 0.0, 0.0, 0.0]]]).expand(2, -1, -1)
+    said = net(x, lambda proposals: chosen[:, :, : proposals.shape[2]])
+    assert torch.equal(said.regions, chosen)
+    assert said.logits.shape == (2, 2, 1 + CLASSES)
+    proposed = net.eval()(x).regions
+    assert proposed.shape == (2, 20, 4)
+    assert ((proposed >= 0) & (proposed <= 1)).all()
+
+
+def test_multi_scale_training_takes_other_sides() -> None:
+    net = registry.build_any("yolo_v2", {"classes": CLASSES, "trunk": {"net": "resnet8_cifar"}, "multi_scale": True})
+    seen: list[int] = []
+    net.trunk.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[-1]))
+    net.trunk.conv1.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[-1]))
+    torch.manual_seed(0)
+    for _ in range(3):
+        losses(net, images(3, 96))
+    assert len(set(seen)) > 1
+    assert set(seen) <= set(range(320, 609, 32))
+    with torch.no_grad():
+        net.eval()(images(3, 96))
+    assert seen[-1] == 96
+
+
+def card(net: Detector, name: str, values: dict[str, Any], size: int) -> Card:
+    channels = net.in_channels
+    preprocess = Preprocess(height=size, width=size, channels=channels, mean=(0.5,) * channels, std=(0.25,) * channels)
+    image = torch.randint(0, 256, (40, 30, 3), generator=torch.Generator().manual_seed(2), dtype=torch.uint8).numpy()
+    outputs = {key: value[0] for key, value in TorchEngine(net).run(preprocess([image])).items()}
+    return Card(
+        net=name,
+        arguments=values,
+        task="detection",
+        classes=tuple(f"class {number}" for number in range(CLASSES)),
+        preprocess=preprocess,
+        licence="unspecified",
+        provenance={},
+        metrics={},
+        golden=(Golden(image, outputs),),
+        weights="",
+    )

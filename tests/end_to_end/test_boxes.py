@@ -1,0 +1,218 @@
+"""Boxes from folder to prediction: trained, judged, exported, predicted; from weights; resumed with the same bits."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from svertka.zoo.modelfile import load_model
+
+NET = ("--net", "ssd", "--trunk", "resnet8_cifar", "--image-size", 64)
+QUICK = ("--epochs", 2, "--batch", 4, "--engine", "pytorch")
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photographs of bright discs and squares on dark ground, of several sizes, with a CSV of boxes; some show none."""
+    folder = tmp_path_factory.mktemp("data") / "shapes"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    lines = ["file,label,left,top,right,bottom,split"]
+    for part, count in (("train", 48), ("val", 8), ("test", 12)):
+        for number in range(count):
+            height, width = (int(side) for side in rng.integers(70, 100, 2))
+            rows, columns = np.indices((height, width))
+            image = rng.integers(0, 60, (height, width, 3))
+            name, there = f"{part}{number}.png", []
+            for kind, label in enumerate(("disc", "square")):
+                if number % 6 == 5:
+                    continue
+                radius = int(rng.integers(9, 16))
+                y, x = int(rng.integers(radius, height - radius)), int(rng.integers(radius, width - radius))
+                apart = np.stack([abs(rows - y), abs(columns - x)])
+                mask = (np.hypot(*apart) if kind == 0 else apart.max(axis=0)) < radius
+                image[mask] = ((200, 120, 40), (40, 120, 220))[kind]
+                there.append(f"{name},{label},{x - radius},{y - radius},{x + radius},{y + radius},{part}")
+            lines += there or [f"{name},,,,,,{part}"]
+            Image.fromarray(image.astype(np.uint8)).save(folder / name)
+    (folder / "boxes.csv").write_text("\n".join(lines))
+    return folder / "boxes.csv"
+
+
+@pytest.fixture(scope="session")
+def boxes_run(
+    shapes: Path, tmp_path_factory: pytest.TempPathFactory, plain: tuple[str, ...], svertka_call: Callable[..., Any]
+) -> tuple[Path, Any]:
+    run = tmp_path_factory.mktemp("runs") / "shapes"
+    answer = svertka_call("train", shapes, *NET, "--epochs", 25, "--lr", 0.003, "--out", run, *plain, "--json")
+    assert answer.status == 0, answer.err
+    return run, answer.json
+
+
+def test_it_learns_boxes(boxes_run: tuple[Path, Any]) -> None:
+    run, told = boxes_run
+    assert told["judged_on"] == "test"
+    assert told["metrics"]["map50"] > 0.5
+    assert told["metrics"]["map50"] >= told["metrics"]["map"] > 0.1
+    report = (run / "report.html").read_text()
+    for words in ("Class by class", "What is wrong", "Precision by recall", "image, truth, prediction"):
+        assert words in report
+
+
+def test_it_is_judged_as_training_judged_it(
+    boxes_run: tuple[Path, Any], shapes: Path, svertka_call: Callable[..., Any]
+) -> None:
+    run, told = boxes_run
+    answer = svertka_call("evaluate", run, shapes, "--json")
+    assert answer.status == 0, answer.err
+    for name in ("map50", "map"):
+        assert answer.json["metrics"][name] == pytest.approx(told["metrics"][name], abs=1e-6)
+    assert [row["class"] for row in answer.json["per_class"]] == ["disc", "square"]
+    said = svertka_call("evaluate", run, shapes)
+    assert said.status == 0
+    assert "badly placed" in said.out
+
+
+def test_every_engine_finds_the_same(
+    boxes_run: tuple[Path, Any], shapes: Path, svertka_call: Callable[..., Any], tmp_path: Path
+) -> None:
+    run, _ = boxes_run
+    verified = svertka_call("verify", run, "--json")
+    assert verified.json["ok"], verified.out
+    exported = svertka_call("export", run, "--json").json["model"]
+    pictures = sorted(shapes.parent.glob("test*.png"))
+    here, there = (svertka_call("predict", model, *pictures, "--json").json for model in (run, exported))
+    assert sum(len(one["objects"]) for one in here) > 8
+    for one, other in zip(here, there, strict=True):
+        assert [found["name"] for found in one["objects"]] == [found["name"] for found in other["objects"]]
+        for mine, theirs in zip(one["objects"], other["objects"], strict=True):
+            for side in ("left", "top", "right", "bottom"):
+                assert mine[side] == pytest.approx(theirs[side], abs=0.1)
+    (told,) = svertka_call("predict", run, pictures[0], "--out", tmp_path / "out", "--json").json
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"test0.json", "test0-drawn.png"}
+    assert json.loads((tmp_path / "out" / "test0.json").read_text()) == told
+
+
+def test_boxes_are_found_without_torch(boxes_run: tuple[Path, Any], shapes: Path, tmp_path: Path) -> None:
+    run, _ = boxes_run
+    import svertka
+
+    exported = svertka.export(run, out=tmp_path / "model.onnx").model
+    program = (
+        "import sys; sys.modules['torch'] = None; import svertka; "
+        f"[found] = svertka.predict({str(exported)!r}, [{str(shapes.parent / 'test0.png')!r}]); print(found.line())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env={**os.environ})
+    assert done.returncode == 0, done.stderr
+    assert "test0.png: " in done.stdout
+
+
+@pytest.mark.parametrize("net", ["ssd", "yolo_v2"])
+@pytest.mark.parametrize("freeze", ["none", "all", "group2"])
+def test_boxes_are_learnt_from_the_trunk_of_a_classifier(
+    net: str,
+    freeze: str,
+    shapes: Path,
+    weights: Path,
+    plain: tuple[str, ...],
+    svertka_call: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    run = tmp_path / "run"
+    before, _ = load_model(weights)
+    names = before.trunk.names
+    flags = ("--net", net, "--weights", weights, "--out", run, "--image-size", 64)
+    flags = (*flags, "--freeze", names[1] if freeze == "group2" else freeze)
+    answer = svertka_call("train", shapes, *flags, *QUICK, "--views", "identity", "flip", *plain, "--json")
+    assert answer.status == 0, answer.err
+    after, card = load_model(run / "model.safetensors")
+    depth = {"none": 0, "all": len(names)}.get(freeze, 2)
+    for number, name in enumerate(names):
+        assert (before.trunk.digests()[name] == after.trunk.digests()[name]) == (number < depth)
+    assert card.preprocess.mean == (0.4, 0.5, 0.6)
+    assert card.licence == "CC0-1.0"
+    assert len(card.thresholds) == 2
+    assert ("priors" in card.arguments) == (net == "yolo_v2")
+    assert svertka_call("verify", run, "--json").json["ok"]
+    assert answer.json["metrics"]["map50"] == pytest.approx(
+        svertka_call("evaluate", run, shapes, "--json").json["metrics"]["map50"], abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("flags", [NET, ("--net", "yolo_v2", "--freeze", "all", "--image-size", 64)])
+def test_a_run_that_is_cut_ends_with_the_same_bits(
+    flags: tuple[object, ...],
+    shapes: Path,
+    weights: Path,
+    plain: tuple[str, ...],
+    svertka_call: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from svertka.verbs._progress import Display
+
+    if "--trunk" not in flags:
+        flags = (*flags, "--weights", weights)
+    command = ("train", shapes, *flags, *QUICK, "--save-every", 0, *plain, "--json")
+    assert svertka_call(*command, "--out", tmp_path / "through").status == 0
+    steps = iter(range(100))
+    with monkeypatch.context() as patch:
+        patch.setattr(Display, "stopping", lambda _: next(steps) == 5)
+        assert svertka_call(*command, "--out", tmp_path / "cut").status == 2
+    answer = svertka_call(*command, "--out", tmp_path / "cut", "--resume")
+    assert answer.status == 0, answer.err
+    one, other = ((tmp_path / place / "model.safetensors").read_bytes() for place in ("through", "cut"))
+    assert one == other
+
+
+def test_a_network_of_boxes_goes_on_from_its_own_weights(
+    boxes_run: tuple[Path, Any],
+    shapes: Path,
+    plain: tuple[str, ...],
+    svertka_call: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    flags = ("--weights", boxes_run[0], "--out", tmp_path / "run", "--freeze", "all", "--lr", 1e-4)
+    answer = svertka_call("train", shapes, *flags, *QUICK, *plain, "--json")
+    assert answer.status == 0, answer.err
+    assert answer.json["metrics"]["map50"] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--net", "lenet5"), ("does not learn detection", "ssd")),
+        (("--net", "ssd", "--label-smoothing", 0.1), ("--label-smoothing",)),
+        (("--net", "ssd", "--loss", "dice"), ("--loss",)),
+        (("--net", "ssd", "--balance", "weights"), ("--balance",)),
+    ],
+)
+def test_what_does_not_suit_boxes_is_said_in_a_line(
+    flags: tuple[object, ...],
+    words: tuple[str, ...],
+    shapes: Path,
+    svertka_call: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    answer = svertka_call("train", shapes, *flags, "--out", tmp_path / "run", "--json")
+    assert answer.status == 2
+    assert answer.out == ""
+    for word in words:
+        assert word in answer.err
+
+
+def test_explaining_a_network_of_boxes_says_that_it_cannot(
+    boxes_run: tuple[Path, Any], svertka_call: Callable[..., Any], tmp_path: Path
+) -> None:
+    answer = svertka_call("explain", boxes_run[0], "--out", tmp_path / "out")
+    assert answer.status == 2
+    assert "finds boxes" in answer.err
