@@ -20,6 +20,9 @@ class Result(ABC):
     located: ClassVar[bool] = False
     """Whether it says where things are, so that drawing it says more than its line."""
 
+    columns: ClassVar[tuple[str, ...]] = ("prediction", "score")
+    """What `rows` have."""
+
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
         """The prediction as a JSON object."""
@@ -35,6 +38,11 @@ class Result(ABC):
     def named(self) -> list[tuple[str, float]]:
         """What it says is there, for a line of a table: names with their scores or shares, the largest first."""
         return []
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Lines of a table of predictions; between several names in a cell there are semicolons, as in one of labels."""
+        named = self.named()
+        return [(";".join(name for name, _ in named), ";".join(f"{score:.6f}" for _, score in named))]
 
     def pictures(self, image: NDArray[np.uint8]) -> dict[str, Image.Image]:
         """What can be kept of it as pictures, by name: drawn on its image, at least."""
@@ -288,6 +296,11 @@ class Detection:
     right: float
     bottom: float
 
+    @property
+    def sides(self) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom."""
+        return self.left, self.top, self.right, self.bottom
+
 
 @dataclass(frozen=True)
 class Detections(Result):
@@ -302,6 +315,7 @@ class Detections(Result):
     """
 
     located = True
+    columns = ("prediction", "score", "left", "top", "right", "bottom")
 
     objects: tuple[Detection, ...]
     names: tuple[str, ...]
@@ -327,13 +341,20 @@ class Detections(Result):
     def to_json(self) -> dict[str, Any]:
         return {"objects": [dict(vars(found)) for found in self.objects]}
 
+    def named(self) -> list[tuple[str, float]]:
+        return [(found.name, found.score) for found in self.objects]
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """A line an object."""
+        return [(found.name, f"{found.score:.6f}", *(f"{side:.2f}" for side in found.sides)) for found in self.objects]
+
     def line(self) -> str:
         return ", ".join(f"{count:,} × {name}" for name, count in self.counts.items()) or "nothing found"
 
     def draw(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return boxed(
             image,
-            [(found.left, found.top, found.right, found.bottom) for found in self.objects],
+            [found.sides for found in self.objects],
             [f"{found.name} {found.score:.0%}" for found in self.objects],
             [self.names.index(found.name) for found in self.objects],
         )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from svertka.data.reading import open_dataset
+from svertka.data.samples import flat
 from svertka.zoo.modelfile import load_model
 
 NET = ("--net", "ssd", "--trunk", "resnet8_cifar", "--image-size", 64)
@@ -100,6 +104,37 @@ def test_every_engine_finds_the_same(
     (told,) = svertka_call("predict", run, pictures[0], "--out", tmp_path / "out", "--json").json
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"test0.json", "test0-drawn.png"}
     assert json.loads((tmp_path / "out" / "test0.json").read_text()) == told
+
+
+def test_tables_of_boxes_hold_what_is_found(
+    boxes_run: tuple[Path, Any], shapes: Path, svertka_call: Callable[..., Any], tmp_path: Path
+) -> None:
+    for image in shapes.parent.glob("test*.png"):
+        shutil.copy(image, tmp_path)
+    (tmp_path / "unreadable.png").write_bytes(b"?")
+    ask = ("predict", boxes_run[0], *sorted(tmp_path.glob("*.png")))
+    told = svertka_call(*ask, "--out", tmp_path / "found.csv", "--json").json
+    with (tmp_path / "found.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["prediction"]]
+    expected = [{"file": one["file"], **found} for one in told for found in one.get("objects", ())]
+    assert [(row["file"], row["prediction"]) for row in rows] == [(one["file"], one["name"]) for one in expected]
+    for row, one in zip(rows, expected, strict=True):
+        for side in ("left", "top", "right", "bottom"):
+            assert float(row[side]) == pytest.approx(one[side], abs=0.005)
+    (tmp_path / "found.csv").unlink()
+    (tmp_path / "unreadable.png").unlink()
+    assert svertka_call(*ask[:-1], "--out", tmp_path / "found.coco.json").status == 0
+    # Whoever reads COCO's files can read it, above all this program.
+    _, samples = flat(open_dataset(tmp_path, "coco"))
+    again = {sample.source.path: sample.annotation.boxes for sample in samples}
+    for one in told[:-1]:
+        assert [box.label for box in again[Path(one["file"])]] == [found["name"] for found in one["objects"]]
+
+
+def test_a_model_of_classes_writes_no_boxes(tiny_onnx: Path, svertka_call: Callable[..., Any], tmp_path: Path) -> None:
+    answer = svertka_call("predict", tiny_onnx, "photo.jpg", "--out", tmp_path / "found.coco.json")
+    assert answer.status == 2
+    assert "holds boxes" in answer.err
 
 
 def test_boxes_are_found_without_torch(boxes_run: tuple[Path, Any], shapes: Path, tmp_path: Path) -> None:

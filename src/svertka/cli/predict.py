@@ -30,8 +30,8 @@ def predict(
     images
         Image files, folders of them, patterns such as 'photos/**/*.jpg', and videos where PyAV is installed.
     out
-        A .csv or .json for all predictions, or a folder for what is predicted of each image: drawn on it, as JSON, and
-        of masks the mask itself.
+        A .csv or .json for all predictions, a .coco.json for boxes as COCO has them, or a folder for what is predicted
+        of each image: drawn on it, as JSON, and of masks the mask itself.
     every
         Time from one frame of a video to the next: seconds, or a number with s, m or h.
     """

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -21,15 +19,24 @@ from svertka.results import Result
 from svertka.runtime.files import make_folder, replacing, write_text
 from svertka.verbs._image_files import matching_files, read_with_videos
 from svertka.verbs._models import open_predictor
+from svertka.verbs._predicted import table_for
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What came of one file: a result, or the reason why there is none."""
+    """What came of one file.
+
+    Attributes:
+        file: Its path.
+        result: What is predicted.
+        error: The reason why nothing is.
+        size: Height and width of the upright image, in pixels.
+    """
 
     file: str
     result: Result | None = None
     error: str | None = None
+    size: tuple[int, int] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -56,8 +63,9 @@ def predict(
     Args:
         model: Model file or a run's folder.
         images: Files, folders, patterns such as ``photos/**/*.jpg``, and videos, where PyAV is installed.
-        out: A ``.csv`` or ``.json`` for all predictions, or a folder for what is predicted of each image:
-            ``NAME.json``, ``NAME-drawn.png``, and of masks ``NAME-mask.png`` with the numbers of the classes.
+        out: A ``.csv`` or ``.json`` for all predictions, a ``.coco.json`` for boxes as COCO has them, or a folder for
+            what is predicted of each image: ``NAME.json``, ``NAME-drawn.png``, and of masks ``NAME-mask.png`` with the
+            numbers of the classes.
         every: Seconds from one frame of a video to the next.
 
     Returns:
@@ -72,39 +80,22 @@ def predict(
     if not files:
         raise UserError("no image was given", mend="name image files, or a folder of them")
     predictor = open_predictor(Path(model))
-    table = None if out is None else _TABLES.get(Path(out).suffix.lower())
+    table = None if out is None else table_for(Path(out), predictor.card)
     folder = None if out is None or table is not None else make_folder(Path(out))
     taken: set[str] = set()
     predictions: list[Prediction] = []
     for batch in read_with_videos(files, every):
         results = dict(zip(batch.images, predictor.predict(list(batch.images.values())), strict=True))
         for position, file in enumerate(batch.files):
-            prediction = Prediction(str(file), results.get(position), batch.errors.get(position))
+            image = batch.images.get(position)
+            size = None if image is None else (image.shape[0], image.shape[1])
+            prediction = Prediction(str(file), results.get(position), batch.errors.get(position), size)
             predictions.append(prediction)
             if folder is not None and prediction.result is not None:
                 _write(prediction, batch.images[position], folder / _unlike(file, taken))
     if out is not None and table is not None:
         write_text(Path(out), table(predictions))
     return predictions
-
-
-def _as_csv(predictions: Sequence[Prediction]) -> str:
-    # Several names in a cell have semicolons between them, as in the tables that are learnt from.
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("file", "prediction", "score", "error"))
-    for prediction in predictions:
-        named = prediction.result.named() if prediction.result else []
-        names, scores = ";".join(name for name, _ in named), ";".join(f"{score:.6f}" for _, score in named)
-        writer.writerow((prediction.file, names, scores, prediction.error or ""))
-    return text.getvalue()
-
-
-def _as_json(predictions: Sequence[Prediction]) -> str:
-    return json.dumps([prediction.to_json() for prediction in predictions], ensure_ascii=True, indent=2) + "\n"
-
-
-_TABLES: dict[str, Callable[[Sequence[Prediction]], str]] = {".csv": _as_csv, ".json": _as_json}
 
 
 def _unlike(file: Path, taken: set[str]) -> str:
