@@ -40,7 +40,7 @@ class Result(ABC):
         return []
 
     def rows(self) -> list[tuple[str, ...]]:
-        """Lines of a table of predictions; between several names in a cell there are semicolons, as in one of labels."""
+        """Lines of a table of predictions; several names in one cell have semicolons between them."""
         named = self.named()
         return [(";".join(name for name, _ in named), ";".join(f"{score:.6f}" for _, score in named))]
 
