@@ -412,7 +412,8 @@ def main() -> int:
         checks.append((text, good))
         print(f"{'ok    ' if good else 'FAILED'} {text}", flush=True)
 
-    with served(str(given.model)) as (process, address):
+    # With a place for every client, none would be refused, and none could ask more often than it is answered.
+    with served(str(given.model), "--places", str(given.clients // OVERLOAD)) as (process, address):
         asyncio.run(trial(process, address, images, expected, given, check))
     return int(not all(good for _, good in checks))
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-_LINGER_SECONDS = 1.0
+_LINGER_SECONDS = 2.0
 
 
 class LingeringProtocol(H11Protocol):
@@ -29,7 +29,7 @@ class LingeringProtocol(H11Protocol):
 
 
 class _Lingering:
-    """A transport of which `close` waits a second for the client to close as well."""
+    """A transport of which `close` gives the client time to close as well."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport, self._loop = transport, loop
