@@ -29,16 +29,28 @@ class LingeringProtocol(H11Protocol):
 
 
 class _Lingering:
-    """A transport of which `close` gives the client time to close as well."""
+    """A transport of which `close` gives the client time to close as well, and that sends an answer in one packet."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport, self._loop = transport, loop
         self._closing = False
+        self._pieces: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        if not self._pieces:  # headers come first, and their body at once after them
+            self._loop.call_soon(self._flush)
+        self._pieces.append(data)
+
+    def _flush(self) -> None:
+        pieces, self._pieces = self._pieces, []
+        if pieces and not self._transport.is_closing():
+            self._transport.write(b"".join(pieces))
 
     def close(self) -> None:
         if self.is_closing():
             return
         self._closing = True
+        self._flush()
         self._transport.write_eof()
         self._transport.resume_reading()
         self._loop.call_later(_LINGER_SECONDS, self._transport.close)
