@@ -12,6 +12,7 @@ import pytest
 from sites import Engine, Site, card, form, picture, png, proven, site, source
 
 from svertka.runtime.predictor import Predictor
+from svertka.serving.running import bind
 
 FORM = {"Content-Type": "multipart/form-data; boundary=limit"}
 JSON = {"Content-Type": "application/json"}
@@ -148,3 +149,17 @@ def test_headers_are_bounded(colours: Site) -> None:
     with socket.create_connection((parts.hostname, parts.port), 10) as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\nX: " + b"y" * 20_000)
         assert connection.recv(2**16).startswith(b"HTTP/1.1 400 ")
+
+
+def test_whoever_sends_everything_before_reading_hears_why_it_was_refused(colours: Site) -> None:
+    parts = urlsplit(colours.address)
+    head = b"POST /v1/predict HTTP/1.1\r\nHost: %s\r\n%s\r\n" % (parts.netloc.encode(), b"X: y\r\n" * 100_000)
+    for _ in range(20):
+        with socket.create_connection((parts.hostname, parts.port), timeout=20) as connection:
+            connection.sendall(head)
+            assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
+
+
+def test_small_packets_are_sent_at_once() -> None:
+    with bind("127.0.0.1", 0) as bound:  # asyncio goes by it
+        assert bound.proto == socket.IPPROTO_TCP

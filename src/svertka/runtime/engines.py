@@ -39,6 +39,7 @@ class OnnxRuntimeEngine:
         threads: How many to use; all that the process may use if not given.
         literal: Run every operation as the graph says it, in single precision. Quantised operations are then not
             replaced by faster ones that round elsewhere.
+        spin: Let threads that have nothing to do go round and round: they begin sooner, but nobody else can run.
 
     Raises:
         UserError: The file is missing, damaged, or carries no card.
@@ -46,7 +47,7 @@ class OnnxRuntimeEngine:
 
     name = "onnxruntime"
 
-    def __init__(self, path: Path, *, threads: int | None = None, literal: bool = False) -> None:
+    def __init__(self, path: Path, *, threads: int | None = None, literal: bool = False, spin: bool = True) -> None:
         import onnxruntime
 
         if not path.is_file():
@@ -54,6 +55,7 @@ class OnnxRuntimeEngine:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or available_cores()
         options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
         options.log_severity_level = 4  # what goes wrong is raised, not printed
         if literal:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -166,10 +168,15 @@ class OpenVinoEngine:
         return [compiled.create_infer_request() for _ in range(streams)]
 
 
-def open_engine(path: Path, *, threads: int | None = None) -> tuple[Engine, Card]:
+def open_engine(path: Path, *, threads: int | None = None, spin: bool = True) -> tuple[Engine, Card]:
     """The engine that an exported graph is run by best, as its card says, and the card.
 
     Where that engine is not installed, ONNX Runtime runs the same graph.
+
+    Args:
+        path: The graph.
+        threads: How many to use; all that the process may use if not given.
+        spin: See `OnnxRuntimeEngine`; no other engine does so.
 
     Raises:
         UserError: The file is missing, damaged, or carries no card.
@@ -179,7 +186,7 @@ def open_engine(path: Path, *, threads: int | None = None) -> tuple[Engine, Card
     if plan.engine == "openvino" and openvino_is_installed():
         bf16 = plan.precision == "bf16"
         return OpenVinoEngine(path, threads=threads, piece=plan.piece, bf16=bf16), card
-    return OnnxRuntimeEngine(path, threads=threads), card
+    return OnnxRuntimeEngine(path, threads=threads, spin=spin), card
 
 
 def openvino_is_installed() -> bool:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
-
-_LINGER_BYTES, _LINGER_SECONDS = 2**26, 2.0
 
 
 class RefusedError(Exception):
@@ -44,11 +40,8 @@ class RefusedError(Exception):
     def response(self) -> Response:
         """As it is sent."""
         error = {"what": self.what, "where": self.where, "mend": self.mend}
-        if not self.close:
-            return json_response({"error": error}, self.status, self.headers)
-        return _LastResponse(
-            json_bytes({"error": error}), self.status, self.headers | {"connection": "close"}, "application/json"
-        )
+        headers = self.headers | {"connection": "close"} if self.close else self.headers
+        return json_response({"error": error}, self.status, headers)
 
 
 def json_bytes(value: Any) -> bytes:
@@ -59,26 +52,3 @@ def json_bytes(value: Any) -> bytes:
 def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """`json_bytes` as a response."""
     return Response(json_bytes(value), status, headers, "application/json")
-
-
-class _LastResponse(Response):
-    """The last one on its connection.
-
-    Where a connection is closed while the other side still sends, the system may throw away what it was sent: some of
-    its body is read, and dropped, first.
-    """
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        del scope
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": self.body, "more_body": True})
-        dropped, more = 0, True
-        try:
-            async with asyncio.timeout(_LINGER_SECONDS):
-                while more and dropped < _LINGER_BYTES:
-                    message = await receive()
-                    dropped += len(message.get("body", b""))
-                    more = message.get("more_body", False)
-        except TimeoutError:
-            pass
-        await send({"type": "http.response.body", "body": b""})

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 
 from svertka.errors import UserError
 from svertka.serving.limits import CONNECTIONS, DRAIN_SECONDS, HEAD_BYTES, IDLE_SECONDS, Limits
+from svertka.serving.lingering import LingeringProtocol
 from svertka.serving.memory import give_back_large_blocks
 
 _SWEEP_SECONDS = 1.0
@@ -57,7 +58,10 @@ def bind(host: str, port: int) -> socket.socket:
         UserError: It cannot be had.
     """
     address = "127.0.0.1" if host == "localhost" else host
-    bound = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    # asyncio sends small packets at once on sockets that say they are TCP; on others an answer waits 40 ms for the
+    # client to acknowledge its headers.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if sys.platform != "win32":  # there, two servers could share a port
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -84,7 +88,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 loop="asyncio",
-                http="h11",
+                http=LingeringProtocol,
                 ws="none",
                 lifespan="on",
                 log_config=None,
