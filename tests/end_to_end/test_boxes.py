@@ -151,8 +151,7 @@ def test_boxes_are_found_without_torch(boxes_run: tuple[Path, Any], shapes: Path
     assert "test0.png: " in done.stdout
 
 
-@pytest.mark.parametrize("net", ["ssd", "yolo_v2"])
-@pytest.mark.parametrize("freeze", ["none", "all", "group2"])
+@pytest.mark.parametrize(("net", "freeze"), [("ssd", "none"), ("yolo_v2", "all"), ("ssd", "group2")])
 def test_boxes_are_learnt_from_the_trunk_of_a_classifier(
     net: str,
     freeze: str,

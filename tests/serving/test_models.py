@@ -96,7 +96,7 @@ def test_a_new_model_takes_the_place_of_the_old_only_when_it_has_proven_itself()
     assert shelf.reload("one")
     assert shelf.find(None).generation == 2
     assert shelf.find(None).opened.predictor is other
-    assert first.predict([np.zeros((8, 8, 3), np.uint8)])
+    assert first.predict([first.place(np.zeros((8, 8, 3), np.uint8))])
 
 
 @pytest.mark.parametrize("changed", [{"bytes": 0}, {"bytes": 2**40}, {"pixels": 0}, {"pixels": 10**12}, {"seconds": 0}])

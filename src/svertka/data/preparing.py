@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from svertka.annotations import Annotation, Boxes, ImageSource, Mask, Picture, class_names, names_in
+from svertka.annotations import Annotation, Boxes, ImageSource, Mask, class_names, names_in
 from svertka.data.checks.boxes import mended
+from svertka.data.fingerprint import fingerprint_of
 from svertka.data.grouping import groups_of
 from svertka.data.images import Advance, Images, load_images
 from svertka.data.likeness import SIDE, Looks, shrink
@@ -23,7 +22,6 @@ from svertka.data.reading import open_dataset
 from svertka.data.samples import Dataset, Sample, Skipped, flat
 from svertka.data.split import Written, divide_by_group, read_split, split_by_class, split_by_labels, write_split
 from svertka.errors import UserError
-from svertka.runtime.image import ImageError
 from svertka.runtime.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -117,7 +115,7 @@ class Prepared:
     def division(self) -> str:
         """Digest of which content is in which part; names and order do not matter."""
         positions = {part: division.positions.tolist() for part, division in self.parts.items()}
-        return _fingerprint(positions, [""] * len(self.samples), self.images.digests)
+        return fingerprint_of(positions, [""] * len(self.samples), self.images.digests)
 
     def per_class(self, part: str) -> dict[str, int]:
         """Number of images by class in a part."""
@@ -177,7 +175,7 @@ def prepare(
             positions.setdefault(part, []).append(position)
     labels = [sample.annotation for sample in samples]
     notes = list(dataset.notes)
-    fingerprint = _fingerprint(positions, labels, images.digests)
+    fingerprint = fingerprint_of(positions, labels, images.digests)
     groups = None
     looks = _looks(images, notes)
     if divide_if in (None, fingerprint):
@@ -369,34 +367,6 @@ class _Pool:
                 f"{count} groups cannot be divided into {parts} parts",
                 mend="give a --group that tells more of them apart" if self.groups else "give fewer --folds",
             )
-
-
-def _fingerprint(positions: dict[str, list[int]], labels: list[Annotation], digests: tuple[str, ...]) -> str:
-    lines: list[Any] = sorted(
-        [part, _said(labels[position]), digests[position]] for part, chosen in positions.items() for position in chosen
-    )
-    return hashlib.sha256(json.dumps(lines).encode()).hexdigest()
-
-
-def _said(annotation: Annotation) -> str | tuple[str, ...]:
-    """A class or labels as they are; of anything else, a digest that changes with it."""
-    match annotation:
-        case Boxes():
-            told: Any = sorted(json.dumps(dataclasses.astuple(box)) for box in annotation.boxes)
-        case Mask():
-            told = [_digest(annotation.source.digest), annotation.names]
-        case Picture():
-            told = _digest(lambda: annotation.source.load()[1])
-        case _:
-            return annotation
-    return f"{type(annotation).__name__} {hashlib.sha256(json.dumps(told).encode()).hexdigest()}"
-
-
-def _digest(find: Callable[[], str]) -> str:
-    try:
-        return find()
-    except ImageError:
-        return ""  # as of an image that cannot be read
 
 
 def _without_place(error: str) -> str:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from svertka.results import Result
+from svertka.runtime.predictor import Placed
 from svertka.serving.metrics import Metrics
 from svertka.serving.models import Explanation, Image, Model
 from svertka.serving.refusals import RefusedError
@@ -99,7 +100,7 @@ class Pipeline:
             Exception: What any of these raises.
         """
 
-        def prepare() -> tuple[Image, Image | None]:
+        def prepare() -> tuple[Placed, Image | None]:
             image = decode()
             return model.place(image), image if keep else None
 

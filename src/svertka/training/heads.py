@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -346,3 +346,12 @@ def _kernel_rule(machines: list[object], standard: _Standard, samples: int) -> F
         },
         {},
     )
+
+
+FITS: dict[str, Callable[[Examples, Examples | None, int, int], Fitted]] = {
+    "linear": lambda train, val, classes, seed: fit_logistic(train, val, classes, seed=seed),
+    "svm": lambda train, val, classes, seed: fit_svm(train, val, classes, kernel=False, seed=seed),
+    "kernel_svm": lambda train, val, classes, seed: fit_svm(train, val, classes, kernel=True, seed=seed),
+    "means": lambda train, _val, classes, _seed: fit_means(train, classes),
+}
+"""Heads by name, fitted to what to learn from, what to choose by, the number of classes, and a seed."""

@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from svertka.errors import UserError
 from svertka.results import Detections, Result
@@ -52,7 +52,8 @@ def _as_json(predictions: Sequence[Prediction]) -> str:
 
 def _as_coco(predictions: Sequence[Prediction], classes: Sequence[str], folder: Path) -> str:
     numbers = {name: number for number, name in enumerate(classes, 1)}
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for image, prediction in enumerate(predictions, 1):
         if not isinstance(prediction.result, Detections) or prediction.size is None:
             continue  # what could not be read is no image to COCO

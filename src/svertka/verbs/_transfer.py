@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from svertka.training import speed
 from svertka.training.budget import Option, choose_phases
 from svertka.training.checkpoint import Checkpoints
 from svertka.training.evaluation import evaluate
-from svertka.training.heads import Examples, Fitted, examples, fit_logistic, fit_means, fit_svm, temperature
+from svertka.training.heads import FITS, examples, temperature
 from svertka.training.loop import Outcome, Training
 from svertka.training.machine import Machine
 from svertka.verbs._doctor import doctor_for
@@ -243,7 +243,7 @@ class Transfer:
                 weights = self.task.sample_weights(self.job.targets["train"])
                 train = examples(_remembered(inputs["train"]), self.job.targets["train"], weights)
                 val = examples(_remembered(inputs["val"]), self.job.targets["val"]) if "val" in inputs else None
-                fitted = _FITS[recipe.head](train, val, classes, recipe.seed)
+                fitted = FITS[recipe.head](train, val, classes, recipe.seed)
                 tensors = {name: torch.from_numpy(np.asarray(value)) for name, value in fitted.tensors.items()}
                 if recipe.head == "kernel_svm":
                     options = {**self.start.arguments["head"], "supports": len(tensors["supports"])}
@@ -391,11 +391,3 @@ class Transfer:
 def _remembered(inputs: Inputs) -> Remembered:
     assert isinstance(inputs, Remembered)
     return inputs
-
-
-_FITS: dict[str, Callable[[Examples, Examples | None, int, int], Fitted]] = {
-    "linear": lambda train, val, classes, seed: fit_logistic(train, val, classes, seed=seed),
-    "svm": lambda train, val, classes, seed: fit_svm(train, val, classes, kernel=False, seed=seed),
-    "kernel_svm": lambda train, val, classes, seed: fit_svm(train, val, classes, kernel=True, seed=seed),
-    "means": lambda train, _val, classes, _seed: fit_means(train, classes),
-}

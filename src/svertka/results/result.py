@@ -1,0 +1,61 @@
+"""What every prediction can do."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+
+class Result(ABC):
+    """A prediction for one image."""
+
+    located: ClassVar[bool] = False
+    """Whether it says where things are, so that drawing it says more than its line."""
+
+    columns: ClassVar[tuple[str, ...]] = ("prediction", "score")
+    """What `rows` have."""
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """The prediction as a JSON object."""
+
+    @abstractmethod
+    def line(self) -> str:
+        """The prediction in one line of text."""
+
+    @abstractmethod
+    def draw(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The prediction drawn on a copy of its image, ``(H, W, 3)`` uint8 RGB."""
+
+    def named(self) -> list[tuple[str, float]]:
+        """What it says is there, for a line of a table: names with their scores or shares, the largest first."""
+        return []
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Lines of a table of predictions; several names in one cell have semicolons between them."""
+        named = self.named()
+        return [(";".join(name for name, _ in named), ";".join(f"{score:.6f}" for _, score in named))]
+
+    def pictures(self, image: NDArray[np.uint8]) -> dict[str, Image.Image]:
+        """What can be kept of it as pictures, by name: drawn on its image, at least."""
+        return {"drawn": Image.fromarray(self.draw(image))}
+
+    def joined(self, pieces: Sequence[tuple[slice, slice, Result]], height: int, width: int) -> Result:
+        """The prediction for an image of which there are predictions in pieces.
+
+        Args:
+            pieces: Rows, columns, and what was predicted for them; this is the first.
+            height, width: Of the image.
+
+        Raises:
+            ValueError: What is said of a piece is nothing that can be said of a whole.
+        """
+        del height, width
+        if len(pieces) > 1:
+            raise ValueError(f"{type(self).__name__} cannot be put together")
+        return self
