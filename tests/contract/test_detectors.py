@@ -1,11 +1,11 @@
 """The contract of networks that find objects, and of every trunk that one can be built on."""
 
-import os
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from families import FULL, cheapest
 from torch import Tensor
 
 from svertka.deploy.onnx import TOLERANCE, onnx_bytes
@@ -21,32 +21,20 @@ from svertka.tasks.box_losses import COUNTED
 from svertka.tasks.detection import DetectionTask
 from svertka.zoo import registry
 from svertka.zoo.engine import TorchEngine
-from svertka.zoo.figures import figures
 from svertka.zoo.modelfile import load_classifier, load_model, save_model
 
 CLASSES = 4
-FULL = bool(os.environ.get("SVERTKA_FULL"))
 DETECTORS = [record for record in registry.records() if record.kind == "detector"]
 WITHOUT_MAPS = {"perceptron", "mlp"}
 TRUNKS = [record for record in registry.records() if record.kind == "classifier" and record.name not in WITHOUT_MAPS]
 EVERY_NET = pytest.mark.parametrize("record", DETECTORS, ids=lambda record: record.name)
-EVERY_TRUNK = pytest.mark.parametrize("record", TRUNKS, ids=lambda record: record.name)
 ON_A_TRUNK = pytest.mark.parametrize("name", ["ssd", "yolo_v2", "faster_rcnn"])
 IN_ONE_STAGE = pytest.mark.parametrize("name", ["ssd", "yolo_v2"])
 """What others find depends on which of two boxes that are as likely is proposed, so that the last bits matter."""
 SLIGHT: dict[str, dict[str, Any]] = {"faster_rcnn": {"width": 16, "hidden": 32, "proposals": 20}}
 
 
-def cheapest() -> list[registry.NetRecord]:
-    """The cheapest trunk of every family, or with ``SVERTKA_FULL`` set every trunk: the large take minutes each."""
-    if FULL:
-        return TRUNKS
-    cost = {record.name: figures()[record.name]["macs"] for record in TRUNKS}
-    families = [[record for record in module.NETS if record in TRUNKS] for module in registry.families()]
-    return [min(nets, key=lambda record: cost[record.name]) for nets in families if nets]
-
-
-CHEAPEST_TRUNKS = pytest.mark.parametrize("record", cheapest(), ids=lambda record: record.name)
+CHEAPEST_TRUNKS = pytest.mark.parametrize("record", cheapest(TRUNKS), ids=lambda record: record.name)
 
 
 def side(trunk: registry.NetRecord) -> int:
@@ -127,7 +115,7 @@ def test_a_trunk_without_maps_is_refused(name: str, trunk: str) -> None:
         registry.build_any(name, {"trunk": {"net": trunk}})
 
 
-@EVERY_TRUNK
+@CHEAPEST_TRUNKS
 @ON_A_TRUNK
 def test_boxes_on_every_trunk(name: str, record: registry.NetRecord) -> None:
     size = side(record)
@@ -198,24 +186,14 @@ def test_the_model_file_brings_it_back(name: str, record: registry.NetRecord, tm
         load_classifier(path)
 
 
-LONG = {"densenet", "googlenet", "inception_resnet", "inception_v3", "inception_v4", "nasnet", "xception"}
-"""Of these families the exporter takes half a minute, and they have nothing that others have not."""
+EXPORTED = ("lenet5", "resnet8_cifar", "squeezenet1_1", "efficientnet_lite0")
+"""Trunks with which networks are exported unless ``SVERTKA_FULL`` is set: others take a minute each."""
 
 
-def exported() -> list[registry.NetRecord]:
-    if FULL:
-        return TRUNKS
-    short = {record.name for module in registry.families() for record in module.NETS if _family(module) not in LONG}
-    return [record for record in cheapest() if record.name in short]
-
-
-def _family(module: Any) -> str:
-    return str(module.__name__.rpartition(".")[2])
-
-
-@pytest.mark.parametrize("record", exported(), ids=lambda record: record.name)
+@pytest.mark.parametrize("name_of_trunk", [record.name for record in TRUNKS] if FULL else EXPORTED)
 @IN_ONE_STAGE
-def test_onnx_agrees_and_finds_the_same(name: str, record: registry.NetRecord, tmp_path) -> None:
+def test_onnx_agrees_and_finds_the_same(name: str, name_of_trunk: str, tmp_path) -> None:
+    record = registry.record(name_of_trunk)
     size = side(record)
     net = build(registry.record(name), size, record).eval()
     path = tmp_path / "model.onnx"
