@@ -2,13 +2,14 @@
 
     python benchmarks/soak_weights.py [--mutants 10000]
 
-Thirty-odd hostile files, each of which would leave a witness if anything in it ran or anything outside were read, go
+Thirty-nine hostile files, each of which would leave a witness if anything in it ran or anything outside were read, go
 through every route that loads weights: pickles in four containers, forged headers, archives, layers that are code,
 tensors that lie elsewhere. Then model files and checkpoints are mutated as `soak_images.py` mutates images: each is
 refused in one line, or every name, shape and type is that of the network. Memory stays below what it was, twice the
 file, and 64 MB. Last measured:
 
-    @@
+    39 hostile files: all refused, nothing ran
+    10,000 mutants of 4 files of 2.8 MB: 489 taken, all of them whole; the slowest in 539 ms; memory at most 22 MB more
 """
 
 from __future__ import annotations
