@@ -31,10 +31,13 @@ WITHOUT_MAPS = {"perceptron", "mlp"}
 TRUNKS = [record for record in registry.records() if record.kind == "classifier" and record.name not in WITHOUT_MAPS]
 EVERY_NET = pytest.mark.parametrize("record", DETECTORS, ids=lambda record: record.name)
 EVERY_TRUNK = pytest.mark.parametrize("record", TRUNKS, ids=lambda record: record.name)
-ON_A_TRUNK = pytest.mark.parametrize("name", ["ssd", "yolo_v2", "faster_rcnn"])
-IN_ONE_STAGE = pytest.mark.parametrize("name", ["ssd", "yolo_v2"])
+ON_A_TRUNK = pytest.mark.parametrize("name", ["ssd", "yolo_v1", "yolo_v2", "faster_rcnn"])
+IN_ONE_STAGE = pytest.mark.parametrize("name", ["ssd", "yolo_v1", "yolo_v2"])
 """What others find depends on which of two boxes that are as likely is proposed, so that the last bits matter."""
-SLIGHT: dict[str, dict[str, Any]] = {"faster_rcnn": {"width": 16, "hidden": 32, "proposals": 20}}
+SLIGHT: dict[str, dict[str, Any]] = {
+    "yolo_v1": {"width": 16, "hidden": 32},
+    "faster_rcnn": {"width": 16, "hidden": 32, "proposals": 20},
+}
 
 
 def cheapest() -> list[registry.NetRecord]:
@@ -137,6 +140,8 @@ def test_boxes_on_every_trunk(name: str, record: registry.NetRecord) -> None:
     strides = [found.stride for found in resolutions(net.trunk)]
     if name == "ssd":
         assert len(net.taps) == max(1, sum(stride >= 8 for stride in strides))
+    elif name == "yolo_v1":
+        assert len(net.taps) == 1
     elif name == "yolo_v2":
         assert len(net.taps) == min(2, len(strides))
     else:

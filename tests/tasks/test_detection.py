@@ -19,7 +19,7 @@ from svertka.annotations import Box, Boxes
 from svertka.errors import UserError
 from svertka.exhibits import Curves, Table
 from svertka.layers.boxes import VARIANCES, encode
-from svertka.layers.detector import Cells, Found, MultiBox
+from svertka.layers.detector import Cells, Found, Grid, MultiBox
 from svertka.results import Detection, Detections
 from svertka.runtime.preprocess import Preprocess
 from svertka.tasks.box_losses import ABSENT, COUNTED, CROWD, DIFFICULT, box_losses, truths
@@ -193,6 +193,75 @@ def test_cells_find_the_boxes_that_they_are_taught() -> None:
     found = said.found()
     torch.testing.assert_close(found.boxes[0, place], wanted)
     assert found.scores[0, place].sum() == pytest.approx(torch.tensor(9.0).sigmoid().item())
+
+
+def filled_grid(count: int = 1) -> Grid:
+    """Two by two cells of two boxes each."""
+    generator = torch.Generator().manual_seed(2)
+    return Grid(
+        0.5 + torch.randn(count, 4, 2, 4, generator=generator) / 10,
+        torch.rand(count, 4, 2, generator=generator),
+        torch.rand(count, 4, 3, generator=generator),
+        torch.tensor([[0.0, 0.0], [0.5, 0.0], [0.0, 0.5], [0.5, 0.5]]),
+        torch.tensor([0.5, 0.5]),
+    )
+
+
+def test_a_grid_by_hand() -> None:
+    said = filled_grid()
+    # Middles (0.75, 0.2), (0.7, 0.3) and (0.2, 0.9): the cell at the upper right finds the first of two, only.
+    told = (1, 0.65, 0.1, 0.85, 0.3, COUNTED), (2, 0.6, 0.2, 0.8, 0.4, COUNTED), (0, 0.1, 0.85, 0.3, 0.95, COUNTED)
+    terms = box_losses(said, truths(targets(rows(*told))))
+    sums = dict.fromkeys(("objectness", "background", "localisation", "classification"), torch.zeros(()))
+    responsible = set()
+    for cell, (label, x, y, wide, high) in {1: (1, 0.75, 0.2, 0.2, 0.2), 2: (0, 0.2, 0.9, 0.2, 0.1)}.items():
+        own = torch.tensor([[x - wide / 2, y - high / 2, x + wide / 2, y + high / 2]])
+        overlaps = box_iou(said.boxes()[0, cell], own)[:, 0]
+        assert overlaps.max() > 0
+        best = int(overlaps.argmax())
+        responsible.add((cell, best))
+        goal = torch.tensor([x % 0.5 * 2, y % 0.5 * 2, wide**0.5, high**0.5])
+        sums["localisation"] = sums["localisation"] + 5 * (said.sides[0, cell, best] - goal).square().sum()
+        sums["objectness"] = sums["objectness"] + (said.confidences[0, cell, best] - overlaps[best]) ** 2
+        right = torch.eye(3)[label]
+        sums["classification"] = sums["classification"] + (said.probabilities[0, cell] - right).square().sum()
+    for cell in range(4):
+        for box in range(2):
+            if (cell, box) not in responsible:
+                sums["background"] = sums["background"] + 0.5 * said.confidences[0, cell, box] ** 2
+    for name, expected in sums.items():
+        torch.testing.assert_close(terms[name], expected)
+    nothing = box_losses(said, truths(targets(rows())))
+    torch.testing.assert_close(nothing["background"], 0.5 * said.confidences.square().sum())
+    assert nothing["localisation"] == nothing["objectness"] == nothing["classification"] == 0
+
+
+def test_where_no_box_overlaps_an_object_the_most_similar_is_responsible() -> None:
+    said = filled_grid()
+    said.sides[0, 0] = torch.tensor([[0.9, 0.9, 0.1, 0.1], [0.1, 0.1, 0.1, 0.1]])
+    terms = box_losses(said, truths(targets(rows((0, 0.3, 0.3, 0.34, 0.34, COUNTED)))))
+    away = (said.sides[0, 0, 0] - torch.tensor([0.64, 0.64, 0.2, 0.2])).square().sum()
+    torch.testing.assert_close(terms["localisation"], 5 * away)
+
+
+def test_a_grid_finds_the_boxes_that_it_is_taught() -> None:
+    said = filled_grid()
+    said.sides[0, 3, 1] = torch.tensor([0.5, 0.2, 0.3**0.5, 0.4**0.5])
+    said.confidences[0, 3, 1], said.probabilities[0, 3] = 0.8, torch.tensor([0.1, 1.2, 1.5])
+    found = said.found()
+    torch.testing.assert_close(found.boxes[0, 7], torch.tensor([0.6, 0.4, 0.9, 0.8]))
+    torch.testing.assert_close(found.scores[0, 7], torch.tensor([0.08, 0.96, 1.0]))
+
+
+def test_a_grid_has_finite_gradients_whatever_is_there() -> None:
+    said = filled_grid(2)
+    learnt = said._replace(**{name: getattr(said, name).clone().requires_grad_() for name in said._fields[:3]})
+    images = rows((0, 0, 0, 1, 1, COUNTED), (1, 0.999, 0.999, 1, 1, COUNTED), (1, 0.2, 0.2, 0.4, 0.4, CROWD)), rows()
+    torch.stack(list(box_losses(learnt, truths(targets(*images))).values())).sum().backward()
+    for name in said._fields[:3]:
+        gradient = getattr(learnt, name).grad
+        assert gradient.isfinite().all()
+        assert gradient.any()
 
 
 @pytest.mark.parametrize("said", [MultiBox(torch.zeros(2, 81, 4), torch.zeros(2, 81, 4), anchors()), cells(2)])

@@ -76,6 +76,45 @@ class MultiBox(NamedTuple):
         return self._replace(logits=self.logits[one], offsets=self.offsets[one])
 
 
+class Grid(NamedTuple):
+    """Of each cell of a grid a few boxes, how sure it is of each, and what is there if an object's middle is.
+
+    J. Redmon et al., "You Only Look Once: Unified, Real-Time Object Detection", 2016.
+
+    Attributes:
+        sides: ``(N, cells, boxes, 4)``: the middle's x and y within the cell, as shares of it, and the square roots of
+            width and height, these as shares of the image.
+        confidences: What the IoU of each box with an object is to be, ``(N, cells, boxes)``.
+        probabilities: Of the classes, given that there is an object, ``(N, cells, classes)``.
+        corners: Left and top of the cells, row by row, ``(cells, 2)``.
+        cell: Width and height of a cell, ``(2,)``.
+    """
+
+    sides: Tensor
+    confidences: Tensor
+    probabilities: Tensor
+    corners: Tensor
+    cell: Tensor
+
+    def found(self) -> Found:
+        """See `Saying.found`: the score of a class is its probability times how sure the cell is of the box."""
+        scores = self.confidences.float()[..., None] * self.probabilities.float()[:, :, None]
+        return Found(self.boxes().flatten(1, 2), scores.clamp(0, 1).flatten(1, 2))
+
+    def of(self, number: int) -> Grid:
+        """See `Saying.of`."""
+        one = slice(number, number + 1)
+        return self._replace(
+            sides=self.sides[one], confidences=self.confidences[one], probabilities=self.probabilities[one]
+        )
+
+    def boxes(self) -> Tensor:
+        """``(N, cells, boxes, 4)``."""
+        sides = self.sides.float()
+        middles = self.corners[:, None] + sides[..., :2] * self.cell
+        return cornered(torch.cat([middles, sides[..., 2:].square()], dim=-1))
+
+
 class Cells(NamedTuple):
     """Of each prior of each cell of a grid: is an object's middle in the cell, how large is it, and what is it?
 

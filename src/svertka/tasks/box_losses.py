@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from svertka.layers.boxes import VARIANCES, centred, encode
-from svertka.layers.detector import Cells, MultiBox, Regions
+from svertka.layers.detector import Cells, Grid, MultiBox, Regions
 from svertka.layers.matching import BACKGROUND, IGNORED, bipartite, by_thresholds, in_crowds
 
 COUNTED, DIFFICULT, CROWD = 0, 1, 2
@@ -20,6 +20,8 @@ COUNTED, DIFFICULT, CROWD = 0, 1, 2
 ABSENT = -1
 """The class of a target that is there to fill a batch only."""
 
+# Of YOLO.
+_COORD, _NOOBJ = 5.0, 0.5
 # Of SSD.
 _MATCHED = 0.5  # IoU from which on an anchor is to find an object
 _NEGATIVES = 3  # for each positive
@@ -96,6 +98,48 @@ def multibox(said: MultiBox, truth: Sequence[Truth]) -> dict[str, Tensor]:
     chosen[hardest] |= hardness[hardest] >= 0
     total = max(count, 1)
     return {"classification": entropy.flatten()[chosen].sum() / total, "localisation": places / total}
+
+
+def grid(said: Grid, truth: Sequence[Truth]) -> dict[str, Tensor]:
+    """The loss of YOLO: squared differences, each term a sum over cells, the mean over images.
+
+    The cell in which an object's middle lies finds one object; of its boxes, the one that overlaps the object most is
+    responsible for it (the most similar one where none overlaps it), and is to be as sure as it overlaps. All other
+    boxes are to be sure of nothing.
+    """
+    boxes, confidences = said.boxes(), said.confidences.float()
+    zero = confidences.new_zeros(())
+    terms = {"objectness": zero, "background": zero, "localisation": zero, "classification": zero}
+    for number, (wanted, labels, crowds) in enumerate(truth):
+        silent = in_crowds(boxes[number].detach().flatten(0, 1), crowds).reshape(confidences.shape[1:])
+        cell, first = _cells_of(said, wanted)
+        wanted, labels = wanted[first], labels[first]
+        goal = centred(wanted)
+        goal = torch.cat([(goal[:, :2] - said.corners[cell]) / said.cell, goal[:, 2:].sqrt()], dim=1)
+        away = (said.sides[number, cell].float() - goal[:, None]).square().sum(dim=2)
+        rows = torch.arange(len(wanted), device=cell.device)
+        every = box_iou(boxes[number, cell].detach().flatten(0, 1), wanted)
+        overlaps = every.reshape(len(wanted), confidences.shape[2], len(wanted))[rows, :, rows]
+        best = torch.where(overlaps.amax(dim=1) > 0, overlaps.argmax(dim=1), away.argmin(dim=1))
+        silent[cell, best] = True
+        terms["localisation"] = terms["localisation"] + _COORD * away[rows, best].sum()
+        sure = (confidences[number, cell, best] - overlaps[rows, best]).square().sum()
+        terms["objectness"] = terms["objectness"] + sure
+        terms["background"] = terms["background"] + _NOOBJ * confidences[number, ~silent].square().sum()
+        probabilities = said.probabilities[number, cell].float()
+        right = F.one_hot(labels, probabilities.shape[1])
+        terms["classification"] = terms["classification"] + (probabilities - right).square().sum()
+    return {name: value / len(truth) for name, value in terms.items()}
+
+
+def _cells_of(said: Grid, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """In which cells objects ``(M, 4)`` have their middles, and the first in each, by number: ``(K,)`` twice."""
+    columns, rows = (1 / said.cell).round().long().tolist()
+    x, y = (centred(wanted)[:, :2] / said.cell).long().unbind(dim=1)
+    places = (y.clamp(max=rows - 1) * columns + x.clamp(max=columns - 1)).tolist()
+    firsts = {place: number for number, place in reversed(list(enumerate(places)))}
+    found = torch.tensor(list(firsts.items()), dtype=torch.int64, device=wanted.device).reshape(-1, 2)
+    return found[:, 0], found[:, 1]
 
 
 def cells(said: Cells, truth: Sequence[Truth]) -> dict[str, Tensor]:
@@ -211,6 +255,7 @@ def _sample(matches: Tensor, most: int, share: float) -> tuple[Tensor, Tensor]:
 
 
 _LOSSES: dict[type, Callable[[Any, Sequence[Truth]], dict[str, Tensor]]] = {
+    Grid: grid,
     MultiBox: multibox,
     Cells: cells,
     Regions: regions,
