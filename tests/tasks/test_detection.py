@@ -19,10 +19,19 @@ from svertka.annotations import Box, Boxes
 from svertka.errors import UserError
 from svertka.exhibits import Curves, Table
 from svertka.layers.boxes import VARIANCES, encode
-from svertka.layers.detector import Cells, Found, Grid, MultiBox
+from svertka.layers.detector import Cells, Found, Grid, Looked, MultiBox
 from svertka.results import Detection, Detections
 from svertka.runtime.preprocess import Preprocess
-from svertka.tasks.box_losses import ABSENT, COUNTED, CROWD, DIFFICULT, box_losses, truths
+from svertka.tasks.box_losses import (
+    ABSENT,
+    COUNTED,
+    CROWD,
+    DIFFICULT,
+    box_losses,
+    choose_regions,
+    proposals,
+    truths,
+)
 from svertka.tasks.box_matches import (
     BACKGROUND,
     BADLY_PLACED,
@@ -73,6 +82,25 @@ def test_targets_are_shares_of_the_image() -> None:
     np.testing.assert_allclose(found[0, 1], [0, 0, 0, 1, 1, DIFFICULT])
     assert (found[1, :, 0] == ABSENT).all()
     np.testing.assert_allclose(found[2, 0], [2, 0.25, 0.25, 0.5, 0.75, CROWD])
+
+
+def test_regions_that_were_proposed_travel_with_the_boxes() -> None:
+    regions = np.array([[0.1, 0.1, 0.4, 0.5], [0.2, 0.3, 0.6, 0.9]], np.float32)
+    other = regions / 2
+    task = DetectionTask(NAMES)
+    boxes = tuple(Box("dog", 10, 20, 50, 60 + number) for number in range(3))
+    found = torch.from_numpy(task.targets([Boxes(boxes, (200, 100), regions), Boxes((), (5, 5), other)]))
+    assert found.shape == (2, 5, 6)
+    assert [len(truth.boxes) for truth in truths(found)] == [3, 0]
+    assert torch.equal(proposals(found), torch.from_numpy(np.stack([regions, other])))
+    assert proposals(found[:, :3]).shape == (2, 0, 4)
+    given = task.run(lambda *given: given, torch.zeros(2, 3, 8, 8), found)
+    assert torch.equal(given[1], proposals(found))
+    assert len(task.run(lambda *given: given, torch.zeros(2, 3, 8, 8), found[:, :3])) == 1
+    score = task.score()
+    score.update(Found(torch.zeros(2, 1, 4), torch.zeros(2, 1, 3)), found, torch.arange(2))
+    assert score.arrays()["objects"].shape == (2, 3, 6)
+    assert score.evaluate(score.arrays()).details["per_class"][1]["boxes"] == 3
 
 
 def test_an_unknown_class_is_named() -> None:
@@ -193,6 +221,31 @@ def test_cells_find_the_boxes_that_they_are_taught() -> None:
     found = said.found()
     torch.testing.assert_close(found.boxes[0, place], wanted)
     assert found.scores[0, place].sum() == pytest.approx(torch.tensor(9.0).sigmoid().item())
+
+
+def test_regions_by_hand() -> None:
+    generator = torch.Generator().manual_seed(4)
+    regions = torch.tensor([[0.1, 0.1, 0.5, 0.5], [0.55, 0.5, 0.9, 0.9], [0.0, 0.6, 0.3, 1.0], [0, 0, 0, 0]])[None]
+    said = Looked(torch.randn(1, 4, 4, generator=generator), torch.randn(1, 4, 4, 4, generator=generator) / 5, regions)
+    objects = rows((1, 0.12, 0.1, 0.5, 0.52, COUNTED), (2, 0.5, 0.5, 0.9, 0.9, COUNTED))
+    terms = box_losses(said, truths(targets(objects)))
+    entropy = F.cross_entropy(said.logits[0, :3], torch.tensor([2, 3, 0]))
+    torch.testing.assert_close(terms["classification"], entropy)
+    away = torch.zeros(())
+    for region, (label, *sides, _) in enumerate(objects.tolist()):
+        goal = encode(torch.tensor(sides), regions[0, region], VARIANCES)
+        away = away + F.smooth_l1_loss(said.offsets[0, region, int(label) + 1], goal, reduction="sum", beta=1 / 9)
+    torch.testing.assert_close(terms["localisation"], away / 3)
+
+
+def test_regions_to_learn_from_are_near_objects_where_there_are_some() -> None:
+    proposed = torch.tensor([[0.1, 0.1, 0.5, 0.5], [0.3, 0.1, 0.7, 0.5], [0.7, 0.7, 0.9, 0.9]])[None]
+    truth = truths(targets(rows((1, 0.1, 0.1, 0.5, 0.52, COUNTED))))
+    near = choose_regions(proposed, truth, least=0.1)[0]
+    expected = torch.cat([proposed[0, :2], truth[0].boxes]).tolist()
+    assert sorted(row for row in near.tolist() if any(row)) == sorted(expected)
+    assert proposed[0, 2].tolist() in choose_regions(proposed, truth)[0].tolist()
+    assert proposed[0, 2].tolist() in choose_regions(proposed, truths(targets(rows())), least=0.1)[0].tolist()
 
 
 def filled_grid(count: int = 1) -> Grid:

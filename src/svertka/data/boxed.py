@@ -19,6 +19,7 @@ Targets = NDArray[np.generic]
 none; left, top, right and bottom as fractions of the image's width and height; and what kind of box it is."""
 
 _ABSENT = -1.0
+_PROPOSED = 3.0  # the kind that is no object, but a region where one may be
 _SIDES = slice(1, 5)
 
 
@@ -65,6 +66,7 @@ class Boxed:
             epoch=epoch,
             indices=indices,
             boxes=[told[:, _SIDES] / pixel for told in rows],
+            objects=[told[:, 5] != _PROPOSED for told in rows],
         )
         rows = [
             _with_sides(told[kept], sides * pixel)

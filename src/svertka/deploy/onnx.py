@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torchvision  # noqa: F401 (its operators)
 from torch import Tensor, nn
 
 from svertka.errors import UserError
@@ -62,18 +63,21 @@ def onnx_bytes(net: Net, card: Card) -> bytes:
         raise UserError(f"ONNX export needs {error.name}", mend="pip install 'svertka[deploy]'") from error
     preprocess = card.preprocess
     # Two images, since a batch of one is taken for a constant.
-    example = torch.zeros(2, preprocess.channels, preprocess.height, preprocess.width)
+    examples = [torch.zeros(2, preprocess.channels, preprocess.height, preprocess.width)]
+    if preprocess.regions:
+        examples.append(torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(2, preprocess.regions, 4).contiguous())
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     quiet = io.StringIO()
     with warnings.catch_warnings(), contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
         warnings.simplefilter("ignore")  # of the exporter's own use of older interfaces
         program = torch.onnx.export(
             _Named(net).eval(),
-            (example,),
-            input_names=["images"],
+            tuple(examples),
+            input_names=["images", "regions"][: len(examples)],
             output_names=list(net.output_names),
-            dynamic_shapes=(_free_axes(preprocess),),
+            dynamic_shapes=(tuple(_free_axes(preprocess)),),
             opset_version=_OPSET,
+            custom_translation_table={torch.ops.torchvision.roi_pool.default: _roi_pool},
             dynamo=True,
             verbose=False,
         )
@@ -85,11 +89,20 @@ def onnx_bytes(net: Net, card: Card) -> bytes:
     return data
 
 
-def _free_axes(preprocess: Preprocess) -> dict[int, Any]:
-    axes: dict[int, Any] = {0: torch.export.Dim("batch", min=1)}
+def _free_axes(preprocess: Preprocess) -> list[dict[int, Any]]:
+    batch = torch.export.Dim("batch", min=1)
+    axes: dict[int, Any] = {0: batch}
     if preprocess.fit == "whole" and not preprocess.margin:
         axes |= {2: torch.export.Dim("height", min=32), 3: torch.export.Dim("width", min=32)}
-    return axes
+    return [axes, {0: batch}] if preprocess.regions else [axes]
+
+
+def _roi_pool(maps: Any, rows: Any, scale: float, height: int, width: int) -> tuple[Any, Any]:
+    # onnxscript's own takes other arguments than the operator has; what was largest is not asked for.
+    from onnxscript import opset18
+
+    pooled = opset18.MaxRoiPool(maps, rows, pooled_shape=(height, width), spatial_scale=scale)
+    return pooled, opset18.Identity(pooled)
 
 
 class _Named(nn.Module):
@@ -99,8 +112,8 @@ class _Named(nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.net.outputs(images).values())
+    def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.net.outputs(*given).values())
 
 
 def _prove(path: Path) -> float:

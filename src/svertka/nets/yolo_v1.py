@@ -99,8 +99,8 @@ class FullyConnectedGrid(Decoder):
         self.grid, self.boxes, self.classes = grid, boxes, classes
         he_normal(self, "fan_in")
         normal_linear(self)
-        sides = self.score.bias.data.view(grid**2, -1)[:, : _VALUES * boxes].unflatten(1, (boxes, _VALUES))[..., :4]
-        sides.fill_(_BEGINNING)
+        bias = self.score.bias.data.view(grid**2, -1)[:, : _VALUES * boxes]
+        bias.view(grid**2, boxes, _VALUES)[..., :4].fill_(_BEGINNING)
 
     def forward(self, maps: Sequence[Tensor], size: tuple[int, int]) -> Grid:
         del size  # boxes are told in cells

@@ -19,8 +19,13 @@ class Engine(Protocol):
 
     name: str
 
-    def run(self, batch: NDArray[np.float32]) -> Outputs:
-        """Raw outputs by name, each ``(N, …)`` float32, for a batch ``(N, C, H, W)``."""
+    def run(self, batch: NDArray[np.float32], *beside: NDArray[np.float32]) -> Outputs:
+        """Raw outputs by name, each ``(N, …)`` float32, for a batch ``(N, C, H, W)``.
+
+        Args:
+            batch: The images.
+            beside: What the network is given beside them; see `svertka.runtime.preprocess.Preprocess.beside`.
+        """
         ...
 
 
@@ -50,12 +55,13 @@ class OnnxRuntimeEngine:
         if CARD_KEY not in metadata:
             raise UserError("an ONNX file without a card", where=path, mend="export it with `svertka export`")
         self.card = Card.from_json(metadata[CARD_KEY], where=path)
-        self._input = self._session.get_inputs()[0].name
+        self._inputs = [given.name for given in self._session.get_inputs()]
         self._outputs = [output.name for output in self._session.get_outputs()]
 
-    def run(self, batch: NDArray[np.float32]) -> Outputs:
+    def run(self, batch: NDArray[np.float32], *beside: NDArray[np.float32]) -> Outputs:
         """See `Engine.run`."""
-        return dict(zip(self._outputs, self._session.run(self._outputs, {self._input: batch}), strict=True))
+        given = dict(zip(self._inputs, (batch, *beside), strict=True))
+        return dict(zip(self._outputs, self._session.run(self._outputs, given), strict=True))
 
 
 class OpenVinoEngine:
@@ -80,9 +86,9 @@ class OpenVinoEngine:
             raise _damaged(path, error) from error
         self._outputs = [output.any_name for output in self._model.outputs]
 
-    def run(self, batch: NDArray[np.float32]) -> Outputs:
+    def run(self, batch: NDArray[np.float32], *beside: NDArray[np.float32]) -> Outputs:
         """See `Engine.run`."""
-        results = self._model([batch])
+        results = self._model([batch, *beside])
         return {name: np.array(results[number]) for number, name in enumerate(self._outputs)}
 
 

@@ -70,7 +70,8 @@ class Predictor:
 def raw_outputs(engine: Engine, preprocess: Preprocess, images: Sequence[NDArray[np.uint8]]) -> Outputs:
     """Raw outputs for images ``(H, W, 3)`` uint8 RGB of any sizes; of one, where they are taken whole."""
     if preprocess.fit != "whole":
-        return engine.run(preprocess(images))
+        placed = np.stack([preprocess.place(image) for image in images])
+        return engine.run(preprocess.normalise(placed), *preprocess.beside(placed))
     planes = _planes([preprocess.place(image) for image in images])
     return assemble(lambda cut: _run_placed(engine, preprocess, cut), planes, preprocess)
 

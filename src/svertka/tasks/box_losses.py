@@ -11,11 +11,12 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from svertka.layers.boxes import VARIANCES, centred, encode
-from svertka.layers.detector import Cells, Grid, MultiBox, Regions
+from svertka.layers.detector import Cells, Grid, Looked, MultiBox, Regions
 from svertka.layers.matching import BACKGROUND, IGNORED, bipartite, by_thresholds, in_crowds
 
-COUNTED, DIFFICULT, CROWD = 0, 1, 2
-"""What kind of box a target is: one like others, one that does not count when judged, many objects in one."""
+COUNTED, DIFFICULT, CROWD, PROPOSED = 0, 1, 2, 3
+"""What kind of box a target is: one like others, one that does not count when judged, many objects in one; or no object
+but a region that was proposed to the network."""
 
 ABSENT = -1
 """The class of a target that is there to fill a batch only."""
@@ -34,6 +35,7 @@ _ANCHOR_LOW, _ANCHOR_HIGH = 0.3, 0.7  # IoU of an anchor that is background, and
 _ANCHORS, _REGIONS = 256, 128  # of an image that are learnt from, at most
 _ANCHORS_RIGHT, _REGIONS_RIGHT = 0.5, 0.25  # share of these that show an object, at most
 _REGION = 0.5  # IoU from which on a region shows an object
+NEAR = 0.1  # IoU with an object that a region must have to be told from it, in Fast R-CNN
 _ROUND = 1 / 9  # up to where the loss of a place is round
 
 
@@ -57,9 +59,19 @@ def truths(targets: Tensor) -> list[Truth]:
     for rows in targets:
         there = rows[rows[:, 0] != ABSENT]
         crowd = there[:, 5] == CROWD
-        objects = there[~crowd]
+        objects = there[~crowd & (there[:, 5] != PROPOSED)]
         found.append(Truth(objects[:, 1:5], objects[:, 0].long(), there[crowd, 1:5]))
     return found
+
+
+def proposals(targets: Tensor) -> Tensor:
+    """The regions that were proposed of every image, ``(N, R, 4)``; without area where there are fewer.
+
+    R is 0 where none were proposed.
+    """
+    there = (targets[..., 0] != ABSENT) & (targets[..., 5] == PROPOSED)
+    order = there.int().argsort(dim=1, descending=True, stable=True)[:, : int(there.sum(dim=1).max())]
+    return (targets[..., 1:5] * there[..., None]).gather(1, order[..., None].expand(-1, -1, 4))
 
 
 def box_losses(said: Any, truth: Sequence[Truth]) -> dict[str, Tensor]:
@@ -199,7 +211,7 @@ def regions(said: Regions, truth: Sequence[Truth]) -> dict[str, Tensor]:
 
 
 def _two_stages(said: Regions, number: int, truth: Truth) -> dict[str, Tensor]:
-    boxes, labels, crowds = truth
+    boxes, _, crowds = truth
     anchors, objectness = said.anchors, said.objectness[number].float()
     matches = by_thresholds(box_iou(boxes, anchors), _ANCHOR_LOW, _ANCHOR_HIGH, keep_best=True)
     matches = torch.where(in_crowds(anchors, crowds) & (matches == BACKGROUND), IGNORED, matches)
@@ -213,6 +225,17 @@ def _two_stages(said: Regions, number: int, truth: Truth) -> dict[str, Tensor]:
         "proposals": ways,
     }
     terms = {name: term / max(len(chosen), 1) for name, term in terms.items()}
+    return terms | _looked(said, number, truth)
+
+
+def looked(said: Looked, truth: Sequence[Truth]) -> dict[str, Tensor]:
+    """The loss of Fast R-CNN; each term is a mean over regions, and over images."""
+    images = [_looked(said, number, one) for number, one in enumerate(truth)]
+    return {name: torch.stack([terms[name] for terms in images]).mean() for name in images[0]}
+
+
+def _looked(said: Looked | Regions, number: int, truth: Truth) -> dict[str, Tensor]:
+    boxes, labels, crowds = truth
     there = (said.regions[number, :, 2:] > said.regions[number, :, :2]).all(dim=1)
     places, logits = said.regions[number, there], said.logits[number, there].float()
     matches = by_thresholds(box_iou(boxes, places), _REGION, _REGION, keep_best=False)
@@ -224,12 +247,13 @@ def _two_stages(said: Regions, number: int, truth: Truth) -> dict[str, Tensor]:
     goal = encode(boxes[matches[shows]], places[shows], VARIANCES)
     count = max(int(weighs.sum()), 1)
     entropy = F.cross_entropy(logits, classes, reduction="none")
-    terms["classification"] = (entropy * weighs).sum() / count
-    terms["localisation"] = F.smooth_l1_loss(offsets, goal, reduction="sum", beta=_ROUND) / count
-    return terms
+    return {
+        "classification": (entropy * weighs).sum() / count,
+        "localisation": F.smooth_l1_loss(offsets, goal, reduction="sum", beta=_ROUND) / count,
+    }
 
 
-def choose_regions(proposals: Tensor, truth: Sequence[Truth]) -> Tensor:
+def choose_regions(proposals: Tensor, truth: Sequence[Truth], *, least: float = 0.0) -> Tensor:
     """Regions to learn from, ``(N, 128, 4)``: a quarter that show an object, at most, and others; without area to fill.
 
     The objects' own boxes are proposals too, so that there are some that show them from the start.
@@ -237,11 +261,15 @@ def choose_regions(proposals: Tensor, truth: Sequence[Truth]) -> Tensor:
     Args:
         proposals: ``(N, P, 4)``; those without area are none.
         truth: Of each image.
+        least: IoU with an object that others must have, in an image with objects.
     """
     chosen = proposals.new_zeros(len(truth), _REGIONS, 4)
     for rows, proposed, (boxes, _, _) in zip(chosen, proposals, truth, strict=True):
         places = torch.cat([proposed[(proposed[:, 2:] > proposed[:, :2]).all(dim=1)], boxes])
-        matches = by_thresholds(box_iou(boxes, places), _REGION, _REGION, keep_best=False)
+        overlaps = box_iou(boxes, places)
+        matches = by_thresholds(overlaps, _REGION, _REGION, keep_best=False)
+        if len(boxes):
+            matches[overlaps.amax(dim=0) < least] = IGNORED
         drawn = torch.cat(_sample(matches, _REGIONS, _REGIONS_RIGHT))
         rows[: len(drawn)] = places[drawn]
     return chosen
@@ -256,6 +284,7 @@ def _sample(matches: Tensor, most: int, share: float) -> tuple[Tensor, Tensor]:
 
 _LOSSES: dict[type, Callable[[Any, Sequence[Truth]], dict[str, Tensor]]] = {
     Grid: grid,
+    Looked: looked,
     MultiBox: multibox,
     Cells: cells,
     Regions: regions,
