@@ -290,10 +290,13 @@ def test_regions_that_are_given_are_looked_into(tmp_path) -> None:
     assert predictor.golden_difference() <= TOLERANCE
     for count in (1, 3):
         pictures = [np.random.default_rng(number).integers(0, 256, (50, 70, 3), np.uint8) for number in range(count)]
-        expected = Predictor(TorchEngine(net), engine.card).raw(pictures)
+        placed = np.stack([engine.card.preprocess.place(picture) for picture in pictures])
+        given = engine.card.preprocess(pictures), *engine.card.preprocess.beside(placed)
+        expected, together = TorchEngine(net).run(*given), engine.run(*given)
         for key, value in predictor.raw(pictures).items():
             assert value.shape[:2] == (count, net.regions)
             np.testing.assert_allclose(value, expected[key], atol=TOLERANCE, rtol=0)
+            np.testing.assert_allclose(together[key], expected[key], atol=TOLERANCE, rtol=0)
 
 
 def test_crops_show_a_region_and_a_little_around_it() -> None:

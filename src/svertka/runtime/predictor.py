@@ -71,7 +71,11 @@ def raw_outputs(engine: Engine, preprocess: Preprocess, images: Sequence[NDArray
     """Raw outputs for images ``(H, W, 3)`` uint8 RGB of any sizes; of one, where they are taken whole."""
     if preprocess.fit != "whole":
         placed = np.stack([preprocess.place(image) for image in images])
-        return engine.run(preprocess.normalise(placed), *preprocess.beside(placed))
+        if not preprocess.regions:
+            return engine.run(preprocess.normalise(placed))
+        # Hundreds of regions of each of several images would take gigabytes at once.
+        alone = [engine.run(preprocess.normalise(one), *preprocess.beside(one)) for one in placed[:, None]]
+        return {name: np.concatenate([outputs[name] for outputs in alone]) for name in alone[0]}
     planes = _planes([preprocess.place(image) for image in images])
     return assemble(lambda cut: _run_placed(engine, preprocess, cut), planes, preprocess)
 

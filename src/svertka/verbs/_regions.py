@@ -93,7 +93,9 @@ def from_regions(job: Job) -> Learnt:
     engine = TorchEngine(net)
     with job.clock.stage("evaluation"):
         evaluations = {
-            part: evaluate(engine.forward, task, job.loader(inputs, part, recipe).in_order())
+            part: evaluate(
+                engine.forward, task, job.loader(inputs, part, recipe).in_order(), processes=job.machine.world
+            )
             for part in inputs
             if part != "train"
         }
