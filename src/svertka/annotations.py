@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -58,10 +58,13 @@ class Boxes:
     Attributes:
         boxes: The objects.
         size: Height and width that the annotation gives for the image, where it does.
+        regions: Where objects may be, as proposed by looking at the pixels alone, ``(R, 4)``: left, top, right, bottom
+            as shares of width and height. None where none were asked for.
     """
 
     boxes: tuple[Box, ...]
     size: tuple[int, int] | None = None
+    regions: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
 
 
 class MaskSource(Protocol):

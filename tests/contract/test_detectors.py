@@ -15,7 +15,7 @@ from svertka.layers.detector import Detector, Found
 from svertka.layers.frozen import BehindPieces, FrozenStages
 from svertka.runtime.card import Card, Golden
 from svertka.runtime.engines import OnnxRuntimeEngine
-from svertka.runtime.predictor import Predictor
+from svertka.runtime.predictor import Predictor, raw_outputs
 from svertka.runtime.preprocess import Preprocess
 from svertka.tasks.box_losses import COUNTED
 from svertka.tasks.detection import DetectionTask
@@ -28,10 +28,14 @@ DETECTORS = [record for record in registry.records() if record.kind == "detector
 WITHOUT_MAPS = {"perceptron", "mlp"}
 TRUNKS = [record for record in registry.records() if record.kind == "classifier" and record.name not in WITHOUT_MAPS]
 EVERY_NET = pytest.mark.parametrize("record", DETECTORS, ids=lambda record: record.name)
-ON_A_TRUNK = pytest.mark.parametrize("name", ["ssd", "yolo_v2", "faster_rcnn"])
-IN_ONE_STAGE = pytest.mark.parametrize("name", ["ssd", "yolo_v2"])
+ON_A_TRUNK = pytest.mark.parametrize("name", ["ssd", "yolo_v1", "yolo_v2", "fast_rcnn", "faster_rcnn"])
+IN_ONE_STAGE = pytest.mark.parametrize("name", ["ssd", "yolo_v1", "yolo_v2"])
 """What others find depends on which of two boxes that are as likely is proposed, so that the last bits matter."""
-SLIGHT: dict[str, dict[str, Any]] = {"faster_rcnn": {"width": 16, "hidden": 32, "proposals": 20}}
+SLIGHT: dict[str, dict[str, Any]] = {
+    "yolo_v1": {"width": 16, "hidden": 32},
+    "fast_rcnn": {"hidden": 32},
+    "faster_rcnn": {"width": 16, "hidden": 32, "proposals": 20},
+}
 
 
 CHEAPEST_TRUNKS = pytest.mark.parametrize("record", cheapest(TRUNKS), ids=lambda record: record.name)
@@ -90,7 +94,8 @@ def test_any_number_of_channels_in_both_modes(record: registry.NetRecord, channe
         assert isinstance(net, Detector)
         assert net.in_channels == channels
         for mode in (True, False):
-            said = net.train(mode)(torch.empty(2, channels, record.image_size, record.image_size))
+            given = [torch.empty(2, net.regions, 4)] if net.regions else []
+            said = net.train(mode)(torch.empty(2, channels, record.image_size, record.image_size), *given)
             check_found(said.found(), 2)
             check_found(said.of(1).found(), 1)
 
@@ -125,6 +130,8 @@ def test_boxes_on_every_trunk(name: str, record: registry.NetRecord) -> None:
     strides = [found.stride for found in resolutions(net.trunk)]
     if name == "ssd":
         assert len(net.taps) == max(1, sum(stride >= 8 for stride in strides))
+    elif name in ("yolo_v1", "fast_rcnn"):
+        assert len(net.taps) == 1
     elif name == "yolo_v2":
         assert len(net.taps) == min(2, len(strides))
     else:
@@ -239,6 +246,72 @@ def test_a_second_stage_learns_from_what_is_chosen() -> None:
     assert ((proposed >= 0) & (proposed <= 1)).all()
 
 
+def test_regions_that_are_given_are_looked_into(tmp_path) -> None:
+    record, size = registry.record("resnet8_cifar"), 96
+    net = build(registry.record("fast_rcnn"), size, record).eval()
+    x = images(3, size)
+    corners = torch.rand(2, 20, 2, generator=torch.Generator().manual_seed(3)) / 2
+    regions = torch.cat([corners, corners + 0.4], dim=2)
+    with torch.no_grad():
+        said = net(x, regions)
+        assert torch.equal(said.regions, regions)
+        assert said.logits.shape == (2, 20, 1 + CLASSES)
+        alone = net(x, torch.tensor([[[0.0, 0.0, 1.0, 1.0]]]).expand(2, -1, -1))
+        torch.testing.assert_close(net(x).logits, alone.logits)  # without any, the whole image
+        torch.testing.assert_close(net(x, regions.flip(1)).logits, said.logits.flip(1))
+        net.decoder.score.weight.mul_(100)
+    path = tmp_path / "model.onnx"
+    values = arguments(registry.record("fast_rcnn"), size, record)
+    path.write_bytes(onnx_bytes(net, card(net, "fast_rcnn", values, size)))
+    engine = OnnxRuntimeEngine(path)
+    predictor = Predictor(engine, engine.card)
+    assert predictor.golden_difference() <= TOLERANCE
+    for count in (1, 3):
+        pictures = [np.random.default_rng(number).integers(0, 256, (50, 70, 3), np.uint8) for number in range(count)]
+        placed = np.stack([engine.card.preprocess.place(picture) for picture in pictures])
+        given = engine.card.preprocess(pictures), *engine.card.preprocess.beside(placed)
+        expected, together = TorchEngine(net).run(*given), engine.run(*given)
+        for key, value in predictor.raw(pictures).items():
+            assert value.shape[:2] == (count, net.regions)
+            np.testing.assert_allclose(value, expected[key], atol=TOLERANCE, rtol=0)
+            np.testing.assert_allclose(together[key], expected[key], atol=TOLERANCE, rtol=0)
+
+
+def test_crops_show_a_region_and_a_little_around_it() -> None:
+    net = build(registry.record("rcnn"), 96, registry.record("resnet8_cifar"))
+    x = torch.ones(1, 3, 80, 120)
+    x[:, :, 20:60, 30:90] = 5.0
+    crops = net.crops(x, torch.tensor([[[0.25, 0.25, 0.75, 0.75], [0.0, 0.0, 0.5, 0.5]]]))
+    assert crops.shape == (2, 3, net.crop, net.crop)
+    border = round(net.crop * 16 / 227)
+    inner = slice(border + 2, -border - 2)
+    for part, value in (
+        (crops[0, :, inner, inner], 5),
+        (crops[0, :, : border - 2], 1),
+        (crops[0, :, :, -border + 2 :], 1),
+        (crops[1, :, : border - 2], 0),  # outside the image
+    ):
+        torch.testing.assert_close(part, torch.full_like(part, value))
+
+
+def test_machines_look_at_every_region(tmp_path) -> None:
+    record, size = registry.record("resnet8_cifar"), 64
+    values = {**arguments(registry.record("rcnn"), size, record), "crop": 32}
+    torch.manual_seed(0)
+    net = registry.build_any("rcnn", values).eval()
+    x, regions = images(3, size), torch.tensor([[[0.1, 0.1, 0.6, 0.7], [0.3, 0.2, 0.9, 1.0]]]).expand(2, -1, -1)
+    with torch.no_grad():
+        found = net(x, regions)
+        features = net.trunk(net.crops(x, regions)).mean(dim=(2, 3))
+        torch.testing.assert_close(found.scores.flatten(0, 1), net.decoder.score(features).sigmoid())
+        net.decoder.offsets.weight.zero_()
+        torch.testing.assert_close(net(x, regions).boxes, regions[:, :, None].expand(-1, -1, CLASSES, -1))
+    path = tmp_path / "model.onnx"
+    path.write_bytes(onnx_bytes(net, card(net, "rcnn", values, size)))
+    engine = OnnxRuntimeEngine(path)
+    assert Predictor(engine, engine.card).golden_difference() <= TOLERANCE
+
+
 def test_multi_scale_training_takes_other_sides() -> None:
     net = registry.build_any("yolo_v2", {"classes": CLASSES, "trunk": {"net": "resnet8_cifar"}, "multi_scale": True})
     seen: list[int] = []
@@ -256,9 +329,11 @@ def test_multi_scale_training_takes_other_sides() -> None:
 
 def card(net: Detector, name: str, values: dict[str, Any], size: int) -> Card:
     channels = net.in_channels
-    preprocess = Preprocess(height=size, width=size, channels=channels, mean=(0.5,) * channels, std=(0.25,) * channels)
+    preprocess = Preprocess(
+        height=size, width=size, channels=channels, mean=(0.5,) * channels, std=(0.25,) * channels, regions=net.regions
+    )
     image = torch.randint(0, 256, (40, 30, 3), generator=torch.Generator().manual_seed(2), dtype=torch.uint8).numpy()
-    outputs = {key: value[0] for key, value in TorchEngine(net).run(preprocess([image])).items()}
+    outputs = {key: value[0] for key, value in raw_outputs(TorchEngine(net), preprocess, [image]).items()}
     return Card(
         net=name,
         arguments=values,

@@ -151,7 +151,10 @@ def test_boxes_are_found_without_torch(boxes_run: tuple[Path, Any], shapes: Path
     assert "test0.png: " in done.stdout
 
 
-@pytest.mark.parametrize(("net", "freeze"), [("ssd", "none"), ("yolo_v2", "all"), ("ssd", "group2")])
+@pytest.mark.parametrize(
+    ("net", "freeze"),
+    [("ssd", "none"), ("yolo_v1", "group2"), ("yolo_v2", "all"), ("ssd", "group2"), ("fast_rcnn", "all")],
+)
 def test_boxes_are_learnt_from_the_trunk_of_a_classifier(
     net: str,
     freeze: str,
@@ -180,6 +183,49 @@ def test_boxes_are_learnt_from_the_trunk_of_a_classifier(
     assert answer.json["metrics"]["map50"] == pytest.approx(
         svertka_call("evaluate", run, shapes, "--json").json["metrics"]["map50"], abs=1e-6
     )
+
+
+def test_machines_are_fitted_to_what_a_trunk_makes_of_regions(
+    shapes: Path,
+    weights: Path,
+    plain: tuple[str, ...],
+    svertka_call: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    flags = ("--net", "rcnn", "--image-size", 64, "--net-options.crop", 32, "--engine", "pytorch", *plain, "--json")
+    answer = svertka_call("train", shapes, *flags, "--out", tmp_path / "run")
+    assert answer.status == 2
+    assert "--weights" in answer.err
+    answer = svertka_call("train", shapes, *flags, "--weights", weights, "--out", tmp_path / "run")
+    assert answer.status == 0, answer.err
+    assert answer.json["metrics"]["map50"] > 0.1
+    before, after = load_model(weights)[0], load_model(tmp_path / "run" / "model.safetensors")[0]
+    assert before.trunk.digests() == after.trunk.digests()
+    evaluated = svertka_call("evaluate", tmp_path / "run", shapes, "--json").json["metrics"]["map50"]
+    assert answer.json["metrics"]["map50"] == pytest.approx(evaluated, abs=1e-6)
+    assert svertka_call("verify", tmp_path / "run", "--json").json["ok"]
+    again = svertka_call("train", shapes, *flags, "--weights", weights, "--out", tmp_path / "again")
+    one, other = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("run", "again"))
+    assert again.status == 0, again.err
+    assert one == other  # by what was remembered
+
+
+@pytest.mark.parametrize("net", ["fast_rcnn", "rcnn"])
+def test_regions_are_proposed_without_torch(
+    net: str, shapes: Path, weights: Path, plain: tuple[str, ...], svertka_call: Callable[..., Any], tmp_path: Path
+) -> None:
+    flags = ("--net", net, "--weights", weights, "--image-size", 64, "--epochs", 1, "--engine", "pytorch", *plain)
+    answer = svertka_call("train", shapes, *flags, "--out", tmp_path / "run", "--json")
+    assert answer.status == 0, answer.err
+    exported = svertka_call("export", tmp_path / "run", "--json").json["model"]
+    program = (
+        "import sys; sys.modules['torch'] = sys.modules['skimage'] = sys.modules['scipy'] = None; import svertka; "
+        f"[found] = svertka.predict({exported!r}, [{str(shapes.parent / 'test0.png')!r}]); print(found.to_json())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env={**os.environ})
+    assert done.returncode == 0, done.stderr
+    (told,) = svertka_call("predict", tmp_path / "run", shapes.parent / "test0.png", "--json").json
+    assert done.stdout.count("'score'") == len(told["objects"])
 
 
 @pytest.mark.parametrize("flags", [NET, ("--net", "yolo_v2", "--freeze", "all", "--image-size", 64)])

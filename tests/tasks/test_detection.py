@@ -19,10 +19,19 @@ from svertka.annotations import Box, Boxes
 from svertka.errors import UserError
 from svertka.exhibits import Curves, Table
 from svertka.layers.boxes import VARIANCES, encode
-from svertka.layers.detector import Cells, Found, MultiBox
+from svertka.layers.detector import Cells, Found, Grid, Looked, MultiBox
 from svertka.results import Detection, Detections
 from svertka.runtime.preprocess import Preprocess
-from svertka.tasks.box_losses import ABSENT, COUNTED, CROWD, DIFFICULT, box_losses, truths
+from svertka.tasks.box_losses import (
+    ABSENT,
+    COUNTED,
+    CROWD,
+    DIFFICULT,
+    box_losses,
+    choose_regions,
+    proposals,
+    truths,
+)
 from svertka.tasks.box_matches import (
     BACKGROUND,
     BADLY_PLACED,
@@ -73,6 +82,25 @@ def test_targets_are_shares_of_the_image() -> None:
     np.testing.assert_allclose(found[0, 1], [0, 0, 0, 1, 1, DIFFICULT])
     assert (found[1, :, 0] == ABSENT).all()
     np.testing.assert_allclose(found[2, 0], [2, 0.25, 0.25, 0.5, 0.75, CROWD])
+
+
+def test_regions_that_were_proposed_travel_with_the_boxes() -> None:
+    regions = np.array([[0.1, 0.1, 0.4, 0.5], [0.2, 0.3, 0.6, 0.9]], np.float32)
+    other = regions / 2
+    task = DetectionTask(NAMES)
+    boxes = tuple(Box("dog", 10, 20, 50, 60 + number) for number in range(3))
+    found = torch.from_numpy(task.targets([Boxes(boxes, (200, 100), regions), Boxes((), (5, 5), other)]))
+    assert found.shape == (2, 5, 6)
+    assert [len(truth.boxes) for truth in truths(found)] == [3, 0]
+    assert torch.equal(proposals(found), torch.from_numpy(np.stack([regions, other])))
+    assert proposals(found[:, :3]).shape == (2, 0, 4)
+    given = task.run(lambda *given: given, torch.zeros(2, 3, 8, 8), found)
+    assert torch.equal(given[1], proposals(found))
+    assert len(task.run(lambda *given: given, torch.zeros(2, 3, 8, 8), found[:, :3])) == 1
+    score = task.score()
+    score.update(Found(torch.zeros(2, 1, 4), torch.zeros(2, 1, 3)), found, torch.arange(2))
+    assert score.arrays()["objects"].shape == (2, 3, 6)
+    assert score.evaluate(score.arrays()).details["per_class"][1]["boxes"] == 3
 
 
 def test_an_unknown_class_is_named() -> None:
@@ -193,6 +221,100 @@ def test_cells_find_the_boxes_that_they_are_taught() -> None:
     found = said.found()
     torch.testing.assert_close(found.boxes[0, place], wanted)
     assert found.scores[0, place].sum() == pytest.approx(torch.tensor(9.0).sigmoid().item())
+
+
+def test_regions_by_hand() -> None:
+    generator = torch.Generator().manual_seed(4)
+    regions = torch.tensor([[0.1, 0.1, 0.5, 0.5], [0.55, 0.5, 0.9, 0.9], [0.0, 0.6, 0.3, 1.0], [0, 0, 0, 0]])[None]
+    said = Looked(torch.randn(1, 4, 4, generator=generator), torch.randn(1, 4, 4, 4, generator=generator) / 5, regions)
+    objects = rows((1, 0.12, 0.1, 0.5, 0.52, COUNTED), (2, 0.5, 0.5, 0.9, 0.9, COUNTED))
+    terms = box_losses(said, truths(targets(objects)))
+    entropy = F.cross_entropy(said.logits[0, :3], torch.tensor([2, 3, 0]))
+    torch.testing.assert_close(terms["classification"], entropy)
+    away = torch.zeros(())
+    for region, (label, *sides, _) in enumerate(objects.tolist()):
+        goal = encode(torch.tensor(sides), regions[0, region], VARIANCES)
+        away = away + F.smooth_l1_loss(said.offsets[0, region, int(label) + 1], goal, reduction="sum", beta=1 / 9)
+    torch.testing.assert_close(terms["localisation"], away / 3)
+
+
+def test_regions_to_learn_from_are_near_objects_where_there_are_some() -> None:
+    proposed = torch.tensor([[0.1, 0.1, 0.5, 0.5], [0.3, 0.1, 0.7, 0.5], [0.7, 0.7, 0.9, 0.9]])[None]
+    truth = truths(targets(rows((1, 0.1, 0.1, 0.5, 0.52, COUNTED))))
+    near = choose_regions(proposed, truth, least=0.1)[0]
+    expected = torch.cat([proposed[0, :2], truth[0].boxes]).tolist()
+    assert sorted(row for row in near.tolist() if any(row)) == sorted(expected)
+    assert proposed[0, 2].tolist() in choose_regions(proposed, truth)[0].tolist()
+    assert proposed[0, 2].tolist() in choose_regions(proposed, truths(targets(rows())), least=0.1)[0].tolist()
+
+
+def filled_grid(count: int = 1) -> Grid:
+    """Two by two cells of two boxes each."""
+    generator = torch.Generator().manual_seed(2)
+    return Grid(
+        0.5 + torch.randn(count, 4, 2, 4, generator=generator) / 10,
+        torch.rand(count, 4, 2, generator=generator),
+        torch.rand(count, 4, 3, generator=generator),
+        torch.tensor([[0.0, 0.0], [0.5, 0.0], [0.0, 0.5], [0.5, 0.5]]),
+        torch.tensor([0.5, 0.5]),
+    )
+
+
+def test_a_grid_by_hand() -> None:
+    said = filled_grid()
+    # Middles (0.75, 0.2), (0.7, 0.3) and (0.2, 0.9): the cell at the upper right finds the first of two, only.
+    told = (1, 0.65, 0.1, 0.85, 0.3, COUNTED), (2, 0.6, 0.2, 0.8, 0.4, COUNTED), (0, 0.1, 0.85, 0.3, 0.95, COUNTED)
+    terms = box_losses(said, truths(targets(rows(*told))))
+    sums = dict.fromkeys(("objectness", "background", "localisation", "classification"), torch.zeros(()))
+    responsible = set()
+    for cell, (label, x, y, wide, high) in {1: (1, 0.75, 0.2, 0.2, 0.2), 2: (0, 0.2, 0.9, 0.2, 0.1)}.items():
+        own = torch.tensor([[x - wide / 2, y - high / 2, x + wide / 2, y + high / 2]])
+        overlaps = box_iou(said.boxes()[0, cell], own)[:, 0]
+        assert overlaps.max() > 0
+        best = int(overlaps.argmax())
+        responsible.add((cell, best))
+        goal = torch.tensor([x % 0.5 * 2, y % 0.5 * 2, wide**0.5, high**0.5])
+        sums["localisation"] = sums["localisation"] + 5 * (said.sides[0, cell, best] - goal).square().sum()
+        sums["objectness"] = sums["objectness"] + (said.confidences[0, cell, best] - overlaps[best]) ** 2
+        right = torch.eye(3)[label]
+        sums["classification"] = sums["classification"] + (said.probabilities[0, cell] - right).square().sum()
+    for cell in range(4):
+        for box in range(2):
+            if (cell, box) not in responsible:
+                sums["background"] = sums["background"] + 0.5 * said.confidences[0, cell, box] ** 2
+    for name, expected in sums.items():
+        torch.testing.assert_close(terms[name], expected)
+    nothing = box_losses(said, truths(targets(rows())))
+    torch.testing.assert_close(nothing["background"], 0.5 * said.confidences.square().sum())
+    assert nothing["localisation"] == nothing["objectness"] == nothing["classification"] == 0
+
+
+def test_where_no_box_overlaps_an_object_the_most_similar_is_responsible() -> None:
+    said = filled_grid()
+    said.sides[0, 0] = torch.tensor([[0.9, 0.9, 0.1, 0.1], [0.1, 0.1, 0.1, 0.1]])
+    terms = box_losses(said, truths(targets(rows((0, 0.3, 0.3, 0.34, 0.34, COUNTED)))))
+    away = (said.sides[0, 0, 0] - torch.tensor([0.64, 0.64, 0.2, 0.2])).square().sum()
+    torch.testing.assert_close(terms["localisation"], 5 * away)
+
+
+def test_a_grid_finds_the_boxes_that_it_is_taught() -> None:
+    said = filled_grid()
+    said.sides[0, 3, 1] = torch.tensor([0.5, 0.2, 0.3**0.5, 0.4**0.5])
+    said.confidences[0, 3, 1], said.probabilities[0, 3] = 0.8, torch.tensor([0.1, 1.2, 1.5])
+    found = said.found()
+    torch.testing.assert_close(found.boxes[0, 7], torch.tensor([0.6, 0.4, 0.9, 0.8]))
+    torch.testing.assert_close(found.scores[0, 7], torch.tensor([0.08, 0.96, 1.0]))
+
+
+def test_a_grid_has_finite_gradients_whatever_is_there() -> None:
+    said = filled_grid(2)
+    learnt = said._replace(**{name: getattr(said, name).clone().requires_grad_() for name in said._fields[:3]})
+    images = rows((0, 0, 0, 1, 1, COUNTED), (1, 0.999, 0.999, 1, 1, COUNTED), (1, 0.2, 0.2, 0.4, 0.4, CROWD)), rows()
+    torch.stack(list(box_losses(learnt, truths(targets(*images))).values())).sum().backward()
+    for name in said._fields[:3]:
+        gradient = getattr(learnt, name).grad
+        assert gradient.isfinite().all()
+        assert gradient.any()
 
 
 @pytest.mark.parametrize("said", [MultiBox(torch.zeros(2, 81, 4), torch.zeros(2, 81, 4), anchors()), cells(2)])

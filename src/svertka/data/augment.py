@@ -135,8 +135,14 @@ def augment_together(
     indices: NDArray[np.int64],
     masks: Pixels | None = None,
     boxes: Sequence[NDArray[np.floating]] = (),
+    objects: Sequence[NDArray[np.bool_]] = (),
 ) -> Augmented:
     """As `augment`, with masks ``(N, H, W)`` and boxes, of each sample ``(K, 4)``.
+
+    Args:
+        batch, names, seed, epoch, indices: See `augment`.
+        masks, boxes: What moves with the images.
+        objects: Which of the boxes show an object, ``(K,)`` of each sample; all do, if not given.
 
     Raises:
         UserError: There is no augmentation of that name.
@@ -147,7 +153,8 @@ def augment_together(
     for augmentation, chance in _steps(names, seed, epoch, indices):
         moves = None
         if augmentation.around is not None:
-            there = [sample[share >= _LEFT] for sample, share in zip(found, left, strict=True)]
+            shown = objects or [np.ones(len(sample), bool) for sample in found]
+            there = [sample[(share >= _LEFT) & own] for sample, share, own in zip(found, left, shown, strict=True)]
             moves = augmentation.around(height, width, chance, there or [np.empty((0, 4))] * len(batch))
             batch = warped(batch, moves)
         else:

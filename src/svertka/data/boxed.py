@@ -19,7 +19,9 @@ Targets = NDArray[np.generic]
 none; left, top, right and bottom as fractions of the image's width and height; and what kind of box it is."""
 
 _ABSENT = -1.0
+_PROPOSED = 3.0  # the kind that is no object, but a region where one may be
 _SIDES = slice(1, 5)
+_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,10 @@ class Boxed:
     augmentations: Sequence[str] = ()
     seed: int = 0
 
-    at_once = 16
-    """Samples that a batch holds, at most, where they are judged: images with boxes are large."""
+    @property
+    def at_once(self) -> int:
+        """Samples that a batch holds, at most, where they are judged: images with boxes are large."""
+        return 1 if self.preprocess.regions else _AT_ONCE
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -65,6 +69,7 @@ class Boxed:
             epoch=epoch,
             indices=indices,
             boxes=[told[:, _SIDES] / pixel for told in rows],
+            objects=[told[:, 5] != _PROPOSED for told in rows],
         )
         rows = [
             _with_sides(told[kept], sides * pixel)

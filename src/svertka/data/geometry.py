@@ -94,6 +94,15 @@ def sample_boxes(boxes: NDArray[np.floating], found: NDArray[np.float64]) -> NDA
         found: Where the pixels of the result come from, ``(2, H, W)``.
     """
     result = np.zeros((len(boxes), 4), np.float32)
+    if (found[0] == found[0, :1]).all() and (found[1] == found[1, :, :1]).all():
+        # Columns come from columns and rows from rows, so that many boxes are found at once.
+        for axis, places in enumerate((found[0, 0], found[1, :, 0])):
+            sides = np.asarray(boxes)[:, axis::2]
+            inside = (places >= sides[:, :1]) & (places < sides[:, 1:])
+            result[:, axis] = inside.argmax(axis=1)
+            result[:, axis + 2] = (len(places) - inside[:, ::-1].argmax(axis=1)) * inside.any(axis=1)
+        result[(result[:, 2:] == 0).any(axis=1)] = 0
+        return result
     for number, (left, top, right, bottom) in enumerate(boxes.tolist()):
         inside = (found[0] >= left) & (found[0] < right) & (found[1] >= top) & (found[1] < bottom)
         rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))

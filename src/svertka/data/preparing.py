@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from svertka.data.fingerprint import fingerprint_of
 from svertka.data.grouping import groups_of
 from svertka.data.images import Advance, Images, load_images
 from svertka.data.likeness import SIDE, Looks, shrink
+from svertka.data.proposing import proposed
 from svertka.data.reading import open_dataset
 from svertka.data.samples import Dataset, Sample, Skipped, flat
 from svertka.data.split import Written, divide_by_group, read_split, split_by_class, split_by_labels, write_split
@@ -188,10 +190,14 @@ def prepare(
         else:
             pool.hold_out(val_fraction, seed)
         positions = pool.positions
+    regions = proposed(images, sorted(itertools.chain(*positions.values())), advance=advance)
     parts = {
         part: Division(
             np.asarray(positions[part], np.int64),
-            tuple(_as_it_lies(labels[position], images.sizes[position]) for position in positions[part]),
+            tuple(
+                _as_it_lies(labels[position], images.sizes[position], regions.get(position))
+                for position in positions[part]
+            ),
         )
         for part in ("train", "val", "test", "all")
         if positions.get(part)
@@ -199,9 +205,13 @@ def prepare(
     return Prepared(dataset, samples, images, parts, skipped, fingerprint, notes, looks, groups, masks)
 
 
-def _as_it_lies(annotation: Annotation, size: tuple[int, int]) -> Annotation:
-    # Boxes that can be learnt from and judged by, and the size of the image that they are in.
-    return dataclasses.replace(mended(annotation, size), size=size) if isinstance(annotation, Boxes) else annotation
+def _as_it_lies(
+    annotation: Annotation, size: tuple[int, int], regions: NDArray[np.float32] | None = None
+) -> Annotation:
+    # Boxes that can be learnt from and judged by, the size of the image that they are in, and what was proposed of it.
+    if not isinstance(annotation, Boxes):
+        return annotation
+    return dataclasses.replace(mended(annotation, size), size=size, regions=regions)
 
 
 def _masks_over(images: Images, samples: list[Sample], advance: Advance | None) -> Images | None:

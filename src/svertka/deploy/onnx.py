@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torchvision  # noqa: F401 (its operators)
 from torch import Tensor, nn
 
 from svertka.errors import UserError
@@ -84,18 +85,21 @@ def onnx_bytes(net: Net, card: Card, *, any_size: bool = False) -> bytes:
     if any_size and not _takes_any_size(net, preprocess):
         raise _one_size(card)
     # Two images, since a batch of one is taken for a constant.
-    example = torch.zeros(2, preprocess.channels, preprocess.height, preprocess.width)
+    examples = [torch.zeros(2, preprocess.channels, preprocess.height, preprocess.width)]
+    if preprocess.regions:
+        examples.append(torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(2, preprocess.regions, 4).contiguous())
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     quiet = io.StringIO()
     with warnings.catch_warnings(), contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
         warnings.simplefilter("ignore")  # of the exporter's own use of older interfaces
         program = torch.onnx.export(
             _Named(net).eval(),
-            (example,),
-            input_names=["images"],
+            tuple(examples),
+            input_names=["images", "regions"][: len(examples)],
             output_names=list(net.output_names),
-            dynamic_shapes=(_free_axes(preprocess, any_size=any_size),),
+            dynamic_shapes=(tuple(_free_axes(preprocess, any_size=any_size)),),
             opset_version=_OPSET,
+            custom_translation_table={torch.ops.torchvision.roi_pool.default: _roi_pool},
             dynamo=True,
             verbose=False,
         )
@@ -117,6 +121,8 @@ def with_card(model: Any, card: Card) -> bytes:
 
 
 def _takes_any_size(net: Net, preprocess: Preprocess) -> bool:
+    if preprocess.regions:
+        return False  # they are proposed of images of one size
     larger = torch.zeros(1, preprocess.channels, preprocess.height + 32, preprocess.width + 64)
     try:
         with torch.inference_mode():
@@ -130,12 +136,21 @@ def _one_size(card: Card) -> UserError:
     return UserError(f"{card.net} takes images of one size only, as it is built", mend="leave out --any-size")
 
 
-def _free_axes(preprocess: Preprocess, *, any_size: bool) -> dict[int, Any]:
-    axes: dict[int, Any] = {0: torch.export.Dim("batch", min=1)}
+def _free_axes(preprocess: Preprocess, *, any_size: bool) -> list[dict[int, Any]]:
+    batch = torch.export.Dim("batch", min=1)
+    axes: dict[int, Any] = {0: batch}
     if any_size or (preprocess.fit == "whole" and not preprocess.margin):
         least = min(32, preprocess.height, preprocess.width)
         axes |= {2: torch.export.Dim("height", min=least), 3: torch.export.Dim("width", min=least)}
-    return axes
+    return [axes, {0: batch}] if preprocess.regions else [axes]
+
+
+def _roi_pool(maps: Any, rows: Any, scale: float, height: int, width: int) -> tuple[Any, Any]:
+    # onnxscript's own takes other arguments than the operator has; what was largest is not asked for.
+    from onnxscript import opset18
+
+    pooled = opset18.MaxRoiPool(maps, rows, pooled_shape=(height, width), spatial_scale=scale)
+    return pooled, opset18.Identity(pooled)
 
 
 class _Named(nn.Module):
@@ -145,8 +160,8 @@ class _Named(nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.net.outputs(images).values())
+    def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.net.outputs(*given).values())
 
 
 def _prove(path: Path) -> float:

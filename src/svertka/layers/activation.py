@@ -24,6 +24,13 @@ class Maxout(nn.Module):
         return torch.amax(torch.unflatten(x, 1, (-1, self.pieces)), dim=2)
 
 
+class Leaky(nn.LeakyReLU):
+    """The nonlinearity of Darknet: a tenth of what is negative is let through."""
+
+    def __init__(self) -> None:
+        super().__init__(0.1)
+
+
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "sigmoid": nn.Sigmoid,
     "tanh": nn.Tanh,

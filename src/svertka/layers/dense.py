@@ -26,10 +26,13 @@ class Decoder(nn.Module):
         taps: Names of the stages that are read, finest first.
 
     Attributes:
+        regions: How many regions of every image it is given, to look into; 0 if it needs none. ``forward`` then takes
+            them as a third argument, ``(N, R, 4)``, and without them looks into the whole image.
         chooses: Whether ``forward`` takes a third argument, which says in training what it is to look into; see
             `svertka.layers.detector.Choose`.
     """
 
+    regions: int = 0
     chooses: bool = False
 
     def __init__(self, taps: Sequence[str]) -> None:

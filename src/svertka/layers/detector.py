@@ -76,6 +76,45 @@ class MultiBox(NamedTuple):
         return self._replace(logits=self.logits[one], offsets=self.offsets[one])
 
 
+class Grid(NamedTuple):
+    """Of each cell of a grid a few boxes, how sure it is of each, and what is there if an object's middle is.
+
+    J. Redmon et al., "You Only Look Once: Unified, Real-Time Object Detection", 2016.
+
+    Attributes:
+        sides: ``(N, cells, boxes, 4)``: the middle's x and y within the cell, as shares of it, and the square roots of
+            width and height, these as shares of the image.
+        confidences: What the IoU of each box with an object is to be, ``(N, cells, boxes)``.
+        probabilities: Of the classes, given that there is an object, ``(N, cells, classes)``.
+        corners: Left and top of the cells, row by row, ``(cells, 2)``.
+        cell: Width and height of a cell, ``(2,)``.
+    """
+
+    sides: Tensor
+    confidences: Tensor
+    probabilities: Tensor
+    corners: Tensor
+    cell: Tensor
+
+    def found(self) -> Found:
+        """See `Saying.found`: the score of a class is its probability times how sure the cell is of the box."""
+        scores = self.confidences.float()[..., None] * self.probabilities.float()[:, :, None]
+        return Found(self.boxes().flatten(1, 2), scores.clamp(0, 1).flatten(1, 2))
+
+    def of(self, number: int) -> Grid:
+        """See `Saying.of`."""
+        one = slice(number, number + 1)
+        return self._replace(
+            sides=self.sides[one], confidences=self.confidences[one], probabilities=self.probabilities[one]
+        )
+
+    def boxes(self) -> Tensor:
+        """``(N, cells, boxes, 4)``."""
+        sides = self.sides.float()
+        middles = self.corners[:, None] + sides[..., :2] * self.cell
+        return cornered(torch.cat([middles, sides[..., 2:].square()], dim=-1))
+
+
 class Cells(NamedTuple):
     """Of each prior of each cell of a grid: is an object's middle in the cell, how large is it, and what is it?
 
@@ -115,6 +154,32 @@ class Cells(NamedTuple):
         return cornered(torch.cat([middles, self.priors * growth(offsets[..., 2:])], dim=-1))
 
 
+class Looked(NamedTuple):
+    """Of regions that were proposed, what is in each, and where.
+
+    R. Girshick, "Fast R-CNN", 2015.
+
+    Attributes:
+        logits: Of every region's class, background first, ``(N, R, 1 + classes)``.
+        offsets: From the region to the box of each class, ``(N, R, 1 + classes, 4)``.
+        regions: What was looked into, ``(N, R, 4)``; without area where there was nothing more to look into.
+    """
+
+    logits: Tensor
+    offsets: Tensor
+    regions: Tensor
+
+    def found(self) -> Found:
+        """See `Saying.found`; boxes are those of each class, ``(N, R, classes, 4)``."""
+        boxes = decode(self.offsets[:, :, 1:].float(), self.regions[:, :, None], VARIANCES)
+        return Found(boxes, F.softmax(self.logits.float(), dim=-1)[..., 1:])
+
+    def of(self, number: int) -> Looked:
+        """See `Saying.of`."""
+        one = slice(number, number + 1)
+        return Looked(self.logits[one], self.offsets[one], self.regions[one])
+
+
 class Regions(NamedTuple):
     """Of anchors whether there is an object, and how far its box is; of boxes proposed so, what is in them, and where.
 
@@ -137,9 +202,8 @@ class Regions(NamedTuple):
     anchors: Tensor
 
     def found(self) -> Found:
-        """See `Saying.found`; boxes are those of each class, ``(N, R, classes, 4)``."""
-        boxes = decode(self.offsets[:, :, 1:].float(), self.regions[:, :, None], VARIANCES)
-        return Found(boxes, F.softmax(self.logits.float(), dim=-1)[..., 1:])
+        """See `Looked.found`."""
+        return Looked(self.logits, self.offsets, self.regions).found()
 
     def of(self, number: int) -> Regions:
         """See `Saying.of`."""
@@ -162,34 +226,39 @@ class Detector(Tapped):
 
     Attributes:
         sides: Sides of images, in pixels, that it is to learn from in turn; none if it learns from those it is given.
+        regions: How many regions of every image it is given to look into; 0 if it needs none.
+        fitted: Whether what follows its trunk is fitted to what the trunk gives, not trained by gradient descent.
     """
 
     sides: tuple[int, ...] = ()
+    regions: int = 0
+    fitted: bool = False
 
     @property
     def chooses(self) -> bool:
         """Whether it takes a choice of what its second stage is to look into."""
         return self.decoder.chooses
 
-    def forward(self, x: Tensor, *choose: Choose) -> Any:
+    def forward(self, x: Tensor, *given: Any) -> Any:
         """What is said of images ``(N, in_channels, H, W)``, in training and in evaluation alike.
 
         Args:
             x: The images.
-            choose: For a network of two stages, in training.
+            given: The `regions` of each, ``(N, R, 4)``, for a network that needs some; or for one that has two stages,
+                in training, what is to be looked into.
         """
-        return self.decode(self.trunk.pyramid(x), (x.shape[2], x.shape[3]), *choose)
+        return self.decode(self.trunk.pyramid(x), (x.shape[2], x.shape[3]), *given)
 
-    def decode(self, pyramid: Mapping[str, Tensor], size: tuple[int, int], *choose: Choose) -> Any:
+    def decode(self, pyramid: Mapping[str, Tensor], size: tuple[int, int], *given: Any) -> Any:
         """See `Tapped.decode`."""
-        return self.decoder([pyramid[name] for name in self.taps], size, *choose)
+        return self.decoder([pyramid[name] for name in self.taps], size, *given)
 
     @property
     def output_names(self) -> tuple[str, ...]:
         """What `outputs` gives."""
         return Found._fields
 
-    def outputs(self, x: Tensor) -> dict[str, Tensor]:
+    def outputs(self, x: Tensor, *regions: Tensor) -> dict[str, Tensor]:
         """Boxes and scores for images ``(N, in_channels, H, W)``, by name, as an exported graph gives them."""
-        said: Saying = self(x)
+        said: Saying = self(x, *regions)
         return said.found()._asdict()

@@ -111,11 +111,16 @@ class BehindPieces(nn.Module):
         self.reads = tuple((name, True) for name in self.shapes)
 
     @property
+    def regions(self) -> int:
+        """See `svertka.layers.dense.Decoder`."""
+        return self.decoder.regions
+
+    @property
     def chooses(self) -> bool:
         """See `svertka.layers.dense.Decoder`."""
         return self.decoder.chooses
 
-    def forward(self, rows: Tensor, *choose: Any) -> Any:
+    def forward(self, rows: Tensor, *given: Any) -> Any:
         pieces = torch.split(rows, [math.prod(shape) for shape in self.shapes.values()], dim=1)
         outputs = {
             name: piece.reshape(-1, *shape) for (name, shape), piece in zip(self.shapes.items(), pieces, strict=True)
@@ -123,7 +128,7 @@ class BehindPieces(nn.Module):
         x = outputs.get(self.boundary)
         for name, stage in self.trunk.named_children():
             x = outputs[name] = stage(x)
-        return self.decoder([outputs[name] for name in self.taps], self.size, *choose)
+        return self.decoder([outputs[name] for name in self.taps], self.size, *given)
 
 
 def behind(

@@ -28,6 +28,7 @@ from svertka.layers.anchors import flat, grid
 from svertka.layers.boxes import decode
 from svertka.layers.dense import Decoder, resolutions
 from svertka.layers.detector import Choose, Detector, Regions
+from svertka.layers.regions import in_pixels
 from svertka.layers.trunk import Trunk
 
 _RATIOS = (0.5, 1.0, 2.0)  # of an anchor's height to its width
@@ -201,11 +202,8 @@ def cut(levels: Sequence[Tensor], strides: Sequence[int], regions: Tensor, size:
         regions: As shares of the image.
         size: Height and width of the images, in pixels.
     """
-    images, count = regions.shape[:2]
-    sides = torch.tensor([size[1], size[0]] * 2, dtype=torch.float32, device=regions.device)
-    pixels = (regions * sides).reshape(-1, 4)
-    which = torch.arange(images, device=regions.device, dtype=pixels.dtype).repeat_interleave(count)
-    rows = torch.cat([which[:, None], pixels], dim=1)
+    rows = in_pixels(regions, size)
+    pixels = rows[:, 1:]
     if len(levels) == 1 or rows.is_meta:
         return _aligned(levels[0], rows, strides[0])
     extent = (pixels[:, 2:] - pixels[:, :2]).prod(dim=1).sqrt()

@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from svertka.layers.activation import Leaky
 from svertka.layers.anchors import flat, middles
 from svertka.layers.convolution import ConvNorm
 from svertka.layers.dense import Decoder, fitted, resolutions
@@ -35,14 +36,7 @@ _VALUES = 5  # of a prior, beside the classes: the box, and whether there is one
 _PASSED = 64  # channels that the pass-through layer takes of the finer maps
 
 
-class _Leaky(nn.LeakyReLU):
-    """The nonlinearity of Darknet."""
-
-    def __init__(self) -> None:
-        super().__init__(0.1)
-
-
-_Conv = partial(ConvNorm, activation=_Leaky)
+_Conv = partial(ConvNorm, activation=Leaky)
 
 
 class YOLOv2(Detector):

@@ -23,10 +23,14 @@ class Engine(Protocol):
 
     name: str
 
-    def run(self, batch: NDArray[Any]) -> Outputs:
+    def run(self, batch: NDArray[Any], *beside: NDArray[np.float32]) -> Outputs:
         """Raw outputs by name, each ``(N, …)`` float32, for a batch ``(N, C, H, W)``.
 
         A graph that prepares images itself takes decoded ones of one size, ``(N, H, W, 3)`` uint8 RGB.
+
+        Args:
+            batch: The images.
+            beside: What the network is given beside them; see `svertka.runtime.preprocess.Preprocess.beside`.
         """
         ...
 
@@ -67,12 +71,13 @@ class OnnxRuntimeEngine:
         if CARD_KEY not in metadata:
             raise UserError("an ONNX file without a card", where=path, mend="export it with `svertka export`")
         self.card = Card.from_json(metadata[CARD_KEY], where=path)
-        self._input = self._session.get_inputs()[0].name
+        self._inputs = [given.name for given in self._session.get_inputs()]
         self._outputs = [output.name for output in self._session.get_outputs()]
 
-    def run(self, batch: NDArray[np.float32]) -> Outputs:
+    def run(self, batch: NDArray[np.float32], *beside: NDArray[np.float32]) -> Outputs:
         """See `Engine.run`."""
-        return dict(zip(self._outputs, self._session.run(self._outputs, {self._input: batch}), strict=True))
+        given = dict(zip(self._inputs, (batch, *beside), strict=True))
+        return dict(zip(self._outputs, self._session.run(self._outputs, given), strict=True))
 
 
 class OpenVinoEngine:
@@ -105,8 +110,13 @@ class OpenVinoEngine:
             model = self._read()
             shape = model.input(0).partial_shape
             self._image: list[int] | None = None
-            # What takes images of any size is planned when it sees one.
-            if piece and shape.rank.is_static and all(axis.is_static for axis in [*shape][1:]):
+            # What takes images of any size is planned when it sees one; pieces are of images alone.
+            if (
+                piece
+                and len(model.inputs) == 1
+                and shape.rank.is_static
+                and all(axis.is_static for axis in [*shape][1:])
+            ):
                 self._image = [axis.get_length() for axis in [*shape][1:]]
                 model.reshape([1, *self._image])
             self._piece = piece if self._image else 0
@@ -116,11 +126,11 @@ class OpenVinoEngine:
             raise _damaged(path, error) from error
         self._apart: list[Any] = []
 
-    def run(self, batch: NDArray[np.float32]) -> Outputs:
+    def run(self, batch: NDArray[np.float32], *beside: NDArray[np.float32]) -> Outputs:
         """See `Engine.run`."""
         with self._lock:  # a request has room for one batch
             if not self._piece:
-                return self._answer(batch)
+                return self._answer(batch, *beside)
             wave = self._piece * self._threads
             # All threads work on a wave, each on its piece, and together on what is left, image by image.
             whole = len(batch) // wave * wave if len(batch) > 1 else 0
@@ -128,8 +138,8 @@ class OpenVinoEngine:
             answers += [self._answer(batch[place : place + 1]) for place in range(whole, len(batch))]
             return {name: np.concatenate([answer[name] for answer in answers]) for name in self._outputs}
 
-    def _answer(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        results = self._together.infer([batch], share_inputs=True)
+    def _answer(self, batch: NDArray[np.float32], *beside: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        results = self._together.infer([batch, *beside], share_inputs=True)
         return {name: np.array(results[number]) for number, name in enumerate(self._outputs)}
 
     def _answers_apart(self, batch: NDArray[np.float32]) -> list[dict[str, NDArray[np.float32]]]:

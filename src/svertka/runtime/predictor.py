@@ -77,8 +77,8 @@ class Predictor:
             return [self._in_pieces(one.pixels) for one in placed]
         if not placed:
             return []
-        batch = self.card.preprocess.normalise(np.stack([one.pixels for one in placed]))
-        return decode(self.engine.run(batch), self.card, [one.size for one in placed])
+        outputs = _run_together(self.engine, self.card.preprocess, np.stack([one.pixels for one in placed]))
+        return decode(outputs, self.card, [one.size for one in placed])
 
     def _in_pieces(self, placed: NDArray[np.uint8]) -> Result:
         # Each is decoded before the next is run, so that there are never logits of a whole image.
@@ -109,9 +109,17 @@ class Predictor:
 def raw_outputs(engine: Engine, preprocess: Preprocess, images: Sequence[NDArray[np.uint8]]) -> Outputs:
     """Raw outputs for images ``(H, W, 3)`` uint8 RGB of any sizes; of one, where they are taken whole."""
     if preprocess.fit != "whole":
-        return engine.run(preprocess(images))
+        return _run_together(engine, preprocess, np.stack([preprocess.place(image) for image in images]))
     planes = _planes([preprocess.place(image) for image in images])
     return assemble(lambda cut: _run_placed(engine, preprocess, cut), planes, preprocess)
+
+
+def _run_together(engine: Engine, preprocess: Preprocess, placed: NDArray[np.uint8]) -> Outputs:
+    if not preprocess.regions:
+        return engine.run(preprocess.normalise(placed))
+    # Hundreds of regions of each of several images would take gigabytes at once.
+    alone = [engine.run(preprocess.normalise(one), *preprocess.beside(one)) for one in placed[:, None]]
+    return {name: np.concatenate([outputs[name] for outputs in alone]) for name in alone[0]}
 
 
 def _run_placed(engine: Engine, preprocess: Preprocess, planes: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:

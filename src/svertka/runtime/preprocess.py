@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from svertka.errors import UserError
+from svertka.runtime.proposals import selective_search
 
 Fit = Literal["stretch", "crop", "pad", "whole"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
@@ -46,6 +47,8 @@ class Preprocess:
         order: Order of the channels in the result.
         margin: Pixels at each border of its input of which the network says nothing, for ``"whole"``: what its
             convolutions without padding take away.
+        regions: How many regions of an image are proposed to the network, which looks into each; 0 for one that finds
+            its own, or needs none. See `svertka.runtime.proposals`.
     """
 
     height: int
@@ -58,6 +61,7 @@ class Preprocess:
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     order: Order = "rgb"
     margin: int = 0
+    regions: int = 0
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -91,6 +95,10 @@ class Preprocess:
             return f"a margin of {self.margin} leaves nothing of {self.height}×{self.width}"
         if self.margin and self.fit != "whole":
             return "'margin' belongs to the fit 'whole', and only to it"
+        if not isinstance(self.regions, int) or self.regions < 0:
+            return f"{self.regions!r} regions"
+        if self.regions and self.fit == "whole":
+            return "regions are proposed of images of one size, not of whole ones"
         if self.shorter is not None and self.shorter < max(self.height, self.width):
             return f"cannot cut {self.height}×{self.width} out of an image whose shorter side is {self.shorter}"
         return None
@@ -134,6 +142,14 @@ class Preprocess:
             result[:, channel] += shift[channel]
         return result
 
+    def beside(self, placed: Iterable[NDArray[np.uint8]]) -> tuple[NDArray[np.float32], ...]:
+        """What a network is given beside the pixels of images: ``(N, regions, 4)``, as shares; or nothing.
+
+        Args:
+            placed: By `place`.
+        """
+        return (np.stack([selective_search(image, self.regions) for image in placed]),) if self.regions else ()
+
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Images ``(H, W, 3)`` uint8 RGB of any sizes to one batch ``(N, channels, height, width)`` float32.
 
@@ -143,7 +159,7 @@ class Preprocess:
 
     def to_json(self) -> dict[str, Any]:
         """The values, for the card."""
-        return {name: value for name, value in asdict(self).items() if name != "margin" or value}
+        return {name: value for name, value in asdict(self).items() if name not in ("margin", "regions") or value}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Preprocess:

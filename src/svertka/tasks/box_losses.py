@@ -11,15 +11,18 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from svertka.layers.boxes import VARIANCES, centred, encode
-from svertka.layers.detector import Cells, MultiBox, Regions
+from svertka.layers.detector import Cells, Grid, Looked, MultiBox, Regions
 from svertka.layers.matching import BACKGROUND, IGNORED, bipartite, by_thresholds, in_crowds
 
-COUNTED, DIFFICULT, CROWD = 0, 1, 2
-"""What kind of box a target is: one like others, one that does not count when judged, many objects in one."""
+COUNTED, DIFFICULT, CROWD, PROPOSED = 0, 1, 2, 3
+"""What kind of box a target is: one like others, one that does not count when judged, many objects in one; or no object
+but a region that was proposed to the network."""
 
 ABSENT = -1
 """The class of a target that is there to fill a batch only."""
 
+# Of YOLO.
+_COORD, _NOOBJ = 5.0, 0.5
 # Of SSD.
 _MATCHED = 0.5  # IoU from which on an anchor is to find an object
 _NEGATIVES = 3  # for each positive
@@ -32,6 +35,7 @@ _ANCHOR_LOW, _ANCHOR_HIGH = 0.3, 0.7  # IoU of an anchor that is background, and
 _ANCHORS, _REGIONS = 256, 128  # of an image that are learnt from, at most
 _ANCHORS_RIGHT, _REGIONS_RIGHT = 0.5, 0.25  # share of these that show an object, at most
 _REGION = 0.5  # IoU from which on a region shows an object
+NEAR = 0.1  # IoU with an object that a region must have to be told from it, in Fast R-CNN
 _ROUND = 1 / 9  # up to where the loss of a place is round
 
 
@@ -55,9 +59,19 @@ def truths(targets: Tensor) -> list[Truth]:
     for rows in targets:
         there = rows[rows[:, 0] != ABSENT]
         crowd = there[:, 5] == CROWD
-        objects = there[~crowd]
+        objects = there[~crowd & (there[:, 5] != PROPOSED)]
         found.append(Truth(objects[:, 1:5], objects[:, 0].long(), there[crowd, 1:5]))
     return found
+
+
+def proposals(targets: Tensor) -> Tensor:
+    """The regions that were proposed of every image, ``(N, R, 4)``; without area where there are fewer.
+
+    R is 0 where none were proposed.
+    """
+    there = (targets[..., 0] != ABSENT) & (targets[..., 5] == PROPOSED)
+    order = there.int().argsort(dim=1, descending=True, stable=True)[:, : int(there.sum(dim=1).max())]
+    return (targets[..., 1:5] * there[..., None]).gather(1, order[..., None].expand(-1, -1, 4))
 
 
 def box_losses(said: Any, truth: Sequence[Truth]) -> dict[str, Tensor]:
@@ -96,6 +110,48 @@ def multibox(said: MultiBox, truth: Sequence[Truth]) -> dict[str, Tensor]:
     chosen[hardest] |= hardness[hardest] >= 0
     total = max(count, 1)
     return {"classification": entropy.flatten()[chosen].sum() / total, "localisation": places / total}
+
+
+def grid(said: Grid, truth: Sequence[Truth]) -> dict[str, Tensor]:
+    """The loss of YOLO: squared differences, each term a sum over cells, the mean over images.
+
+    The cell in which an object's middle lies finds one object; of its boxes, the one that overlaps the object most is
+    responsible for it (the most similar one where none overlaps it), and is to be as sure as it overlaps. All other
+    boxes are to be sure of nothing.
+    """
+    boxes, confidences = said.boxes(), said.confidences.float()
+    zero = confidences.new_zeros(())
+    terms = {"objectness": zero, "background": zero, "localisation": zero, "classification": zero}
+    for number, (wanted, labels, crowds) in enumerate(truth):
+        silent = in_crowds(boxes[number].detach().flatten(0, 1), crowds).reshape(confidences.shape[1:])
+        cell, first = _cells_of(said, wanted)
+        wanted, labels = wanted[first], labels[first]
+        goal = centred(wanted)
+        goal = torch.cat([(goal[:, :2] - said.corners[cell]) / said.cell, goal[:, 2:].sqrt()], dim=1)
+        away = (said.sides[number, cell].float() - goal[:, None]).square().sum(dim=2)
+        rows = torch.arange(len(wanted), device=cell.device)
+        every = box_iou(boxes[number, cell].detach().flatten(0, 1), wanted)
+        overlaps = every.reshape(len(wanted), confidences.shape[2], len(wanted))[rows, :, rows]
+        best = torch.where(overlaps.amax(dim=1) > 0, overlaps.argmax(dim=1), away.argmin(dim=1))
+        silent[cell, best] = True
+        terms["localisation"] = terms["localisation"] + _COORD * away[rows, best].sum()
+        sure = (confidences[number, cell, best] - overlaps[rows, best]).square().sum()
+        terms["objectness"] = terms["objectness"] + sure
+        terms["background"] = terms["background"] + _NOOBJ * confidences[number, ~silent].square().sum()
+        probabilities = said.probabilities[number, cell].float()
+        right = F.one_hot(labels, probabilities.shape[1])
+        terms["classification"] = terms["classification"] + (probabilities - right).square().sum()
+    return {name: value / len(truth) for name, value in terms.items()}
+
+
+def _cells_of(said: Grid, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """In which cells objects ``(M, 4)`` have their middles, and the first in each, by number: ``(K,)`` twice."""
+    columns, rows = (1 / said.cell).round().long().tolist()
+    x, y = (centred(wanted)[:, :2] / said.cell).long().unbind(dim=1)
+    places = (y.clamp(max=rows - 1) * columns + x.clamp(max=columns - 1)).tolist()
+    firsts = {place: number for number, place in reversed(list(enumerate(places)))}
+    found = torch.tensor(list(firsts.items()), dtype=torch.int64, device=wanted.device).reshape(-1, 2)
+    return found[:, 0], found[:, 1]
 
 
 def cells(said: Cells, truth: Sequence[Truth]) -> dict[str, Tensor]:
@@ -155,7 +211,7 @@ def regions(said: Regions, truth: Sequence[Truth]) -> dict[str, Tensor]:
 
 
 def _two_stages(said: Regions, number: int, truth: Truth) -> dict[str, Tensor]:
-    boxes, labels, crowds = truth
+    boxes, _, crowds = truth
     anchors, objectness = said.anchors, said.objectness[number].float()
     matches = by_thresholds(box_iou(boxes, anchors), _ANCHOR_LOW, _ANCHOR_HIGH, keep_best=True)
     matches = torch.where(in_crowds(anchors, crowds) & (matches == BACKGROUND), IGNORED, matches)
@@ -169,6 +225,17 @@ def _two_stages(said: Regions, number: int, truth: Truth) -> dict[str, Tensor]:
         "proposals": ways,
     }
     terms = {name: term / max(len(chosen), 1) for name, term in terms.items()}
+    return terms | _looked(said, number, truth)
+
+
+def looked(said: Looked, truth: Sequence[Truth]) -> dict[str, Tensor]:
+    """The loss of Fast R-CNN; each term is a mean over regions, and over images."""
+    images = [_looked(said, number, one) for number, one in enumerate(truth)]
+    return {name: torch.stack([terms[name] for terms in images]).mean() for name in images[0]}
+
+
+def _looked(said: Looked | Regions, number: int, truth: Truth) -> dict[str, Tensor]:
+    boxes, labels, crowds = truth
     there = (said.regions[number, :, 2:] > said.regions[number, :, :2]).all(dim=1)
     places, logits = said.regions[number, there], said.logits[number, there].float()
     matches = by_thresholds(box_iou(boxes, places), _REGION, _REGION, keep_best=False)
@@ -180,12 +247,13 @@ def _two_stages(said: Regions, number: int, truth: Truth) -> dict[str, Tensor]:
     goal = encode(boxes[matches[shows]], places[shows], VARIANCES)
     count = max(int(weighs.sum()), 1)
     entropy = F.cross_entropy(logits, classes, reduction="none")
-    terms["classification"] = (entropy * weighs).sum() / count
-    terms["localisation"] = F.smooth_l1_loss(offsets, goal, reduction="sum", beta=_ROUND) / count
-    return terms
+    return {
+        "classification": (entropy * weighs).sum() / count,
+        "localisation": F.smooth_l1_loss(offsets, goal, reduction="sum", beta=_ROUND) / count,
+    }
 
 
-def choose_regions(proposals: Tensor, truth: Sequence[Truth]) -> Tensor:
+def choose_regions(proposals: Tensor, truth: Sequence[Truth], *, least: float = 0.0) -> Tensor:
     """Regions to learn from, ``(N, 128, 4)``: a quarter that show an object, at most, and others; without area to fill.
 
     The objects' own boxes are proposals too, so that there are some that show them from the start.
@@ -193,11 +261,15 @@ def choose_regions(proposals: Tensor, truth: Sequence[Truth]) -> Tensor:
     Args:
         proposals: ``(N, P, 4)``; those without area are none.
         truth: Of each image.
+        least: IoU with an object that others must have, in an image with objects.
     """
     chosen = proposals.new_zeros(len(truth), _REGIONS, 4)
     for rows, proposed, (boxes, _, _) in zip(chosen, proposals, truth, strict=True):
         places = torch.cat([proposed[(proposed[:, 2:] > proposed[:, :2]).all(dim=1)], boxes])
-        matches = by_thresholds(box_iou(boxes, places), _REGION, _REGION, keep_best=False)
+        overlaps = box_iou(boxes, places)
+        matches = by_thresholds(overlaps, _REGION, _REGION, keep_best=False)
+        if len(boxes):
+            matches[overlaps.amax(dim=0) < least] = IGNORED
         drawn = torch.cat(_sample(matches, _REGIONS, _REGIONS_RIGHT))
         rows[: len(drawn)] = places[drawn]
     return chosen
@@ -211,6 +283,8 @@ def _sample(matches: Tensor, most: int, share: float) -> tuple[Tensor, Tensor]:
 
 
 _LOSSES: dict[type, Callable[[Any, Sequence[Truth]], dict[str, Tensor]]] = {
+    Grid: grid,
+    Looked: looked,
     MultiBox: multibox,
     Cells: cells,
     Regions: regions,

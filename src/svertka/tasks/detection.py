@@ -23,9 +23,12 @@ from svertka.tasks.box_losses import (
     COUNTED,
     CROWD,
     DIFFICULT,
+    NEAR,
+    PROPOSED,
     Truth,
     box_losses,
     choose_regions,
+    proposals,
     truths,
 )
 from svertka.tasks.box_matches import BACKGROUND, ERRORS, RIGHT, UNCOUNTED, Matches, best_thresholds, match, told
@@ -67,7 +70,8 @@ class DetectionTask(Task):
     def targets(self, labels: Sequence[Annotation]) -> NDArray[np.float32]:
         """``(N, M, 6)``: class, or -1 where there is no box; left, top, right, bottom as shares of the image; kind.
 
-        Kinds are `svertka.tasks.box_losses.COUNTED`, `DIFFICULT` and `CROWD`.
+        Kinds are `svertka.tasks.box_losses.COUNTED`, `DIFFICULT` and `CROWD`; and `PROPOSED` of an image's regions,
+        which have no class of their own, and move with the pixels as boxes do.
 
         Raises:
             UserError: An image has no boxes, or one of a class that the network does not know.
@@ -77,7 +81,8 @@ class DetectionTask(Task):
             raise UserError("not all images have boxes, and the network finds them")
         numbers = self._numbers_of(box.label for image in images for box in image.boxes)
         most = max([1, *(len(image.boxes) for image in images)])
-        targets = np.zeros((len(images), most, 6), np.float32)
+        proposed = max((len(image.regions) for image in images if image.regions is not None), default=0)
+        targets = np.zeros((len(images), most + proposed, 6), np.float32)
         targets[..., 0] = ABSENT
         for rows, image in zip(targets, images, strict=True):
             assert image.size is not None or not image.boxes
@@ -86,6 +91,8 @@ class DetectionTask(Task):
                 kind = CROWD if box.crowd else DIFFICULT if box.difficult else COUNTED
                 sides = box.left / width, box.top / height, box.right / width, box.bottom / height
                 row[:] = numbers[box.label], *sides, kind
+            if image.regions is not None:
+                rows[most:, 0], rows[most:, 1:5], rows[most:, 5] = 0, image.regions, PROPOSED
         return targets
 
     def net_options(self, accepts: Callable[[str], bool]) -> dict[str, Any]:
@@ -115,8 +122,17 @@ class DetectionTask(Task):
             side = sides[int(torch.randint(len(sides), ()))]
             images = F.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
         truth = truths(targets)
-        choose = (lambda proposals: choose_regions(proposals, truth),) if getattr(net, "chooses", False) else ()
-        return box_losses(net(images, *choose), truth)
+        given: tuple[Any, ...] = ()
+        if getattr(net, "regions", 0):
+            given = (choose_regions(proposals(targets), truth, least=NEAR),)
+        elif getattr(net, "chooses", False):
+            given = (lambda found: choose_regions(found, truth),)
+        return box_losses(net(images, *given), truth)
+
+    def run(self, forward: Callable[..., Output], images: Tensor, targets: Tensor) -> Output:
+        """See `Task.run`; the network is given the regions that were proposed, if there are any."""
+        regions = proposals(targets)
+        return forward(images, *([regions] if regions.shape[1] else []))
 
     def score(self) -> Score:
         """See `Task.score`."""
@@ -247,7 +263,7 @@ class _BoxScore(Score):
         for rows, sides, scores in zip(boxes, found.boxes.numpy(), found.scores.numpy(), strict=True):
             chosen = choose(sides, scores, least=least)
             rows[: len(chosen.classes)] = np.column_stack([chosen.classes, chosen.scores, chosen.boxes])
-        batch = {"indices": indices.numpy(), "boxes": boxes, "objects": targets.numpy()}
+        batch = {"indices": indices.numpy(), "boxes": boxes, "objects": _objects(targets.numpy())}
         if not isinstance(said, Found):
             truth = truths(targets)
             batch["loss"] = np.array([_loss(said.of(number), truth[number]) for number in range(len(truth))])
@@ -308,6 +324,13 @@ class _BoxScore(Score):
             **dict(zip((error.replace(" ", "_") for error in ERRORS), _errors(kinds), strict=True)),
             "threshold": float(self.thresholds[number]),
         }
+
+
+def _objects(targets: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Targets ``(N, M, 6)`` without the regions that were proposed: as many of every image."""
+    proposed = targets[..., 5] == PROPOSED
+    order = np.argsort(proposed, axis=1, kind="stable")[:, : targets.shape[1] - int(proposed.sum(axis=1).min())]
+    return np.take_along_axis(np.where(proposed[..., None], ABSENT, targets), order[..., None], axis=1)
 
 
 def _loss(said: Saying, truth: Truth) -> float:

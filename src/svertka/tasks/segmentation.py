@@ -105,9 +105,9 @@ class SegmentationTask(Task):
                 found[term] = dice_loss(log.exp(), known, said)
         return found
 
-    def run(self, forward: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    def run(self, forward: Callable[..., Tensor], images: Tensor, targets: Tensor) -> Tensor:
         """Logits of whole images ``(N, C, H, W)``, piece by piece where they are large: ``(N, classes, H, W)``."""
-
+        del targets
         if images.ndim == 2:  # what frozen stages made of pieces of one size
             return forward(images)
 

@@ -97,8 +97,9 @@ class Task(ABC):
         """Targets that suit an output of the network, whatever they say; to time a step with."""
         return torch.from_numpy(self.targets([self.classes[0]] * len(output))).to(output.device)
 
-    def run(self, forward: Callable[[Tensor], Output], images: Tensor) -> Output:
+    def run(self, forward: Callable[..., Output], images: Tensor, targets: Tensor) -> Output:
         """The raw output for images that are judged, both on the processor; ``forward`` runs the network."""
+        del targets
         return forward(images)
 
     def sample_weights(self, targets: NDArray[Any]) -> NDArray[np.float64] | None:

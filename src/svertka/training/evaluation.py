@@ -8,18 +8,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from svertka.tasks.task import Evaluation, Output, Task
 
 
-def evaluate(
-    forward: Callable[[Tensor], Output], task: Task, batches: Iterator[Any], *, processes: int = 1
-) -> Evaluation:
+def evaluate(forward: Callable[..., Output], task: Task, batches: Iterator[Any], *, processes: int = 1) -> Evaluation:
     """Run all batches through ``forward`` and score the outputs.
 
     Args:
-        forward: Images ``(N, C, H, W)`` float32 to raw output, both on the processor.
+        forward: Images ``(N, C, H, W)`` float32, and what the network is given beside them, to raw output; all on the
+            processor.
         task: Says what counts.
         batches: With ``images``, ``targets`` and ``indices``.
         processes: Number of processes that each judge a share; all of them get the whole evaluation.
@@ -27,7 +25,7 @@ def evaluate(
     score = task.score()
     with torch.inference_mode():
         for batch in batches:
-            score.update(task.run(forward, batch.images), batch.targets, batch.indices)
+            score.update(task.run(forward, batch.images, batch.targets), batch.targets, batch.indices)
     arrays = score.arrays()
     if processes > 1:
         arrays = _gather(arrays, processes)

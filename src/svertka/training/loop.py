@@ -261,11 +261,11 @@ class Training:
         self.module.eval()
         weights = self._judged_weights()
 
-        def forward(images: Tensor) -> Output:
+        def forward(images: Tensor, *beside: Tensor) -> Output:
             self.observer.judging(images)
-            images = laid_out(self.fabric.to_device(images), self.layout)
+            given = laid_out(self.fabric.to_device(images), self.layout), *map(self.fabric.to_device, beside)
             with self.fabric.autocast():
-                output: Output = torch.func.functional_call(self.module, weights, (images,))
+                output: Output = torch.func.functional_call(self.module, weights, given)
             return move_data_to_device(output, torch.device("cpu"))
 
         result = evaluate(forward, self.task, part.in_order(), processes=self.fabric.world_size)

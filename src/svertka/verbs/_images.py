@@ -61,6 +61,7 @@ def preprocess_of(recipe: Recipe, images: Sequence[ImageSource] = ()) -> Preproc
         mean=(0,) * channels,
         std=(1,) * channels,
         margin=getattr(record.constructor(), "margin", 0),
+        regions=getattr(record.constructor(), "regions", 0),
     )
     return _adapted(known, preprocess) if known else preprocess
 

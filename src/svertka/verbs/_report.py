@@ -92,7 +92,7 @@ def _steps(learnt: Learnt, metric: str) -> list[Exhibit]:
     rows = [
         [
             step.name,
-            *([step.metrics[metric], step.metrics["loss"]] if step.metrics else ["–", "–"]),
+            *([step.metrics[metric], step.metrics.get("loss", "–")] if step.metrics else ["–", "–"]),
             f"{step.seconds:.1f}",
             "yes" if step.kept else "",
         ]

@@ -113,8 +113,8 @@ def evaluate(
 
     measured: list[NDArray[np.float32]] = []
 
-    def forward(images: Any) -> Any:
-        outputs = predictor.engine.run(images.numpy())
+    def forward(images: Any, *beside: Any) -> Any:
+        outputs = predictor.engine.run(images.numpy(), *(given.numpy() for given in beside))
         if limit is not None:
             measured.append(distances(outputs, len(images)))
         return task.output_of(outputs)

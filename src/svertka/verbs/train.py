@@ -100,11 +100,13 @@ def _ready(run: Run, source: Path, display: Display, clock: Clock) -> Job:
     from svertka.tasks.making import task_for
     from svertka.training.machine import Machine
     from svertka.verbs._findings import quick_findings, say_findings
+    from svertka.verbs._regions import is_fitted
     from svertka.verbs._rejection import check_reject
     from svertka.verbs._scratch import check_suits
 
     recipe = run.recipe
     check_names(recipe.augment)
+    is_fitted(recipe)  # what it lacks is said before a large folder is read
     machine = Machine(recipe)
     if recipe.budget and machine.world > 1:
         raise UserError(
@@ -144,6 +146,7 @@ def _ready(run: Run, source: Path, display: Display, clock: Clock) -> Job:
 def _train(run: Run, source: Path, whole: Run, progress: bool) -> Trained:
     from svertka.training.loop import InterruptedTrainingError
     from svertka.verbs._diagnosing import judged, records, section
+    from svertka.verbs._regions import from_regions, is_fitted
     from svertka.verbs._rejection import FALSE_REJECTS
     from svertka.verbs._report import write_run_report
     from svertka.verbs._scratch import from_scratch
@@ -156,7 +159,10 @@ def _train(run: Run, source: Path, whole: Run, progress: bool) -> Trained:
     recipe, prepared, task, preprocess, first = job.recipe, job.prepared, job.task, job.preprocess, job.machine.first
     found = job.findings or ()
     try:
-        learnt = from_scratch(job) if recipe.weights is None else from_weights(job)
+        if is_fitted(recipe):
+            learnt = from_regions(job)
+        else:
+            learnt = from_scratch(job) if recipe.weights is None else from_weights(job)
     except InterruptedTrainingError as stopped:
         raise _interrupted(whole, source, f"{stopped}; all is saved") from None
     task = task.settled(learnt.evaluations.get("val"))

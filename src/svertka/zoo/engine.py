@@ -21,13 +21,13 @@ class TorchEngine:
     def __init__(self, net: Net) -> None:
         self._net = net.eval()
 
-    def forward(self, images: Tensor) -> Any:
+    def forward(self, images: Tensor, *beside: Tensor) -> Any:
         """What the network itself says of images ``(N, C, H, W)``: logits, or a named tuple of tensors."""
         with torch.inference_mode():
-            return self._net(images)
+            return self._net(images, *beside)
 
-    def run(self, batch: NDArray[np.float32]) -> Outputs:
+    def run(self, batch: NDArray[np.float32], *beside: NDArray[np.float32]) -> Outputs:
         """See `svertka.runtime.engines.Engine.run`."""
         with torch.inference_mode():
-            outputs = self._net.outputs(torch.from_numpy(batch))
+            outputs = self._net.outputs(torch.from_numpy(batch), *map(torch.from_numpy, beside))
         return {name: value.float().numpy() for name, value in outputs.items()}

@@ -89,7 +89,7 @@ def measure(net: Net, height: int, width: int) -> list[StageMeasure]:
                         sum(parameter.numel() for parameter in stage.parameters()),
                         sum(layer.macs for layer in layers),
                         geometry[name].stride if name in geometry else None,
-                        None if math.isinf(max(sizes)) else int(max(sizes)),
+                        int(max(sizes)) if math.isfinite(max(sizes)) else None,
                         activations[name],
                         follow.depth(x) - before,
                         layers,
