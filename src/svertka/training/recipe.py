@@ -263,7 +263,8 @@ _FROM_SCRATCH: dict[str, dict[str, Any]] = {
 _FINE_TUNING: dict[str, dict[str, Any]] = {
     "classifier": {"epochs": 6, "lr": 1e-3, "batch": 32, "augment": ("affine",), "label_smoothing": 0.1},
     "segmenter": {**_PIECES, "epochs": 30, "head": "own", "freeze": "none"},
-    "detector": {**_BOXES, "epochs": 30, "head": "own", "freeze": "none"},
+    # The normalisations of trained stages keep their statistics, so batches can be small; few images need the steps.
+    "detector": {**_BOXES, "batch": 4, "epochs": 30, "head": "own", "freeze": "none"},
 }
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("epochs", 1, _INF),
