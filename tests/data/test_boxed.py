@@ -19,6 +19,7 @@ from svertka.data.mosaic import Mosaic
 from svertka.data.preparing import learnable_classes, prepare
 from svertka.data.samples import ImageFile
 from svertka.runtime.preprocess import Preprocess
+from svertka.training.recipe import Recipe
 
 SIDE = 64
 SIZE = Preprocess(height=SIDE, width=SIDE, mean=(0, 0, 0), std=(1, 1, 1))
@@ -120,6 +121,17 @@ def test_a_part_shows_an_object_that_is_there() -> None:
     assert (widths > 10.5).mean() > 0.5
     assert widths.max() > 20
     assert ((widths > 9.9) & (widths < 10.1)).mean() > 0.1  # the whole image, or no part that suits
+
+
+@pytest.mark.parametrize("weights", [None, "efficientnet_lite0"])
+def test_by_default_objects_are_learnt_at_the_size_that_they_have(weights: str | None) -> None:
+    names = Recipe.of({"weights": weights}, kind="detector").augment
+    boxes = [np.array([[20.0, 16.0, 30.0, 24.0]])] * 100
+    batch = np.zeros((100, 40, 50, 3), np.uint8)
+    moved = augment_together(batch, names, seed=0, epoch=0, indices=np.arange(100), boxes=boxes)
+    sides = np.concatenate(moved.boxes)
+    assert np.abs(sides[:, 2:] - sides[:, :2] - [10, 8]).max() < 1e-3
+    assert len(np.unique(sides[:, 0])) > 5
 
 
 def test_zooming_out_makes_half_of_the_images_smaller() -> None:

@@ -53,3 +53,14 @@ def test_a_step_is_timed_as_it_will_be_taken(monkeypatch: pytest.MonkeyPatch) ->
     assert speed.seconds_a_step(net, task, recipe, image_shape=(1, 8, 8), machine=machine) > 0
     assert timed == [chosen]
     assert torch.get_num_threads() == threads
+
+
+def test_a_step_of_large_images_counts_as_all_of_its_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "choose", lambda *_, **__: LAST_ALONE)
+    monkeypatch.setattr(speed, "_measure", lambda *_: {LAST_ALONE: 3.0})
+    recipe = Recipe(net="lenet5", batch=8)
+    task, machine = Classification(("a", "b", "c")), Machine(recipe)
+    net = nn.Flatten()
+    # Of 512 × 512 pixels, four images are timed.
+    assert speed.seconds_a_step(net, task, recipe, image_shape=(3, 512, 512), machine=machine) == 6.0
+    assert speed.seconds_a_step(net, task, recipe, image_shape=(3, 32, 32), machine=machine) == 3.0

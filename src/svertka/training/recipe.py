@@ -252,8 +252,9 @@ _INF = math.inf
 # and Adam would follow the noise.
 # A batch of pieces has as many pixels to learn from as one of hundreds of images.
 _PIECES: dict[str, Any] = {"lr": 1e-3, "batch": 2, "augment": ("flip", "elastic")}
-# A batch of images with boxes has hundreds of anchors to learn from.
-_BOXES: dict[str, Any] = {"lr": 1e-3, "batch": 8, "augment": ("flip", "box_crop"), "clip": 10.0}
+# A batch of images with boxes has hundreds of anchors to learn from. Objects are learnt at the size that they have:
+# enlarged parts alone (box_crop) show small ones too seldom, and few epochs cannot make up for it.
+_BOXES: dict[str, Any] = {"lr": 1e-3, "batch": 8, "augment": ("flip", "crop"), "clip": 10.0}
 _FROM_SCRATCH: dict[str, dict[str, Any]] = {
     "classifier": {},
     "segmenter": {**_PIECES, "epochs": 60},
@@ -262,7 +263,8 @@ _FROM_SCRATCH: dict[str, dict[str, Any]] = {
 _FINE_TUNING: dict[str, dict[str, Any]] = {
     "classifier": {"epochs": 6, "lr": 1e-3, "batch": 32, "augment": ("affine",), "label_smoothing": 0.1},
     "segmenter": {**_PIECES, "epochs": 30, "head": "own", "freeze": "none"},
-    "detector": {**_BOXES, "epochs": 30, "head": "own", "freeze": "none"},
+    # The normalisations of trained stages keep their statistics, so batches can be small; few images need the steps.
+    "detector": {**_BOXES, "batch": 4, "epochs": 30, "head": "own", "freeze": "none"},
 }
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("epochs", 1, _INF),

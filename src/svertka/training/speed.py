@@ -73,9 +73,13 @@ def choose(net: nn.Module, task: Task, recipe: Recipe, *, image_shape: tuple[int
 def seconds_a_step(
     net: nn.Module, task: Task, recipe: Recipe, *, image_shape: tuple[int, ...], machine: Machine
 ) -> float:
-    """How long one training step of this network takes here, with what `choose` chooses where the recipe is open."""
+    """How long one training step of this network takes here, with what `choose` chooses where the recipe is open.
+
+    Of large images fewer than a batch are timed; the rest of it is taken to last as long.
+    """
     choice = choose(net, task, recipe, image_shape=image_shape, machine=machine)
-    return _measure(net, task, recipe, [choice], image_shape, machine.fabric.device)[choice]
+    seconds = _measure(net, task, recipe, [choice], image_shape, machine.fabric.device)[choice]
+    return seconds * recipe.batch / _timed(recipe, image_shape)
 
 
 def _best(seconds: Mapping[Choice, float]) -> Choice:
@@ -104,8 +108,7 @@ def _measure(
     shape: tuple[int, ...],
     device: torch.device,
 ) -> dict[Choice, float]:
-    count = max(2, min(recipe.batch, _PIXELS // math.prod(shape[1:]) or 2))
-    images = torch.rand(count, *shape, device=device)
+    images = torch.rand(_timed(recipe, shape), *shape, device=device)
     with torch.no_grad():
         targets = task.some_targets(copy.deepcopy(net).to(device).eval()(images))
     steps = {choice: _step(net, task, recipe, choice, images, targets) for choice in choices}
@@ -124,6 +127,11 @@ def _measure(
                 samples[choice].append(time.perf_counter() - started)
     torch.set_num_threads(threads)
     return {choice: statistics.median(values) for choice, values in samples.items()}
+
+
+def _timed(recipe: Recipe, shape: tuple[int, ...]) -> int:
+    """How many images of a batch are timed with."""
+    return max(2, min(recipe.batch, _PIXELS // math.prod(shape[1:]) or 2))
 
 
 def _step(
