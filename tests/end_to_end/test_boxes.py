@@ -290,6 +290,29 @@ def test_what_does_not_suit_boxes_is_said_in_a_line(
         assert word in answer.err
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("export", "--data"), "exported in fp32 alone"),
+        (("export", "--pixels"), "exported in fp32 alone"),
+        (("prune", "--out"), "that are pruned"),
+    ],
+)
+def test_what_boxes_cannot_have_yet_is_said_in_a_line(
+    command: tuple[str, str],
+    said: str,
+    boxes_run: tuple[Path, Any],
+    shapes: Path,
+    svertka_call: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    verb, flag = command
+    given = {"--data": (flag, shapes), "--pixels": (flag,), "--out": (shapes, flag, tmp_path / "out")}[flag]
+    answer = svertka_call(verb, boxes_run[0], *given)
+    assert answer.status == 2
+    assert said in answer.err
+
+
 def test_explaining_a_network_of_boxes_says_that_it_cannot(
     boxes_run: tuple[Path, Any], svertka_call: Callable[..., Any], tmp_path: Path
 ) -> None:

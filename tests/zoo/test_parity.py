@@ -21,6 +21,7 @@ def test_every_source_of_weights_is_compared() -> None:
     compared = {(registry.family(pair.net).__name__, pair.source or pair.library) for pair in peers.PAIRS}
     # No library, but a published file or a list of layers, in tests of their own.
     elsewhere = {"akamaster", "caffe", "efficientnet_pytorch", "mlperf_tiny"}
-    for record in registry.records():
+    # What finds boxes is held against torchvision box by box, in test_detectors.py.
+    for record in (record for record in registry.records() if record.kind != "detector"):
         for source in sources(record.name):
             assert (registry.family(record.name).__name__, source) in compared or source in elsewhere

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torchvision  # noqa: F401 (its operators)
 from torch import Tensor, nn
 
 from svertka.errors import UserError
@@ -79,6 +78,7 @@ def onnx_bytes(net: Net, card: Card, *, any_size: bool = False) -> bytes:
     try:
         import onnx  # noqa: F401 (the exporter needs both)
         import onnxscript  # noqa: F401
+        import torchvision  # noqa: F401 (its operators)
     except ImportError as error:
         raise UserError(f"ONNX export needs {error.name}", mend="pip install 'svertka[deploy]'") from error
     preprocess = card.preprocess

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_convert
 
 VARIANCES = (0.1, 0.1, 0.2, 0.2)
 """What offsets are divided by in SSD, and in the second stage of Faster R-CNN, so that they are about one."""
@@ -20,14 +19,26 @@ _LARGEST = math.log(1000 / 16)  # as in Detectron and torchvision: no infinite b
 
 def centred(boxes: Tensor) -> Tensor:
     """``(…, 4)`` left, top, right, bottom to the middle's x and y, width and height."""
+    from torchvision.ops import box_convert  # it takes a second, which those who want no boxes are spared
+
     converted: Tensor = box_convert(boxes, "xyxy", "cxcywh")
     return converted
 
 
 def cornered(boxes: Tensor) -> Tensor:
     """The opposite of `centred`."""
+    from torchvision.ops import box_convert
+
     converted: Tensor = box_convert(boxes, "cxcywh", "xyxy")
     return converted
+
+
+def iou(boxes: Tensor, others: Tensor) -> Tensor:
+    """Of each of ``boxes`` ``(K, 4)`` and ``others`` ``(A, 4)``, intersection over union: ``(K, A)``."""
+    from torchvision.ops import box_iou
+
+    shares: Tensor = box_iou(boxes, others)
+    return shares
 
 
 def encode(boxes: Tensor, anchors: Tensor, variances: Sequence[float] = (1.0, 1.0, 1.0, 1.0)) -> Tensor:

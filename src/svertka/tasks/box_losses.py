@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.ops import box_iou
 
-from svertka.layers.boxes import VARIANCES, centred, encode
+from svertka.layers.boxes import VARIANCES, centred, encode, iou
 from svertka.layers.detector import Cells, Grid, Looked, MultiBox, Regions
 from svertka.layers.matching import BACKGROUND, IGNORED, bipartite, by_thresholds, in_crowds
 
@@ -95,7 +94,7 @@ def multibox(said: MultiBox, truth: Sequence[Truth]) -> dict[str, Tensor]:
     ignored = torch.zeros_like(wanted, dtype=torch.bool)
     places = offsets.new_zeros(())
     for number, (boxes, labels, crowds) in enumerate(truth):
-        matches = bipartite(box_iou(boxes, said.anchors), _MATCHED)
+        matches = bipartite(iou(boxes, said.anchors), _MATCHED)
         ignored[number] = in_crowds(said.anchors, crowds) & (matches == BACKGROUND)
         positive = matches != BACKGROUND
         wanted[number, positive] = labels[matches[positive]] + 1
@@ -130,7 +129,7 @@ def grid(said: Grid, truth: Sequence[Truth]) -> dict[str, Tensor]:
         goal = torch.cat([(goal[:, :2] - said.corners[cell]) / said.cell, goal[:, 2:].sqrt()], dim=1)
         away = (said.sides[number, cell].float() - goal[:, None]).square().sum(dim=2)
         rows = torch.arange(len(wanted), device=cell.device)
-        every = box_iou(boxes[number, cell].detach().flatten(0, 1), wanted)
+        every = iou(boxes[number, cell].detach().flatten(0, 1), wanted)
         overlaps = every.reshape(len(wanted), confidences.shape[2], len(wanted))[rows, :, rows]
         best = torch.where(overlaps.amax(dim=1) > 0, overlaps.argmax(dim=1), away.argmin(dim=1))
         silent[cell, best] = True
@@ -165,7 +164,7 @@ def cells(said: Cells, truth: Sequence[Truth]) -> dict[str, Tensor]:
     zero = offsets.new_zeros(())
     terms = {"objectness": zero, "background": zero, "localisation": zero, "classification": zero}
     for number, (wanted, labels, crowds) in enumerate(truth):
-        overlaps = box_iou(boxes[number].detach(), wanted)
+        overlaps = iou(boxes[number].detach(), wanted)
         silent = in_crowds(boxes[number].detach(), crowds)
         if len(wanted):
             silent |= overlaps.amax(dim=1) > _GOOD
@@ -213,7 +212,7 @@ def regions(said: Regions, truth: Sequence[Truth]) -> dict[str, Tensor]:
 def _two_stages(said: Regions, number: int, truth: Truth) -> dict[str, Tensor]:
     boxes, _, crowds = truth
     anchors, objectness = said.anchors, said.objectness[number].float()
-    matches = by_thresholds(box_iou(boxes, anchors), _ANCHOR_LOW, _ANCHOR_HIGH, keep_best=True)
+    matches = by_thresholds(iou(boxes, anchors), _ANCHOR_LOW, _ANCHOR_HIGH, keep_best=True)
     matches = torch.where(in_crowds(anchors, crowds) & (matches == BACKGROUND), IGNORED, matches)
     right, wrong = _sample(matches, _ANCHORS, _ANCHORS_RIGHT)
     chosen = torch.cat([right, wrong])
@@ -238,7 +237,7 @@ def _looked(said: Looked | Regions, number: int, truth: Truth) -> dict[str, Tens
     boxes, labels, crowds = truth
     there = (said.regions[number, :, 2:] > said.regions[number, :, :2]).all(dim=1)
     places, logits = said.regions[number, there], said.logits[number, there].float()
-    matches = by_thresholds(box_iou(boxes, places), _REGION, _REGION, keep_best=False)
+    matches = by_thresholds(iou(boxes, places), _REGION, _REGION, keep_best=False)
     shows = matches != BACKGROUND
     classes = torch.zeros_like(matches)
     classes[shows] = labels[matches[shows]] + 1
@@ -266,7 +265,7 @@ def choose_regions(proposals: Tensor, truth: Sequence[Truth], *, least: float = 
     chosen = proposals.new_zeros(len(truth), _REGIONS, 4)
     for rows, proposed, (boxes, _, _) in zip(chosen, proposals, truth, strict=True):
         places = torch.cat([proposed[(proposed[:, 2:] > proposed[:, :2]).all(dim=1)], boxes])
-        overlaps = box_iou(boxes, places)
+        overlaps = iou(boxes, places)
         matches = by_thresholds(overlaps, _REGION, _REGION, keep_best=False)
         if len(boxes):
             matches[overlaps.amax(dim=0) < least] = IGNORED

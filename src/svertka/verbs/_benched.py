@@ -128,7 +128,7 @@ class Subject:
         card = Card(
             net=record.name,
             arguments=arguments,
-            task="classification" if record.kind == "classifier" else "segmentation",
+            task=registry.KINDS[record.kind].task,
             classes=tuple(map(str, range(record.classes))),
             preprocess=Preprocess(
                 height=side,

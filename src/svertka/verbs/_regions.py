@@ -14,12 +14,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision.ops import box_iou
 
 from svertka.data.memory import Store
 from svertka.deploy.bulk import Bulk, BulkName, engines, fastest
 from svertka.errors import UserError
-from svertka.layers.boxes import encode
+from svertka.layers.boxes import encode, iou
 from svertka.layers.frozen import FrozenStages
 from svertka.layers.matching import in_crowds
 from svertka.nets.rcnn import RCNN
@@ -199,7 +198,7 @@ def _known(features: NDArray[np.float16], places: Tensor, truth: Truth, classes:
     own = torch.full((len(places),), -1)
     if len(boxes):
         own[len(places) - len(boxes) :] = labels
-        every = box_iou(places, boxes)
+        every = iou(places, boxes)
         for label in sorted(set(labels.tolist())):
             mine = labels == label
             overlaps[:, label], nearest = every[:, mine].max(dim=1)

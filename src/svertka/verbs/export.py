@@ -111,10 +111,15 @@ def export(
     if threads is not None and threads < 1:
         raise UserError(f"{threads} threads", mend="--threads is 1 or more")
     from svertka.deploy.onnx import proven_onnx
+    from svertka.zoo import registry
     from svertka.zoo.modelfile import load_model
 
     target = Path(out) if out is not None else source.with_suffix(".onnx")
     net, card = load_model(source)
+    if "logits" not in net.output_names and (data is not None or pixels):
+        found = registry.KINDS[registry.record(card.net).kind].gives
+        mend = "leave out --data and --pixels"
+        raise UserError(f"{card.net} finds {found}, and it is exported in fp32 alone", where=source, mend=mend)
     images = [golden.image for golden in card.golden]
     measured: dict[str, Any] | None = None
     if data is None:

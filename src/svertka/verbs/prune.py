@@ -192,6 +192,11 @@ def prune(
 
     display = Display(show=progress)
     net, card = load_model(source)
+    if "logits" not in net.output_names:
+        mend = "prune the classifier whose trunk it is built on, and learn boxes from that"
+        raise UserError(
+            f"{card.net} finds boxes, and it is classifiers and networks for masks that are pruned", mend=mend
+        )
     if card.reject_limit is not None:
         raise UserError(
             "it refuses images by distances that pruning would change", where=source, mend="train it without --reject"
