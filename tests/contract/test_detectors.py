@@ -41,6 +41,11 @@ SLIGHT: dict[str, dict[str, Any]] = {
 CHEAPEST_TRUNKS = pytest.mark.parametrize("record", cheapest(TRUNKS), ids=lambda record: record.name)
 
 
+SOME = [registry.record(name) for name in ("lenet5", "resnet8_cifar", "squeezenet1_1", "efficientnet_lite0")]
+SOME_TRUNKS = pytest.mark.parametrize("record", TRUNKS if FULL else SOME, ids=lambda record: record.name)
+"""Unless ``SVERTKA_FULL`` is set: on every trunk they take an hour, and segmenters are tried on all in the same way."""
+
+
 def side(trunk: registry.NetRecord) -> int:
     """An odd size that is not too small for the trunk."""
     return max(trunk.smallest, 64) + 7 | 1
@@ -138,7 +143,7 @@ def test_boxes_on_every_trunk(name: str, record: registry.NetRecord) -> None:
         assert len(net.taps) == max(1, sum(4 <= stride <= 32 for stride in strides))
 
 
-@CHEAPEST_TRUNKS
+@SOME_TRUNKS
 @ON_A_TRUNK
 def test_gradients_are_finite_and_frozen_is_frozen(name: str, record: registry.NetRecord) -> None:
     size = side(record)
@@ -159,7 +164,7 @@ def test_gradients_are_finite_and_frozen_is_frozen(name: str, record: registry.N
     assert any(not torch.equal(value, decoder[key]) for key, value in net.decoder.state_dict().items())
 
 
-@CHEAPEST_TRUNKS
+@SOME_TRUNKS
 @IN_ONE_STAGE
 def test_what_follows_frozen_stages_is_the_whole(name: str, record: registry.NetRecord) -> None:
     size = side(record)
@@ -175,7 +180,7 @@ def test_what_follows_frozen_stages_is_the_whole(name: str, record: registry.Net
                 torch.testing.assert_close(here, there, atol=1e-4, rtol=1e-4)
 
 
-@CHEAPEST_TRUNKS
+@SOME_TRUNKS
 @ON_A_TRUNK
 def test_the_model_file_brings_it_back(name: str, record: registry.NetRecord, tmp_path) -> None:
     size = side(record)
@@ -193,14 +198,9 @@ def test_the_model_file_brings_it_back(name: str, record: registry.NetRecord, tm
         load_classifier(path)
 
 
-EXPORTED = ("lenet5", "resnet8_cifar", "squeezenet1_1", "efficientnet_lite0")
-"""Trunks with which networks are exported unless ``SVERTKA_FULL`` is set: others take a minute each."""
-
-
-@pytest.mark.parametrize("name_of_trunk", [record.name for record in TRUNKS] if FULL else EXPORTED)
+@SOME_TRUNKS
 @IN_ONE_STAGE
-def test_onnx_agrees_and_finds_the_same(name: str, name_of_trunk: str, tmp_path) -> None:
-    record = registry.record(name_of_trunk)
+def test_onnx_agrees_and_finds_the_same(name: str, record: registry.NetRecord, tmp_path) -> None:
     size = side(record)
     net = build(registry.record(name), size, record).eval()
     path = tmp_path / "model.onnx"
