@@ -33,6 +33,7 @@ def duration(kind: type, tokens: Sequence[Token]) -> float:
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 Whole = Annotated[int, Parameter(converter=whole)]
+Flag = Annotated[bool, Parameter(negative=())]
 Json = Annotated[bool, Parameter(negative=(), help="Print one JSON document and nothing else.")]
 
 

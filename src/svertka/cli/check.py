@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from svertka.cli._output import Json, apart, print_json, print_table
+from svertka.cli._output import Flag, Json, apart, print_json, print_table
 from svertka.verbs.check import Checked
 from svertka.verbs.check import check as run_check
 
@@ -20,7 +20,7 @@ def check(
     *,
     format: str | None = None,  # noqa: A002 (the user's word)
     group: str | None = None,
-    labels: Annotated[bool, Parameter(negative=())] = False,
+    labels: Flag = False,
     out: Path | None = None,
     fix: Path | None = None,
     show_augmented: Path | None = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from svertka.cli._output import Json, Whole, print_json, print_table
+from svertka.cli._output import Flag, Json, Whole, print_json, print_table
 from svertka.verbs.export import Exported, Format, Wanted
 from svertka.verbs.export import export as run_export
 
@@ -18,8 +18,8 @@ def export(
     precision: Wanted | None = None,
     max_drop: float = 0.5,
     threads: Whole | None = None,
-    any_size: bool = False,
-    pixels: bool = False,
+    any_size: Flag = False,
+    pixels: Flag = False,
     format: Format = "onnx",  # noqa: A002
     out: Path | None = None,
     json: Json = False,

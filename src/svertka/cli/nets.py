@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter, Token
 
-from svertka.cli._output import Json, Whole, print_json, print_table
+from svertka.cli._output import Flag, Json, Whole, print_json, print_table
 from svertka.verbs.ledger import ledger as count_ledger
 from svertka.verbs.list_nets import list_nets
 
@@ -47,10 +47,10 @@ def nets(
     since: Whole | None = None,
     max_parameters: Amount = math.inf,
     max_macs: Amount = math.inf,
-    with_weights: Annotated[bool, Parameter(negative=())] = False,
+    with_weights: Flag = False,
     image_size: Whole | None = None,
     svg: Path | None = None,
-    ledger: Annotated[bool, Parameter(negative=())] = False,
+    ledger: Flag = False,
     json: Json = False,
 ) -> None:
     """List the networks, or take one apart: its stages, its weights, and where it departs from four design principles.

@@ -7,11 +7,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from svertka.cli._output import Json, Whole, duration
+from svertka.cli._output import Flag, Json, Whole, duration
 from svertka.verbs.serve import Serving
 from svertka.verbs.serve import serve as run_serve
-
-Flag = Annotated[bool, Parameter(negative=())]
 
 
 def serve(
@@ -34,8 +32,8 @@ def serve(
     Parameters
     ----------
     models
-        Model files (.safetensors, .onnx) or folders of runs, each maybe as NAME=PATH. The first answers where a request
-        names none.
+        Model files (.safetensors, .onnx), folders of runs, or networks with published weights; each maybe as NAME=PATH.
+        The first answers where a request names none.
     host
         Address to listen on. What others can reach needs a token.
     port

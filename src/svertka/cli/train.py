@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from svertka.cli._output import Json, duration, metrics_line, print_json, print_table, whole
+from svertka.cli._output import Flag, Json, duration, metrics_line, print_json, print_table, whole
 from svertka.verbs.train import CrossValidated, Recipe, Trial
 from svertka.verbs.train import train as run_train
 
@@ -49,9 +49,9 @@ def train(
     *,
     recipe: Path | None = None,
     out: Path | None = None,
-    resume: Annotated[bool, Parameter(negative=())] = False,
-    find_lr: Annotated[bool, Parameter(negative=())] = False,
-    check_wiring: Annotated[bool, Parameter(negative=())] = False,
+    resume: Flag = False,
+    find_lr: Flag = False,
+    check_wiring: Flag = False,
     flags: RecipeFlags = _Flags(),  # noqa: B008 (it is frozen)
     json: Json = False,
 ) -> int:
