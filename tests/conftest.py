@@ -39,6 +39,12 @@ def soak_server() -> ModuleType:
     return _benchmark("soak")
 
 
+@pytest.fixture(scope="session")
+def soak_weights() -> ModuleType:
+    """``benchmarks/soak_weights.py``, which makes hostile files of weights and mutates sound ones."""
+    return _benchmark("soak_weights")
+
+
 def _benchmark(name: str) -> ModuleType:
     path = Path(__file__).parents[1] / "benchmarks" / f"{name}.py"
     if not path.is_file():

@@ -14,6 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from svertka.annotations import natural
 from svertka.errors import UserError
 from svertka.runtime.safetensors import read_header
 from svertka.zoo import caffe, keras
@@ -59,7 +60,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
         return Checkpoint(path, "caffe", caffe.read(path))
     if kind == ".safetensors":
         read_header(path)
-        return Checkpoint(path, "pytorch", safetensors.torch.load_file(path))
+        tensors = safetensors.torch.load_file(path)
+        # They lie there by type and name; some networks are told apart by the order of their layers.
+        return Checkpoint(path, "pytorch", {name: tensors[name] for name in sorted(tensors, key=natural)})
     return Checkpoint(path, "pytorch", _read_pytorch(path))
 
 
