@@ -16,6 +16,7 @@ from torch import nn
 
 from svertka.errors import UserError
 from svertka.runtime.cores import available_cores
+from svertka.runtime.openvino_core import openvino_core
 
 BulkName = Literal["openvino", "openvino_bf16", "onnxruntime", "pytorch"]
 
@@ -86,8 +87,6 @@ class OpenVinoBulk:
     batch = _BATCH
 
     def __init__(self, graph: bytes, *, bf16: bool) -> None:
-        import openvino
-
         self.name: BulkName = "openvino_bf16" if bf16 else "openvino"
         cores = available_cores()
         config = {
@@ -95,7 +94,7 @@ class OpenVinoBulk:
             "NUM_STREAMS": cores,
             "INFERENCE_NUM_THREADS": cores,
         }
-        core = openvino.Core()
+        core = openvino_core()
         compiled = core.compile_model(core.read_model(graph), "CPU", config)
         # One more than can run, so that the next batch waits at the door.
         self._requests = [compiled.create_infer_request() for _ in range(cores + 1)]

@@ -23,7 +23,8 @@ from svertka.errors import UserError
 from svertka.runtime.agreement import difference
 from svertka.runtime.card import Card
 from svertka.runtime.deployment import Deployment
-from svertka.runtime.engines import Engine, OnnxRuntimeEngine, OpenVinoEngine, openvino_is_installed
+from svertka.runtime.engines import Engine, OnnxRuntimeEngine, OpenVinoEngine
+from svertka.runtime.openvino_core import openvino_is_installed
 from svertka.runtime.predictor import Predictor
 from svertka.runtime.preprocess import THINNEST, Preprocess
 

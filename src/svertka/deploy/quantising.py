@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svertka.errors import UserError
+from svertka.runtime.openvino_core import without_reports
 
 Advance = Callable[[int, int], None]
 """Is told that so much of so much is done."""
@@ -118,10 +118,8 @@ def _outputs(graph: bytes, images: Sequence[NDArray[np.float32]]) -> list[NDArra
 
 
 def _nncf() -> Any:
-    # It reports its use over the network, unless the package that does so cannot be imported.
-    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), without_reports():
             warnings.simplefilter("ignore")
             import nncf
     except ImportError as error:

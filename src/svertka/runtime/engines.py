@@ -16,6 +16,7 @@ from svertka.runtime.cores import available_cores
 from svertka.runtime.decoders import Outputs
 from svertka.runtime.deployment import Deployment
 from svertka.runtime.onnx_card import read_onnx_card
+from svertka.runtime.openvino_core import openvino_core, openvino_is_installed
 
 
 class Engine(Protocol):
@@ -97,11 +98,7 @@ class OpenVinoEngine:
     name = "openvino"
 
     def __init__(self, path: Path, *, threads: int | None = None, piece: int = 0, bf16: bool = False) -> None:
-        try:
-            import openvino
-        except ImportError as error:
-            raise UserError("OpenVINO is not installed", mend="pip install openvino") from error
-        self._core = openvino.Core()
+        self._core = openvino_core()
         self._threads = threads or available_cores()
         self._precision = "bf16" if bf16 else "f32"
         self._lock = threading.Lock()
@@ -197,22 +194,6 @@ def open_engine(path: Path, *, threads: int | None = None, spin: bool = True) ->
         bf16 = plan.precision == "bf16"
         return OpenVinoEngine(path, threads=threads, piece=plan.piece, bf16=bf16), card
     return OnnxRuntimeEngine(path, threads=threads, spin=spin), card
-
-
-def openvino_is_installed() -> bool:
-    """Whether OpenVINO can be imported."""
-    try:
-        import openvino  # noqa: F401
-    except ImportError:
-        return False
-    return True
-
-
-def openvino_has_bf16() -> bool:
-    """Whether OpenVINO, which must be installed, calculates in bf16 on this processor."""
-    import openvino
-
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _damaged(path: Path, error: Exception) -> UserError:

@@ -20,14 +20,9 @@ from svertka.deploy.timing import measure as timed
 from svertka.errors import UserError
 from svertka.runtime.card import Card
 from svertka.runtime.deployment import Deployment, Precision
-from svertka.runtime.engines import (
-    Engine,
-    OnnxRuntimeEngine,
-    OpenVinoEngine,
-    openvino_has_bf16,
-    openvino_is_installed,
-)
+from svertka.runtime.engines import Engine, OnnxRuntimeEngine, OpenVinoEngine
 from svertka.runtime.onnx_card import read_onnx_card
+from svertka.runtime.openvino_core import openvino_has_bf16, openvino_is_installed
 from svertka.runtime.preprocess import Preprocess
 from svertka.verbs._models import model_file
 from svertka.verbs.bench import Figure

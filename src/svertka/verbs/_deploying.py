@@ -24,7 +24,8 @@ from svertka.runtime.agreement import difference
 from svertka.runtime.card import Card, Golden
 from svertka.runtime.decoders import Outputs
 from svertka.runtime.deployment import AGREEMENT, Deployment, EngineName, Precision
-from svertka.runtime.engines import Engine, OnnxRuntimeEngine, openvino_has_bf16, openvino_is_installed
+from svertka.runtime.engines import Engine, OnnxRuntimeEngine
+from svertka.runtime.openvino_core import openvino_has_bf16, openvino_is_installed
 from svertka.runtime.predictor import Predictor
 from svertka.verbs._progress import Display
 from svertka.verbs._validating import Score, Validation
