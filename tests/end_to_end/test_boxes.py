@@ -313,9 +313,32 @@ def test_what_boxes_cannot_have_yet_is_said_in_a_line(
     assert said in answer.err
 
 
-def test_explaining_a_network_of_boxes_says_that_it_cannot(
-    boxes_run: tuple[Path, Any], svertka_call: Callable[..., Any], tmp_path: Path
+def test_a_box_is_explained_by_what_is_in_it(
+    boxes_run: tuple[Path, Any], shapes: Path, svertka_call: Callable[..., Any], tmp_path: Path
 ) -> None:
-    answer = svertka_call("explain", boxes_run[0], "--out", tmp_path / "out")
-    assert answer.status == 2
-    assert "finds boxes" in answer.err
+    out = tmp_path / "out"
+    methods = ("--method", "grad_cam", "--method", "occlusion", "--method", "sanity", "--method", "pruning")
+    answer = svertka_call("explain", boxes_run[0], shapes, "--target", "disc", *methods, "--out", out, "--json")
+    assert answer.status == 0, answer.err
+    told = answer.json
+    assert {image["explained"] for image in told["images"]} == {"disc"}
+    truth = {sample.name: sample.annotation for sample in flat(open_dataset(shapes))}
+    judged = []
+    for image, found in zip(told["images"], told["methods"]["occlusion"], strict=True):
+        discs = [box for box in truth[image["file"]].boxes if box.label == "disc"]
+        if not discs:
+            continue
+        with Image.open(shapes.parent / image["file"]) as picture:
+            width, height = picture.size
+        (disc,) = discs
+        left, top, right, bottom = image["box"]
+        middle = (disc.left + disc.right) / 2 / width, (disc.top + disc.bottom) / 2 / height
+        if not (left < middle[0] < right and top < middle[1] < bottom):
+            continue  # what it takes for a disc is none
+        row, column = found["centre"]
+        judged.append(abs(row - middle[1]) < 0.25 and abs(column - middle[0]) < 0.25)
+    assert len(judged) >= 3
+    assert np.mean(judged) > 0.7
+    assert (out / "explain.html").is_file()
+    assert "pruning" not in told["methods"]
+    assert any("pruning" in note for note in told["notes"])

@@ -5,14 +5,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-Forward = Callable[[Tensor], Tensor]
-"""Runs a module."""
+Forward = Callable[[Tensor], Any]
+"""Runs a module: a tensor comes, or what a network that finds boxes says."""
 
-Target = Callable[[Tensor], Tensor]
+Target = Callable[[Any], Tensor]
 """From a layer's output, first axis N, to the score ``(N,)`` that is explained: `svertka.explaining.targets`."""
 
 Advance = Callable[[int, int], None]
@@ -39,9 +40,8 @@ def at_rest(module: nn.Module, changed: Mapping[str, Tensor] | None = None) -> I
         named = itertools.chain(module.named_parameters(), module.named_buffers())
         state = {name: usable(value) for name, value in named} | dict(changed or {})
 
-        def forward(images: Tensor) -> Tensor:
-            output: Tensor = torch.func.functional_call(module, state, (images,))
-            return output
+        def forward(images: Tensor) -> Any:
+            return torch.func.functional_call(module, state, (images,))
 
         for part, _ in modes:
             part.training = False  # not by train, which a trunk with frozen stages has its own of
@@ -57,15 +57,15 @@ def usable(value: Tensor) -> Tensor:
     return value.clone() if value.is_inference() else value.detach()
 
 
-def run_to(forward: Forward, layer: nn.Module, images: Tensor) -> Tensor:
+def run_to(forward: Forward, layer: nn.Module, images: Tensor) -> Any:
     """The output of ``layer``; nothing behind it is run, so nothing can change it in place.
 
     Raises:
         ValueError: The layer takes no part.
     """
-    found: list[Tensor] = []
+    found: list[Any] = []
 
-    def keep(_: nn.Module, inputs: object, output: Tensor) -> None:
+    def keep(_: nn.Module, inputs: object, output: Any) -> None:
         del inputs
         found.append(output)
         raise _ReachedError
@@ -80,7 +80,7 @@ def run_to(forward: Forward, layer: nn.Module, images: Tensor) -> Tensor:
     raise ValueError("the layer takes no part in what the module gives")
 
 
-def run_through(forward: Forward, layer: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+def run_through(forward: Forward, layer: nn.Module, images: Tensor) -> tuple[Any, Tensor]:
     """The output of the module, and that of ``layer`` as a leaf of its graph: no gradient is taken farther back.
 
     Raises:

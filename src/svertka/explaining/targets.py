@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +31,58 @@ class ClassLogit:
         if self.pixels is not None:
             logits = logits * self.pixels
         return logits.flatten(1).sum(1) if logits.ndim > 1 else logits
+
+
+class Boxes(Protocol):
+    """What a network that finds objects says of images."""
+
+    def found(self) -> Any:
+        """An object with ``boxes``, ``(N, A, 4)`` or one for each class, ``(N, A, K, 4)``, and ``scores`` up to 1."""
+        ...
+
+    def evidence(self) -> Tensor:
+        """What speaks for every class in each box, ``(N, A, K)``."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class BoxLogit:
+    """What speaks for a class in the box that is meant.
+
+    When the image changes, so do the boxes. The one that is meant is then that of which its score, times its
+    intersection over union with what it was before, is the largest: as in V. Petsiuk et al., "Black-box Explanation of
+    Object Detectors via Saliency Maps", 2021.
+
+    Attributes:
+        classes: The class, of each image, ``(N,)`` int64.
+        boxes: Left, top, right and bottom of the box that is meant, ``(N, 4)``, in shares of the image.
+    """
+
+    classes: Tensor
+    boxes: Tensor
+
+    def __call__(self, output: Boxes) -> Tensor:
+        """From what the network says."""
+        found, evidence = output.found(), output.evidence()
+        scores = []
+        for number, (label, box) in enumerate(zip(self.classes.tolist(), self.boxes, strict=True)):
+            boxes = found.boxes[number] if found.boxes.ndim == 3 else found.boxes[number, :, label]
+            with torch.no_grad():
+                place = (_overlaps(boxes, box) * found.scores[number, :, label]).argmax()
+            scores.append(evidence[number, place, label])
+        return torch.stack(scores)
+
+    def box(self, number: int) -> tuple[float, float, float, float]:
+        """The one that is meant in an image, so far as it lies within."""
+        left, top, right, bottom = self.boxes[number].clamp(0, 1).tolist()
+        return left, top, right, bottom
+
+
+def _overlaps(boxes: Tensor, box: Tensor) -> Tensor:
+    """Of each of ``boxes`` ``(A, 4)`` with ``box`` ``(4,)``, intersection over union."""
+    from torchvision.ops import box_iou  # it takes a second, which those who want no boxes are spared
+
+    return torch.nan_to_num(box_iou(boxes, box[None])[:, 0])
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,6 +33,10 @@ class Found(NamedTuple):
         """Itself."""
         return self
 
+    def evidence(self) -> Tensor:
+        """See `Saying.evidence`: the scores."""
+        return self.scores
+
     def of(self, number: int) -> Found:
         """See `Saying.of`."""
         return Found(self.boxes[number : number + 1], self.scores[number : number + 1])
@@ -43,6 +47,10 @@ class Saying(Protocol):
 
     def found(self) -> Found:
         """The boxes in it."""
+        ...
+
+    def evidence(self) -> Tensor:
+        """What speaks for every class in each box, before it is made a probability, ``(N, A, classes)``."""
         ...
 
     def of(self, number: int) -> Self:
@@ -69,6 +77,10 @@ class MultiBox(NamedTuple):
         """See `Saying.found`."""
         scores = F.softmax(self.logits.float(), dim=-1)[..., 1:]
         return Found(decode(self.offsets.float(), self.anchors, VARIANCES), scores)
+
+    def evidence(self) -> Tensor:
+        """See `Saying.evidence`."""
+        return self.logits[..., 1:]
 
     def of(self, number: int) -> MultiBox:
         """See `Saying.of`."""
@@ -98,8 +110,11 @@ class Grid(NamedTuple):
 
     def found(self) -> Found:
         """See `Saying.found`: the score of a class is its probability times how sure the cell is of the box."""
-        scores = self.confidences.float()[..., None] * self.probabilities.float()[:, :, None]
-        return Found(self.boxes().flatten(1, 2), scores.clamp(0, 1).flatten(1, 2))
+        return Found(self.boxes().flatten(1, 2), self.evidence().clamp(0, 1))
+
+    def evidence(self) -> Tensor:
+        """See `Saying.evidence`: the score, which nothing has squashed."""
+        return (self.confidences.float()[..., None] * self.probabilities.float()[:, :, None]).flatten(1, 2)
 
     def of(self, number: int) -> Grid:
         """See `Saying.of`."""
@@ -142,6 +157,10 @@ class Cells(NamedTuple):
         scores = self.objectness.float().sigmoid()[..., None] * F.softmax(self.logits.float(), dim=-1)
         return Found(self.boxes(), scores)
 
+    def evidence(self) -> Tensor:
+        """See `Saying.evidence`: the logit of an object and that of the class."""
+        return self.objectness[..., None] + self.logits
+
     def of(self, number: int) -> Cells:
         """See `Saying.of`."""
         one = slice(number, number + 1)
@@ -174,6 +193,10 @@ class Looked(NamedTuple):
         boxes = decode(self.offsets[:, :, 1:].float(), self.regions[:, :, None], VARIANCES)
         return Found(boxes, F.softmax(self.logits.float(), dim=-1)[..., 1:])
 
+    def evidence(self) -> Tensor:
+        """See `Saying.evidence`."""
+        return self.logits[..., 1:]
+
     def of(self, number: int) -> Looked:
         """See `Saying.of`."""
         one = slice(number, number + 1)
@@ -204,6 +227,10 @@ class Regions(NamedTuple):
     def found(self) -> Found:
         """See `Looked.found`."""
         return Looked(self.logits, self.offsets, self.regions).found()
+
+    def evidence(self) -> Tensor:
+        """See `Saying.evidence`."""
+        return self.logits[..., 1:]
 
     def of(self, number: int) -> Regions:
         """See `Saying.of`."""

@@ -69,6 +69,7 @@ def show_attribution(name: str, study: Study) -> None:
         else:
             shares = share(values[number], most=_MOST)
             picture = heat(shares)
+        picture = study.subject.framed(picture, study.target, number)
         study.save(f"{name}-{number + 1}", picture)
         study.image_pictures[number].append(Picture(image=picture, caption=method.title))
         told.append({"most": float(values[number].max()), "centre": _centre(shares)})

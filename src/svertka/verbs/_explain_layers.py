@@ -153,6 +153,9 @@ def show_maximised(study: Study) -> None:
         for channel, found in zip(channels, pictures, strict=True):
             study.add_to_channel(stage, channel, Picture(image=found, caption="made up to excite it"))
         study.save(f"maximised-{stage}", sheet(pictures, columns=_SHEETS, side=3 * _TILE + 4, gap=_APART))
+    study.found["maximisation"] = {"stages": list(study.stages), "classes": []}
+    if study.subject.finds_boxes:  # where in a made-up image an object is to be, nothing says
+        return
     classes = sorted(set(study.target.classes.tolist()))
     images = maximise(study.net, study.net, ClassLogit(torch.tensor(classes)), made(len(classes)), low=low, high=high)
     study.display.working("making up images", len(study.stages) + 1, len(study.stages) + 1)
@@ -163,10 +166,7 @@ def show_maximised(study: Study) -> None:
     study.sections.append(
         Section(name="Made-up images", exhibits=[Gallery(title="What classes look like to it", pictures=gallery)])
     )
-    study.found["maximisation"] = {
-        "stages": list(study.stages),
-        "classes": [study.subject.card.classes[n] for n in classes],
-    }
+    study.found["maximisation"]["classes"] = [study.subject.card.classes[number] for number in classes]
 
 
 def _window(study: Study, stage: str, channel: int, rank: int) -> tuple[int, int, int, int]:

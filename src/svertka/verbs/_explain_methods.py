@@ -20,11 +20,14 @@ _OTHERS: Mapping[str, Callable[[Study], None]] = {
     "adversarial": show_adversarial,
     "pruning": show_pruning,
 }
+_OF_DECISIONS = ("adversarial", "pruning")
 
 
 def show(name: str, study: Study, chosen: Sequence[str]) -> None:
     """Explain by the method ``name``; ``chosen`` are all that are run."""
-    if name in ATTRIBUTIONS:
+    if study.subject.finds_boxes and name in _OF_DECISIONS:
+        study.note(f"{name}: it counts how often a class is right, which says nothing of boxes")
+    elif name in ATTRIBUTIONS:
         show_attribution(name, study)
     elif name == "sanity":
         show_sanity([method for method in chosen if method in ATTRIBUTIONS] or list(SANITY_OF), study)

@@ -16,7 +16,7 @@ from svertka.exhibits import Picture
 from svertka.explaining.embedding import Means
 from svertka.explaining.patches import TopUnits, top_units
 from svertka.explaining.pictures import rgb
-from svertka.explaining.targets import ClassLogit
+from svertka.explaining.targets import BoxLogit, ClassLogit
 from svertka.layers.receptive_field import Fields, stage_fields
 from svertka.report.page import Section
 from svertka.results import Result
@@ -91,8 +91,8 @@ class Study:
         return [rgb(pixels) for pixels in self.material.pixels(self.shown)]
 
     @cached_property
-    def logits(self) -> Tensor:
-        """Of the shown images."""
+    def logits(self) -> Any:
+        """Of the shown images; see `Subject.logits`."""
         return self.subject.logits(self.images)
 
     @cached_property
@@ -101,17 +101,21 @@ class Study:
         return self.subject.results(self.images)
 
     def drawn(self, number: int) -> NDArray[np.uint8] | None:
-        """What is predicted of a shown image, drawn on it, where that is of its pixels; else None."""
-        if self.logits.ndim != 4:
+        """What is predicted of a shown image, drawn on it, where that says where things are; else None."""
+        if not self.results[number].located:
             return None
-        margin = self.subject.margin
-        height, width = self.logits.shape[2:]
-        return self.results[number].draw(self.pictures[number][margin : margin + height, margin : margin + width])
+        picture, margin = self.pictures[number], self.subject.margin
+        height, width = picture.shape[:2]
+        return self.results[number].draw(picture[margin : height - margin, margin : width - margin])
 
     @cached_property
-    def target(self) -> ClassLogit:
+    def target(self) -> ClassLogit | BoxLogit:
         """What is explained of the shown images."""
         return self.subject.target(self.logits, self.named)
+
+    def explained_box(self, number: int) -> tuple[float, float, float, float] | None:
+        """The box that is explained in a shown image; None where it is a class or pixels."""
+        return self.target.box(number) if isinstance(self.target, BoxLogit) else None
 
     @cached_property
     def fields(self) -> dict[str, Fields]:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from svertka.errors import UserError, nearest
 from svertka.explaining.running import at_rest
-from svertka.explaining.targets import ClassLogit
-from svertka.layers.dense import Segmenter
+from svertka.explaining.targets import Boxes, BoxLogit, ClassLogit
+from svertka.layers.dense import Segmenter, Tapped
 from svertka.layers.detector import Detector
 from svertka.layers.net import Net
 from svertka.layers.transfer import TransferHead
 from svertka.layers.trunk import Classifier
 from svertka.results import Result
+from svertka.results.boxes import boxed
 from svertka.runtime.card import Card
 from svertka.runtime.decoders import DEFAULT_THRESHOLD, decode
 from svertka.tasks.making import task_of
@@ -31,24 +35,29 @@ class Subject:
         card: Of its model file.
 
     Raises:
-        UserError: It finds boxes.
+        UserError: It looks into regions that are proposed by something else.
     """
 
     def __init__(self, net: Net, card: Card) -> None:
-        if isinstance(net, Detector):
+        if isinstance(net, Detector) and (net.regions or net.fitted):
             raise UserError(
-                f"{card.net} finds boxes, and it is classes, labels and masks that are explained here",
-                mend="explain the network whose trunk it is built on",
+                f"{card.net} looks into regions that it did not find itself, and cannot be explained",
+                mend="explain ssd, yolo_v1, yolo_v2 or faster_rcnn",
             )
-        self.net: Classifier | Segmenter = net
+        self.net: Classifier | Segmenter | Detector = net
         self.card = card
         self.size = (card.preprocess.height, card.preprocess.width)
         self.margin = net.margin if isinstance(net, Segmenter) else 0
-        self.exclusive = isinstance(net, Segmenter) or task_of(card).exclusive
+        self.exclusive = not isinstance(net, Classifier) or task_of(card).exclusive
         self.stages: dict[str, nn.Module] = dict(net.trunk.named_children())
 
-    def logits(self, images: Tensor) -> Tensor:
-        """Of images ``(N, C, H, W)``."""
+    @property
+    def finds_boxes(self) -> bool:
+        """Whether it says where objects are, and what."""
+        return isinstance(self.net, Detector)
+
+    def logits(self, images: Tensor) -> Any:
+        """Of images ``(N, C, H, W)``: a tensor, or what is said of boxes."""
         with at_rest(self.net) as forward, torch.no_grad():
             return forward(images)
 
@@ -70,12 +79,14 @@ class Subject:
         """The share of images, of pixels, or of labels, for which `decisions` are the truth."""
         return float((self.decisions(logits) == truth).double().mean())
 
-    def target(self, logits: Tensor, named: int | None) -> ClassLogit:
+    def target(self, logits: Any, named: int | None) -> ClassLogit | BoxLogit:
         """The score that is explained: the logit of the likeliest class of each image, or of the class ``named``.
 
         Of masks, it is the sum over those pixels that are said to be of the class, which is the most frequent one that
-        is no background; over all where there are none.
+        is no background; over all where there are none. Of boxes, it is that of the likeliest one.
         """
+        if self.finds_boxes:
+            return _likeliest_box(logits, named)
         if logits.ndim == 2:
             classes = logits.argmax(dim=1) if named is None else torch.full((len(logits),), named)
             return ClassLogit(classes)
@@ -88,13 +99,21 @@ class Subject:
         pixels |= ~pixels.flatten(1).any(dim=1)[:, None, None]
         return ClassLogit(classes, pixels.to(logits.dtype))
 
+    def framed(self, picture: NDArray[np.uint8], target: ClassLogit | BoxLogit, number: int) -> NDArray[np.uint8]:
+        """A picture of the image ``number``, and on it the box that is explained, if one is."""
+        if not isinstance(target, BoxLogit):
+            return picture
+        height, width = picture.shape[:2]
+        label = int(target.classes[number])
+        left, top, right, bottom = target.box(number)
+        sides = left * width, top * height, right * width, bottom * height
+        return boxed(picture, [sides], [self.card.classes[label]], [label])
+
     def default_layer(self) -> str:
         """The last stage that the prediction goes by and that still says where things are."""
         net = self.net
         names = net.trunk.names
-        taps = (
-            net.taps if isinstance(net, Segmenter) else net.head.taps if isinstance(net.head, TransferHead) else names
-        )
+        taps = net.taps if isinstance(net, Tapped) else net.head.taps if isinstance(net.head, TransferHead) else names
         names = names[: max(net.trunk.depth(tap) for tap in taps)]
         shapes = net.trunk.shapes(*self.size)
         extents = {name: min(shapes[name][1:], default=0) for name in names}
@@ -122,3 +141,14 @@ class Subject:
         if name not in self.card.classes:
             raise UserError(f"the model knows no class {name!r}", mend=nearest(name, self.card.classes))
         return self.card.classes.index(name)
+
+
+def _likeliest_box(said: Boxes, named: int | None) -> BoxLogit:
+    found = said.found()
+    scores = found.scores if named is None else found.scores[..., named : named + 1]
+    best = scores.flatten(1).argmax(dim=1)
+    places = best // scores.shape[2]
+    classes = best % scores.shape[2] if named is None else torch.full_like(best, named)
+    each = torch.arange(len(best))
+    boxes = found.boxes[each, places] if found.boxes.ndim == 3 else found.boxes[each, places, classes]
+    return BoxLogit(classes, boxes)

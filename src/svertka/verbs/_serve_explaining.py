@@ -1,4 +1,4 @@
-"""Why a served model says what it says: Grad-CAM of one image."""
+"""Why a served model says what it says: Grad-CAM of one image, or of the likeliest box in it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def explaining(path: Path) -> Explain:
         named = None if target is None else subject.class_number(target)
         chosen = subject.target(subject.logits(images), named)
         maps = enlarged(grad_cam(net, module, chosen, images), subject.size)
-        picture = overlaid(rgb(pixels), share(maps[0].numpy()))
+        picture = subject.framed(overlaid(rgb(pixels), share(maps[0].numpy())), chosen, 0)
         return Explanation(card.classes[int(chosen.classes[0])], layer, picture)
 
     return explain

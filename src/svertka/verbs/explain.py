@@ -65,7 +65,8 @@ class Explained:
         layer: The stage that class activation maps and the embedding go by.
         stages: Those that were looked into.
         images: The images that were explained one by one: ``file``, what was ``predicted``, and the class that was
-            ``explained``.
+            ``explained``; of a network that finds boxes, also the ``box``: left, top, right and bottom, in shares of
+            what the network sees.
         methods: What was found, by method.
         seconds: Time by method.
         notes: What could not be done, and why.
@@ -215,8 +216,10 @@ def _load(path: Path) -> tuple[Net, Card]:
 
 
 def _image(study: Study, number: int) -> dict[str, Any]:
-    return {
+    told = {
         "file": study.material.names[int(study.shown[number])],
         "predicted": study.results[number].line(),
         "explained": study.subject.card.classes[int(study.target.classes[number])],
     }
+    box = study.explained_box(number)
+    return told if box is None else {**told, "box": [round(side, 4) for side in box]}
