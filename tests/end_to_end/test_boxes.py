@@ -254,6 +254,34 @@ def test_a_run_that_is_cut_ends_with_the_same_bits(
     assert one == other
 
 
+def test_a_budget_is_spent_on_boxes(
+    shapes: Path, weights: Path, svertka_call: Callable[..., Any], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    flags = ("--net", "ssd", "--weights", weights, "--image-size", 64, "--budget", 12)
+    answer = svertka_call("train", shapes, *flags, "--out", run, "--threads", 1, "--json")
+    assert answer.status == 0, answer.err
+    tried = answer.json["tried"]
+    assert sum(step["kept"] for step in tried) == 1
+    assert sum(step["seconds"] for step in tried) < 30
+    assert svertka_call("verify", run, "--json").json["ok"]
+
+
+def test_the_doctor_looks_at_boxes(
+    boxes_run: tuple[Path, Any], shapes: Path, plain: tuple[str, ...], svertka_call: Callable[..., Any], tmp_path: Path
+) -> None:
+    looked = svertka_call("diagnose", boxes_run[0], "--json")
+    assert looked.status in (0, 1), looked.err
+    wired = svertka_call("train", shapes, *NET, *plain, "--check-wiring", "--json")
+    assert wired.status == 0, wired.err
+    found = svertka_call("train", shapes, *NET, *plain, "--find-lr", "--json")
+    assert 1e-5 < found.json["lr"] < 1
+    # What cannot learn is found out here too.
+    flags = ("--epochs", 2, "--lr", 1e-9)
+    assert svertka_call("train", shapes, *NET, *plain, *flags, "--out", tmp_path / "still", "--json").status in (0, 1)
+    assert svertka_call("diagnose", tmp_path / "still", "--json").json["diagnoses"]
+
+
 def test_a_network_of_boxes_goes_on_from_its_own_weights(
     boxes_run: tuple[Path, Any],
     shapes: Path,
@@ -322,7 +350,7 @@ def test_a_box_is_explained_by_what_is_in_it(
     assert answer.status == 0, answer.err
     told = answer.json
     assert {image["explained"] for image in told["images"]} == {"disc"}
-    truth = {sample.name: sample.annotation for sample in flat(open_dataset(shapes))}
+    truth = {sample.name: sample.annotation for sample in flat(open_dataset(shapes))[1]}
     judged = []
     for image, found in zip(told["images"], told["methods"]["occlusion"], strict=True):
         discs = [box for box in truth[image["file"]].boxes if box.label == "disc"]
