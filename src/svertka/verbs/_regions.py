@@ -8,7 +8,6 @@ import platform
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,7 +16,6 @@ from torch import Tensor
 
 from svertka.data.memory import Store
 from svertka.deploy.bulk import Bulk, BulkName, engines, fastest
-from svertka.errors import UserError
 from svertka.layers.boxes import encode, iou
 from svertka.layers.frozen import FrozenStages
 from svertka.layers.matching import in_crowds
@@ -31,31 +29,12 @@ from svertka.training.region_machines import Regions, fit_machines
 from svertka.verbs._job import Job, Learnt, Tried
 from svertka.verbs._models import model_file
 from svertka.verbs._scratch import options_of
-from svertka.zoo import registry
 from svertka.zoo.engine import TorchEngine
 from svertka.zoo.transfer import Start, start_from
-
-if TYPE_CHECKING:
-    from svertka.training.recipe import Recipe
 
 _AT_ONCE = 8  # crops that an engine is given
 _LOOKED_AT = 2 * _AT_ONCE  # that engines are timed with
 _SEGMENT = 16  # images after which what was computed is written
-
-
-def is_fitted(recipe: Recipe) -> bool:
-    """Whether the network of a recipe is one that `from_regions` is for.
-
-    Raises:
-        UserError: It is, and there are no trained weights.
-    """
-    fitted = bool(getattr(registry.record(recipe.net).constructor(), "fitted", False))
-    if fitted and recipe.weights is None:
-        raise UserError(
-            f"{recipe.net} learns from what a trained trunk makes of regions",
-            mend="give --weights, such as --weights efficientnet_lite0",
-        )
-    return fitted
 
 
 def from_regions(job: Job) -> Learnt:

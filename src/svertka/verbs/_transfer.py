@@ -171,7 +171,7 @@ class Transfer:
                 self.net.load_state_dict(best.weights)
                 self.job.before = best.metrics.get(self.task.headline[0])
             tried.append(self._go_on(depth, epochs, started))
-        best = max(reversed(tried), key=self._rank)
+        best = kept = max(reversed(tried), key=self._rank)
         self.net.load_state_dict(best.weights)
         boundary = self._boundary(best.depth)
         after = trunk.digests()
@@ -196,7 +196,7 @@ class Transfer:
             self.recipe,
             Outcome(weights, best.outcome.best_epoch if best.outcome else 0, history, {}),
             evaluations,
-            tuple(Tried(one.name, one.metrics, one.seconds, one is best) for one in tried),
+            tuple(Tried(one.name, one.metrics, one.seconds, one is kept) for one in tried),
             {"transfer": record},
             self.start.card.licence,
             rejection,

@@ -100,9 +100,8 @@ def _ready(run: Run, source: Path, display: Display, clock: Clock) -> Job:
     from svertka.tasks.making import task_for
     from svertka.training.machine import Machine
     from svertka.verbs._findings import quick_findings, say_findings
-    from svertka.verbs._regions import is_fitted
     from svertka.verbs._rejection import check_reject
-    from svertka.verbs._scratch import check_suits
+    from svertka.verbs._scratch import check_suits, is_fitted
 
     recipe = run.recipe
     check_names(recipe.augment)
@@ -146,10 +145,9 @@ def _ready(run: Run, source: Path, display: Display, clock: Clock) -> Job:
 def _train(run: Run, source: Path, whole: Run, progress: bool) -> Trained:
     from svertka.training.loop import InterruptedTrainingError
     from svertka.verbs._diagnosing import judged, records, section
-    from svertka.verbs._regions import from_regions, is_fitted
     from svertka.verbs._rejection import FALSE_REJECTS
     from svertka.verbs._report import write_run_report
-    from svertka.verbs._scratch import from_scratch
+    from svertka.verbs._scratch import from_scratch, is_fitted
     from svertka.verbs._transfer import from_weights
     from svertka.zoo.engine import TorchEngine
     from svertka.zoo.modelfile import save_model
@@ -160,6 +158,8 @@ def _train(run: Run, source: Path, whole: Run, progress: bool) -> Trained:
     found = job.findings or ()
     try:
         if is_fitted(recipe):
+            from svertka.verbs._regions import from_regions  # it takes a second, which others are spared
+
             learnt = from_regions(job)
         else:
             learnt = from_scratch(job) if recipe.weights is None else from_weights(job)
