@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from svertka.explaining.gradcam import grad_cam
+from svertka.explaining.gradcam import grad_cam_by_position
 from svertka.explaining.targets import BoxLogit
 from svertka.layers.detector import Found
 from svertka.zoo import registry
@@ -45,7 +45,7 @@ def test_maps_are_those_of_the_box(name: str) -> None:
     boxes = found.boxes[:, place] if found.boxes.ndim == 3 else found.boxes[:, place, label]
     target = BoxLogit(torch.tensor([label, label]), boxes)
     assert float(target(said)[0]) == pytest.approx(float(evidence[0, place, label]))
-    maps = grad_cam(net, net.trunk.get_submodule(net.taps[-1]), target, images)
+    maps = grad_cam_by_position(net, net.trunk.get_submodule(net.taps[-1]), target, images)
     assert maps.shape[0] == 2
     assert torch.isfinite(maps).all()
 

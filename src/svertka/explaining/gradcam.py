@@ -1,7 +1,9 @@
 """Where a class is in the image, by the maps of a layer.
 
 R. Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", 2017;
-A. Chattopadhay et al., "Grad-CAM++: Improved Visual Explanations for Deep Convolutional Networks", 2018.
+A. Chattopadhay et al., "Grad-CAM++: Improved Visual Explanations for Deep Convolutional Networks", 2018;
+R. Draelos, L. Carin, "Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional neural networks",
+2020.
 """
 
 from __future__ import annotations
@@ -38,6 +40,15 @@ def grad_cam_plus_plus(module: nn.Module, layer: nn.Module, target: Target, imag
     shares = torch.where(gradients != 0, shares, 0.0)
     weights = (gradients.clamp(min=0) * shares).sum(dim=(2, 3), keepdim=True)
     return (weights * maps).sum(dim=1).clamp(min=0)
+
+
+def grad_cam_by_position(module: nn.Module, layer: nn.Module, target: Target, images: Tensor) -> Tensor:
+    """The sum of the layer's maps, each position weighed by its own gradient, where it is positive: ``(N, h, w)``.
+
+    It is what one box of several goes by, where `grad_cam` would show all that is like it; as HiResCAM has it.
+    """
+    maps, gradients = _maps_and_gradients(module, layer, target, images)
+    return (gradients * maps).sum(dim=1).clamp(min=0)
 
 
 def enlarged(maps: Tensor, size: tuple[int, int]) -> Tensor:

@@ -111,7 +111,8 @@ SANITY_OF = ("saliency", "guided_backpropagation", "grad_cam", "grad_cam_plus_pl
 def _run(method: Attribution, study: Study, net: nn.Module) -> Tensor:
     trunk = net.get_submodule("trunk")
     layer = trunk.get_submodule(study.layer) if method.at_layer else net
-    return method.compute(net, layer, study.target, study.images)
+    compute = study.subject.class_activation if method.compute is grad_cam else method.compute
+    return compute(net, layer, study.target, study.images)
 
 
 def _heat(found: Tensor, size: tuple[int, int]) -> Tensor:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from svertka.errors import UserError, nearest
-from svertka.explaining.running import at_rest
+from svertka.explaining.gradcam import grad_cam, grad_cam_by_position
+from svertka.explaining.running import Target, at_rest
 from svertka.explaining.targets import Boxes, BoxLogit, ClassLogit
 from svertka.layers.dense import Segmenter, Tapped
 from svertka.layers.detector import Detector
@@ -98,6 +99,10 @@ class Subject:
         pixels = said == classes[:, None, None]
         pixels |= ~pixels.flatten(1).any(dim=1)[:, None, None]
         return ClassLogit(classes, pixels.to(logits.dtype))
+
+    def class_activation(self, net: nn.Module, layer: nn.Module, target: Target, images: Tensor) -> Tensor:
+        """Grad-CAM, ``(N, h, w)``; of a box, by position: what speaks for it is in one place of the maps."""
+        return (grad_cam_by_position if self.finds_boxes else grad_cam)(net, layer, target, images)
 
     def framed(self, picture: NDArray[np.uint8], target: ClassLogit | BoxLogit, number: int) -> NDArray[np.uint8]:
         """A picture of the image ``number``, and on it the box that is explained, if one is."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from svertka.explaining.gradcam import enlarged, grad_cam
+from svertka.explaining.gradcam import enlarged
 from svertka.explaining.pictures import overlaid, rgb, share
 from svertka.serving.models import Explain, Explanation, Image
 from svertka.verbs._explain_images import middle
@@ -30,7 +30,7 @@ def explaining(path: Path) -> Explain:
         images = torch.from_numpy(card.preprocess.normalise(pixels[None]))
         named = None if target is None else subject.class_number(target)
         chosen = subject.target(subject.logits(images), named)
-        maps = enlarged(grad_cam(net, module, chosen, images), subject.size)
+        maps = enlarged(subject.class_activation(net, module, chosen, images), subject.size)
         picture = subject.framed(overlaid(rgb(pixels), share(maps[0].numpy())), chosen, 0)
         return Explanation(card.classes[int(chosen.classes[0])], layer, picture)
 
