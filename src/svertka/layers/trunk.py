@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from typing import NamedTuple, Self
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from svertka.errors import UserError, nearest
 from svertka.layers.transfer import TransferHead
@@ -162,7 +164,7 @@ class Trunk(nn.Sequential):
     def _probe(self, height: int, width: int) -> dict[str, Tensor]:
         image = torch.empty(2, self.in_channels, height, width, device="meta")
         state = {name: value.to("meta") for name, value in [*self.named_parameters(), *self.named_buffers()]}
-        with torch.no_grad():
+        with torch.no_grad(), _ShapesAlone():
             outputs: dict[str, Tensor] = torch.func.functional_call(_Pyramid(self), _prefixed(state), (image,))
         return outputs
 
@@ -230,6 +232,15 @@ class _Pyramid(nn.Module):
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         return self.trunk.pyramid(x)
+
+
+class _ShapesAlone(TorchFunctionMode):
+    """Within, batch normalisation, which changes no shape, is left out: it is most of the time on the meta device."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        return args[0] if func is F.batch_norm else func(*args, **(kwargs or {}))
 
 
 def _prefixed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
