@@ -10,12 +10,12 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from svertka.errors import UserError
 from svertka.layers.net import Net
+from svertka.runtime.agreement import difference
 from svertka.runtime.card import CARD_KEY, Card
 from svertka.runtime.deployment import AGREEMENT
 from svertka.runtime.engines import OnnxRuntimeEngine
@@ -36,10 +36,10 @@ def export_onnx(net: Net, card: Card, path: Path) -> float:
     Raises:
         UserError: See `proven_onnx`.
     """
-    data, difference = proven_onnx(net, card)
+    data, largest = proven_onnx(net, card)
     with replacing(path) as file:
         file.write(data)
-    return difference
+    return largest
 
 
 def proven_onnx(net: Net, card: Card, *, any_size: bool = False) -> tuple[bytes, float]:
@@ -167,15 +167,14 @@ class _Named(nn.Module):
 def _prove(path: Path) -> float:
     engine = OnnxRuntimeEngine(path)
     predictor = Predictor(engine, engine.card)
-    difference = predictor.golden_difference()
-    images = [golden.image for golden in engine.card.golden]
-    together = predictor.raw(images)
+    largest = predictor.golden_difference()
+    together = predictor.raw([golden.image for golden in engine.card.golden])
     for number, golden in enumerate(engine.card.golden):
-        for name, expected in golden.outputs.items():
-            difference = max(difference, float(np.abs(together[name][number] - expected).max()))
-    if not difference <= TOLERANCE:
+        found = {name: values[number] for name, values in together.items()}
+        largest = max(largest, difference(found, golden.outputs))
+    if not largest <= TOLERANCE:
         raise UserError(
-            f"the exported graph differs by {difference:.2g}, more than {TOLERANCE:g}; nothing was written",
+            f"the exported graph differs by {largest:.2g}, more than {TOLERANCE:g}; nothing was written",
             mend="please report the network and its options",
         )
-    return difference
+    return largest
