@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
+from svertka.runtime.openvino_core import without_reports
 
 SIGNALS = """
 import signal, sys
@@ -44,6 +48,20 @@ def test_ctrl_c_is_heard_when_engines_have_come_and_gone(tiny_onnx: Path) -> Non
 
 def test_importing_it_is_reported_to_nobody(tiny_onnx: Path) -> None:
     assert _in_a_process_of_its_own(REPORTS, tiny_onnx) == ["True", "False"]
+
+
+def test_threads_do_not_let_in_what_another_keeps_out() -> None:
+    name = "openvino_telemetry"
+    before = name in sys.modules
+
+    def look(_: int) -> bool:
+        with without_reports():
+            time.sleep(0)  # another thread's turn
+            return sys.modules[name] is None  # type: ignore[comparison-overlap]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(look, range(400)))
+    assert (name in sys.modules) == before
 
 
 def _in_a_process_of_its_own(program: str, graph: Path) -> list[str]:

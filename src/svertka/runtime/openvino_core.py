@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import functools
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 from svertka.errors import UserError
 
 _REPORTER = "openvino_telemetry"
+_ABSENT = object()
+_LOCK = threading.Lock()
+"""A server opens models in threads: none may make a second core, or let in what another still keeps out."""
 
 
 def openvino_core() -> Any:
@@ -21,7 +25,8 @@ def openvino_core() -> Any:
     """
     if not openvino_is_installed():
         raise UserError("OpenVINO is not installed", mend="pip install openvino")
-    return _core()
+    with _LOCK:
+        return _core()
 
 
 @functools.cache
@@ -55,12 +60,13 @@ def without_reports() -> Iterator[None]:
 
     Both do without it where it cannot be imported.
     """
-    before = sys.modules.get(_REPORTER)
-    sys.modules[_REPORTER] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        if before is None:
-            del sys.modules[_REPORTER]
-        else:
-            sys.modules[_REPORTER] = before
+    with _LOCK:
+        before: Any = sys.modules.get(_REPORTER, _ABSENT)  # None where the program itself keeps it out
+        sys.modules[_REPORTER] = None  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            if before is _ABSENT:
+                del sys.modules[_REPORTER]
+            else:
+                sys.modules[_REPORTER] = before
