@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from svertka.data.batches import Pixels
-from svertka.data.boxed import Boxed
-from svertka.data.laid import Crops
+from svertka.data.parts import are_images
 from svertka.training.contracts import Observer
 from svertka.training.doctor import Doctor
 from svertka.training.signals import Background, signals_file
@@ -35,7 +33,7 @@ def doctor_for(job: Job, inputs: Mapping[str, Inputs], name: str = "", *, frozen
     if task.exclusive and task.net_kind == "classifier":
         classes = len(task.classes)
         counts = {part: np.bincount(targets, minlength=classes).tolist() for part, targets in job.targets.items()}
-    images = isinstance(inputs["train"], Pixels | Crops | Boxed)
+    images = are_images(inputs["train"])
     positions = prepared.parts["val"].positions if "val" in prepared.parts else np.zeros(0, np.int64)
     background = Background(
         counts=counts,

@@ -154,7 +154,7 @@ def show_maximised(study: Study) -> None:
             study.add_to_channel(stage, channel, Picture(image=found, caption="made up to excite it"))
         study.save(f"maximised-{stage}", sheet(pictures, columns=_SHEETS, side=3 * _TILE + 4, gap=_APART))
     study.found["maximisation"] = {"stages": list(study.stages), "classes": []}
-    if study.subject.finds_boxes:  # where in a made-up image an object is to be, nothing says
+    if not study.subject.class_images:
         return
     classes = sorted(set(study.target.classes.tolist()))
     images = maximise(study.net, study.net, ClassLogit(torch.tensor(classes)), made(len(classes)), low=low, high=high)

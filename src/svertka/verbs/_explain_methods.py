@@ -20,17 +20,12 @@ _OTHERS: Mapping[str, Callable[[Study], None]] = {
     "adversarial": show_adversarial,
     "pruning": show_pruning,
 }
-_NOT_OF_BOXES: Mapping[str, str] = {
-    "adversarial": "it counts how often a class is right, which says nothing of boxes",
-    "pruning": "it counts how often a class is right, which says nothing of boxes",
-    "grad_cam_plus_plus": "it weighs whole maps, which says nothing of one box; see grad_cam",
-}
 
 
 def show(name: str, study: Study, chosen: Sequence[str]) -> None:
     """Explain by the method ``name``; ``chosen`` are all that are run."""
-    if study.subject.finds_boxes and name in _NOT_OF_BOXES:
-        study.note(f"{name}: {_NOT_OF_BOXES[name]}")
+    if name in study.subject.unsuited:
+        study.note(f"{name}: {study.subject.unsuited[name]}")
     elif name in ATTRIBUTIONS:
         show_attribution(name, study)
     elif name == "sanity":

@@ -48,8 +48,7 @@ def _images(study: Study) -> Choice:
         said = study.results[number].line()
         shown = [Picture(image=image, caption="as the network sees it", detail=said)]
         if (drawn := study.drawn(number)) is not None:
-            caption = "what it finds" if study.subject.finds_boxes else "what it says of each pixel"
-            shown.append(Picture(image=drawn, caption=caption))
+            shown.append(Picture(image=drawn, caption=study.subject.drawn_as))
         inner = [Option(name=f"What “{explained}” goes by", pictures=[*shown, *study.image_pictures[number]])]
         if study.map_pictures[number]:
             inner.append(Option(name="Maps along the network", pictures=study.map_pictures[number]))
@@ -62,10 +61,9 @@ def _images(study: Study) -> Choice:
                 options=inner,
             )
         )
-    note = f"Class activation maps are those of {study.layer}." if "grad_cam" in study.found else ""
-    if study.subject.finds_boxes:
-        note += " What is explained is the likeliest box, which is framed."
-    return Choice(title="What it goes by", label="image", options=options, note=note.strip())
+    notes = [f"Class activation maps are those of {study.layer}."] if "grad_cam" in study.found else []
+    note = " ".join([*notes, study.subject.note]).strip()
+    return Choice(title="What it goes by", label="image", options=options, note=note)
 
 
 def _stages(study: Study) -> Choice:

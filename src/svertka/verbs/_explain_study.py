@@ -16,13 +16,12 @@ from svertka.exhibits import Picture
 from svertka.explaining.embedding import Means
 from svertka.explaining.patches import TopUnits, top_units
 from svertka.explaining.pictures import rgb
-from svertka.explaining.targets import BoxLogit, ClassLogit
 from svertka.layers.receptive_field import Fields, stage_fields
 from svertka.report.page import Section
 from svertka.results import Result
 from svertka.runtime.files import make_folder, replacing
 from svertka.verbs._explain_images import Material
-from svertka.verbs._explain_subject import Subject
+from svertka.verbs._explain_subject import Score, Subject
 from svertka.verbs._progress import Display
 
 CHANNELS = 12
@@ -109,13 +108,9 @@ class Study:
         return self.results[number].draw(picture[margin : height - margin, margin : width - margin])
 
     @cached_property
-    def target(self) -> ClassLogit | BoxLogit:
+    def target(self) -> Score:
         """What is explained of the shown images."""
         return self.subject.target(self.logits, self.named)
-
-    def explained_box(self, number: int) -> tuple[float, float, float, float] | None:
-        """The box that is explained in a shown image; None where it is a class or pixels."""
-        return self.target.box(number) if isinstance(self.target, BoxLogit) else None
 
     @cached_property
     def fields(self) -> dict[str, Fields]:

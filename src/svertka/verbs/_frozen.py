@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from svertka.data.batches import Inputs
-from svertka.data.boxed import RememberedBoxed
-from svertka.data.laid import Pieces, RememberedPieces
+from svertka.data.laid import Pieces
 from svertka.data.memory import VIEWS, Pictures, Remembered, Store, memory_bytes, remember
+from svertka.data.parts import remembered_inputs
 from svertka.deploy.bulk import Bulk, BulkName, engines, fastest
 from svertka.errors import UserError, nearest
 from svertka.layers.frozen import FrozenStages
@@ -122,24 +122,16 @@ class FrozenMemory:
         """What is remembered, by part; training sees every view, the others the first."""
         digests, views = self._looked_at.digests, self.job.recipe.views
         found: dict[str, Inputs] = {}
-        for part, division in self.job.prepared.parts.items():
+        size = self.preprocess.height, self.preprocess.width
+        for part in self.job.prepared.parts:
             seen, chosen = views if part == "train" else views[:1], self._positions(part)
             remembered = Remembered(
                 [[self._store(view, kind) for kind in kinds] for view in seen],
                 [digests[position] for position in chosen],
                 seed=self.job.recipe.seed,
             )
-            if self.job.prepared.boxed:
-                size = self.preprocess.height, self.preprocess.width
-                found[part] = RememberedBoxed(remembered, seen, size)
-                continue
-            masks, pieces = self.job.prepared.masks, self._looked_at
-            if masks is None or not isinstance(pieces, Pieces):
-                found[part] = remembered
-                continue
-            place = {position: number for number, position in enumerate(division.positions.tolist())}
-            samples = np.array([place[position] for position in pieces.places[chosen, 0].tolist()], np.int64)
-            found[part] = RememberedPieces(remembered, seen, pieces, masks, chosen, samples)
+            cut = (self._looked_at, chosen) if isinstance(self._looked_at, Pieces) else None
+            found[part] = remembered_inputs(self.job.prepared, part, remembered, seen, size, cut)
         return found
 
     def seconds_an_image(self, taps: Sequence[str]) -> float:

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from svertka.errors import UserError
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -105,22 +103,14 @@ class Job:
 
     def loader(self, inputs: Mapping[str, Inputs], part: str, recipe: Recipe) -> Loader:
         """Batches of a part for this process."""
-        from svertka.data.batches import Loader, Part, Pixels
-        from svertka.data.boxed import Boxed
-        from svertka.data.laid import Crops
-        from svertka.data.mixing import MIXTURES, Mixing
-        from svertka.data.mosaic import MOSAIC, Mosaic
+        from svertka.data.batches import Loader
+        from svertka.data.parts import learnt_part, part_of
 
-        names = [name for name in recipe.augment if name in MIXTURES]
-        mixed = bool(names) and part == "train" and isinstance(inputs[part], Pixels | Crops | Boxed)
-        mixing = Mixing(names, self.task.mixed, recipe.seed) if mixed else None
-        if part == "train" and MOSAIC in recipe.augment and not self.prepared.boxed:
-            raise UserError("mosaics are of images with boxes", mend="leave mosaic out of --augment")
-        laid = part == "train" and MOSAIC in recipe.augment and isinstance(inputs[part], Boxed)
-        # Of an image there may be several pieces.
-        chosen = getattr(inputs[part], "samples", slice(None))
-        mosaic = Mosaic(recipe.seed) if laid else None
-        samples = Part(inputs[part], self.targets[part][chosen], recipe.seed, mixing, mosaic)
+        given, targets = inputs[part], self.targets[part]
+        if part == "train":
+            samples = learnt_part(given, targets, recipe.seed, recipe.augment, self.task.mixed)
+        else:
+            samples = part_of(given, targets, recipe.seed)
         return Loader(samples, recipe.batch, recipe.workers, self.machine.rank, self.machine.world)
 
     def begin(self, weights: str = "") -> None:

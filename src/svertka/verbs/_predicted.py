@@ -1,16 +1,18 @@
-"""Files that all predictions go into: a table, JSON, and boxes as COCO has them."""
+"""Files that all predictions go into, by what their names end with."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from svertka.errors import UserError
 from svertka.results import Detections, Result
+from svertka.results.coco import coco_of
 from svertka.runtime.card import Card
 
 if TYPE_CHECKING:
@@ -18,23 +20,25 @@ if TYPE_CHECKING:
 
 Write = Callable[[Sequence["Prediction"]], str]
 
-_COCO = ".coco.json"
-
 
 def table_for(path: Path, card: Card) -> Write | None:
     """What makes the text of such a file of predictions; None if it is to be a folder.
 
     Raises:
-        UserError: It is to hold boxes, and the model finds none.
+        UserError: Such a file holds what the model does not say.
     """
-    if path.name.lower().endswith(_COCO):
-        if card.task != "detection":
-            raise UserError(f"{_COCO} holds boxes, and {card.task} has none", where=path, mend="name a .json or a .csv")
-        return lambda predictions: _as_coco(predictions, card.classes, path.parent.resolve())
-    return {".csv": _as_csv, ".json": _as_json}.get(path.suffix.lower())
+    ending = next((ending for ending in _TABLES if path.name.lower().endswith(ending)), None)
+    if ending is None:
+        return None
+    table = _TABLES[ending]
+    if table.task not in (None, card.task):
+        mend = "name a .json or a .csv"
+        raise UserError(f"{ending} holds {table.holds}, and {card.task} has none", where=path, mend=mend)
+    return lambda predictions: table.write(predictions, card, path.parent.resolve())
 
 
-def _as_csv(predictions: Sequence[Prediction]) -> str:
+def _as_csv(predictions: Sequence[Prediction], card: Card, folder: Path) -> str:
+    del card, folder
     columns = next((prediction.result.columns for prediction in predictions if prediction.result), Result.columns)
     nothing = [("",) * len(columns)]  # else nobody would know that the image was looked at
     text = io.StringIO()
@@ -46,34 +50,36 @@ def _as_csv(predictions: Sequence[Prediction]) -> str:
     return text.getvalue()
 
 
-def _as_json(predictions: Sequence[Prediction]) -> str:
+def _as_json(predictions: Sequence[Prediction], card: Card, folder: Path) -> str:
+    del card, folder
     return json.dumps([prediction.to_json() for prediction in predictions], ensure_ascii=True, indent=2) + "\n"
 
 
-def _as_coco(predictions: Sequence[Prediction], classes: Sequence[str], folder: Path) -> str:
-    numbers = {name: number for number, name in enumerate(classes, 1)}
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for image, prediction in enumerate(predictions, 1):
-        if not isinstance(prediction.result, Detections) or prediction.size is None:
-            continue  # what could not be read is no image to COCO
-        height, width = prediction.size
-        file = Path(prediction.file).resolve()
-        name = file.relative_to(folder).as_posix() if file.is_relative_to(folder) else prediction.file
-        images.append({"id": image, "file_name": name, "height": height, "width": width})
-        for box in prediction.result.objects:
-            across, down = box.right - box.left, box.bottom - box.top
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": image,
-                    "category_id": numbers[box.name],
-                    "bbox": [box.left, box.top, across, down],
-                    "area": across * down,
-                    "iscrowd": 0,
-                    "score": box.score,
-                }
-            )
-    categories = [{"id": number, "name": name} for name, number in numbers.items()]
-    values = {"images": images, "annotations": annotations, "categories": categories}
-    return json.dumps(values, ensure_ascii=True) + "\n"
+def _as_coco(predictions: Sequence[Prediction], card: Card, folder: Path) -> str:
+    found = [
+        (_beside(Path(prediction.file), folder), prediction.size, prediction.result)
+        for prediction in predictions
+        if isinstance(prediction.result, Detections) and prediction.size  # what could not be read is no image to COCO
+    ]
+    return json.dumps(coco_of(found, card.classes), ensure_ascii=True) + "\n"
+
+
+def _beside(file: Path, folder: Path) -> str:
+    whole = file.resolve()
+    return whole.relative_to(folder).as_posix() if whole.is_relative_to(folder) else str(file)
+
+
+@dataclass(frozen=True)
+class _Table:
+    # Makes a text of predictions, of the model's card and of the folder that it goes into.
+    write: Callable[[Sequence[Prediction], Card, Path], str]
+    # The only task whose predictions it can hold, and what that is about.
+    task: str | None = None
+    holds: str = ""
+
+
+_TABLES: Mapping[str, _Table] = {
+    ".coco.json": _Table(_as_coco, "detection", "boxes"),
+    ".csv": _Table(_as_csv),
+    ".json": _Table(_as_json),
+}

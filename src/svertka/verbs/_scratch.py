@@ -72,21 +72,6 @@ def from_scratch(job: Job) -> Learnt:
     return Learnt(net, arguments, recipe, outcome, evaluations)
 
 
-def is_fitted(recipe: Recipe) -> bool:
-    """Whether the network of a recipe is one that `svertka.verbs._regions.from_regions` is for.
-
-    Raises:
-        UserError: It is, and there are no trained weights.
-    """
-    fitted = bool(getattr(registry.record(recipe.net).constructor(), "fitted", False))
-    if fitted and recipe.weights is None:
-        raise UserError(
-            f"{recipe.net} learns from what a trained trunk makes of regions",
-            mend="give --weights, such as --weights efficientnet_lite0",
-        )
-    return fitted
-
-
 def check_suits(net: str, task: Task) -> None:
     """Check that a network is of the kind that learns this.
 

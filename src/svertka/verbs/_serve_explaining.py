@@ -1,4 +1,4 @@
-"""Why a served model says what it says: Grad-CAM of one image, or of the likeliest box in it."""
+"""Why a served model says what it says: Grad-CAM of one image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from svertka.explaining.gradcam import enlarged
 from svertka.explaining.pictures import overlaid, rgb, share
 from svertka.serving.models import Explain, Explanation, Image
 from svertka.verbs._explain_images import middle
-from svertka.verbs._explain_subject import Subject
+from svertka.verbs._explain_kinds import subject_of
 from svertka.zoo.modelfile import load_model
 
 
@@ -21,7 +21,7 @@ def explaining(path: Path) -> Explain:
         UserError: The file is missing or damaged.
     """
     net, card = load_model(path)
-    subject = Subject(net, card)
+    subject = subject_of(net, card)
     layer = subject.default_layer()
     module = subject.stages[layer]
 

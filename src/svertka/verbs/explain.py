@@ -151,12 +151,12 @@ def explain(
     display = Display(show=progress)
     net, card = _load(path)
     from svertka.verbs._explain_images import material
+    from svertka.verbs._explain_kinds import subject_of
     from svertka.verbs._explain_methods import show
     from svertka.verbs._explain_page import write_page
     from svertka.verbs._explain_study import Study
-    from svertka.verbs._explain_subject import Subject
 
-    subject = Subject(net, card)
+    subject = subject_of(net, card)
     stages = subject.chosen_stages(layers)
     named = None if target is None else subject.class_number(target)
     found = material(given, Path(model), card, display, format=format)
@@ -216,10 +216,9 @@ def _load(path: Path) -> tuple[Net, Card]:
 
 
 def _image(study: Study, number: int) -> dict[str, Any]:
-    told = {
+    return {
         "file": study.material.names[int(study.shown[number])],
         "predicted": study.results[number].line(),
         "explained": study.subject.card.classes[int(study.target.classes[number])],
+        **study.subject.told(study.target, number),
     }
-    box = study.explained_box(number)
-    return told if box is None else {**told, "box": [round(side, 4) for side in box]}

@@ -188,15 +188,15 @@ def prune(
     from svertka.verbs._images import say_data
     from svertka.verbs._prune_page import write_page
     from svertka.verbs._pruning import Pruning, divide
+    from svertka.zoo import registry
     from svertka.zoo.modelfile import load_model
 
     display = Display(show=progress)
     net, card = load_model(source)
     if "logits" not in net.output_names:
-        mend = "prune the classifier whose trunk it is built on, and learn boxes from that"
-        raise UserError(
-            f"{card.net} finds boxes, and it is classifiers and networks for masks that are pruned", mend=mend
-        )
+        found = registry.KINDS[registry.record(card.net).kind].gives
+        mend = "prune the classifier whose trunk it is built on, and learn from that"
+        raise UserError(f"{card.net} finds {found}, and no such network can be pruned", where=source, mend=mend)
     if card.reject_limit is not None:
         raise UserError(
             "it refuses images by distances that pruning would change", where=source, mend="train it without --reject"

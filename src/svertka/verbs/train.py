@@ -100,12 +100,13 @@ def _ready(run: Run, source: Path, display: Display, clock: Clock) -> Job:
     from svertka.tasks.making import task_for
     from svertka.training.machine import Machine
     from svertka.verbs._findings import quick_findings, say_findings
+    from svertka.verbs._learners import learner_of
     from svertka.verbs._rejection import check_reject
-    from svertka.verbs._scratch import check_suits, is_fitted
+    from svertka.verbs._scratch import check_suits
 
     recipe = run.recipe
     check_names(recipe.augment)
-    is_fitted(recipe)  # what it lacks is said before a large folder is read
+    learner_of(recipe)  # what it lacks is said before a large folder is read
     machine = Machine(recipe)
     if recipe.budget and machine.world > 1:
         raise UserError(
@@ -145,10 +146,9 @@ def _ready(run: Run, source: Path, display: Display, clock: Clock) -> Job:
 def _train(run: Run, source: Path, whole: Run, progress: bool) -> Trained:
     from svertka.training.loop import InterruptedTrainingError
     from svertka.verbs._diagnosing import judged, records, section
+    from svertka.verbs._learners import learner_of
     from svertka.verbs._rejection import FALSE_REJECTS
     from svertka.verbs._report import write_run_report
-    from svertka.verbs._scratch import from_scratch, is_fitted
-    from svertka.verbs._transfer import from_weights
     from svertka.zoo.engine import TorchEngine
     from svertka.zoo.modelfile import save_model
 
@@ -157,12 +157,7 @@ def _train(run: Run, source: Path, whole: Run, progress: bool) -> Trained:
     recipe, prepared, task, preprocess, first = job.recipe, job.prepared, job.task, job.preprocess, job.machine.first
     found = job.findings or ()
     try:
-        if is_fitted(recipe):
-            from svertka.verbs._regions import from_regions  # it takes a second, which others are spared
-
-            learnt = from_regions(job)
-        else:
-            learnt = from_scratch(job) if recipe.weights is None else from_weights(job)
+        learnt = learner_of(recipe)(job)
     except InterruptedTrainingError as stopped:
         raise _interrupted(whole, source, f"{stopped}; all is saved") from None
     task = task.settled(learnt.evaluations.get("val"))

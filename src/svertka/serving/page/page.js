@@ -184,30 +184,44 @@ function showCards() {
   $("about").hidden = !shown.length;
 }
 
-// Answers: what is shown of a result goes by what it holds.
-function barsOf(result) {
-  if (result.none_of_these) {
-    return result.none_of_these.nearest.map(({ name, score }) => ({ name, share: score, given: false }));
-  }
-  if (result.scores) {
-    return result.scores.map(({ name, score, threshold }) => ({
-      name, share: score, given: score >= threshold, note: `from ${percent(threshold)} on`,
-    }));
-  }
-  if (result.objects) return result.objects.map(({ name, score }) => ({ name, share: score, given: false }));
-  const bars = (result.classes ?? []).map(({ name, score, share }) => ({ name, share: score ?? share, given: false }));
+// Answers: what is shown of a result goes by what it holds. Of each kind: its bars, what it says in a few words, and
+// what of that two models have in common if they say the same.
+const plainBar = ({ name, score }) => ({ name, share: score, given: false });
+
+function shareBars({ classes }) {
+  const bars = classes.map(({ name, score, share }) => ({ name, share: score ?? share, given: false }));
   bars.sort((a, b) => b.share - a.share);
-  if (bars.length && result.classes[0].score !== undefined) bars[0].given = true;
+  if (bars.length && classes[0].score !== undefined) bars[0].given = true;
   return bars;
 }
 
-function headlineOf(answer) {
-  const { result } = answer;
-  const best = result.objects ? null : barsOf(result)[0];
-  if (result.none_of_these) return "None of these";
-  if (result.labels) return result.labels.join(", ") || "None of the labels";
-  return best ? `${best.name}, ${percent(best.share)}` : answer.line;
-}
+const KINDS = {
+  none_of_these: {
+    bars: (result) => result.none_of_these.nearest.map(plainBar),
+    headline: () => "None of these",
+    gist: () => "",
+  },
+  scores: {
+    bars: ({ scores }) => scores.map(({ name, score, threshold }) => ({
+      name, share: score, given: score >= threshold, note: `from ${percent(threshold)} on`,
+    })),
+    headline: ({ labels }) => labels.join(", ") || "None of the labels",
+    gist: ({ labels }) => labels.join(", "),
+  },
+  objects: {
+    bars: ({ objects }) => objects.map(plainBar),
+    headline: (result, line) => line,
+    gist: (result, line) => line,
+  },
+  classes: {
+    bars: shareBars,
+    headline: (result, line) => shareBars(result).slice(0, 1).map(({ name, share }) => `${name}, ${percent(share)}`)[0] ?? line,
+    gist: (result) => shareBars(result)[0]?.name,
+  },
+};
+
+const kindOf = (result) => KINDS[Object.keys(KINDS).find((key) => result[key])];
+const headlineOf = ({ result, line }) => kindOf(result).headline(result, line);
 
 function drawBar(bar, explain) {
   const row = $("bar").content.firstElementChild.cloneNode(true);
@@ -312,7 +326,7 @@ function drawAnswer(image, model) {
   }
   views.hidden = views.querySelectorAll("input").length < 2;
 
-  const bars = barsOf(answer.result).map((bar) => [bar, explain]);
+  const bars = kindOf(answer.result).bars(answer.result).map((shown) => [shown, explain]);
   const [first, more] = article.querySelectorAll(".bars");
   first.append(...bars.slice(0, FIRST_BARS).map(([bar, act]) => drawBar(bar, act)));
   const rest = article.querySelector(".rest");
@@ -337,9 +351,7 @@ function show(image) {
 function verdict(image, shown) {
   const said = shown.map((model) => image.answers.get(model.name)?.answer).filter(Boolean);
   if (said.length < 2 || new Set(shown.map((model) => model.task)).size > 1) return "";
-  const [one, other] = said.map(({ result, line }) => (
-    result.objects ? line : (result.labels ?? [barsOf(result)[0]?.name]).join(", ")
-  ));
+  const [one, other] = said.map(({ result, line }) => kindOf(result).gist(result, line));
   return one === other ? "Both say the same." : "They differ.";
 }
 

@@ -1,0 +1,90 @@
+"""What is learnt from: samples that are mixed, laid side by side, or known by what frozen stages made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from svertka.data.batches import Inputs, Part, Pixels
+from svertka.data.boxed import Boxed, RememberedBoxed
+from svertka.data.laid import Crops, Pieces, RememberedPieces
+from svertka.data.memory import Remembered
+from svertka.data.mixing import MIXTURES, Mixing
+from svertka.data.mosaic import MOSAIC, Mosaic
+from svertka.data.preparing import Prepared
+from svertka.errors import UserError
+
+
+def are_images(inputs: Inputs) -> bool:
+    """Whether these are images, and not what stages made of them."""
+    return isinstance(inputs, Pixels | Crops | Boxed)
+
+
+def part_of(inputs: Inputs, targets: NDArray[np.generic], seed: int) -> Part:
+    """Samples as they are.
+
+    Args:
+        inputs: What the network gets of each.
+        targets: Of every sample; of a sample there may be several pieces among the inputs.
+        seed: Of the run.
+    """
+    return Part(inputs, targets[getattr(inputs, "samples", slice(None))], seed)
+
+
+def learnt_part(
+    inputs: Inputs,
+    targets: NDArray[np.generic],
+    seed: int,
+    names: Sequence[str],
+    mixed: Callable[[NDArray[Any], NDArray[Any], NDArray[np.float64]], NDArray[Any]],
+) -> Part:
+    """Samples to learn from, mixed and laid side by side where they are images.
+
+    Args:
+        inputs, targets, seed: See `part_of`.
+        names: Of all augmentations.
+        mixed: Makes targets of those of two samples and the share of the first.
+
+    Raises:
+        UserError: There are no boxes, and mosaics are asked for.
+    """
+    part = part_of(inputs, targets, seed)
+    laid = MOSAIC in names
+    if laid and not isinstance(inputs, Boxed | RememberedBoxed):
+        raise UserError("mosaics are of images with boxes", mend="leave mosaic out of --augment")
+    mixtures = [name for name in names if name in MIXTURES]
+    if not are_images(inputs):
+        return part
+    mixing = Mixing(mixtures, mixed, seed) if mixtures else None
+    return Part(inputs, part.targets, seed, mixing, Mosaic(seed) if laid else None)
+
+
+def remembered_inputs(
+    prepared: Prepared,
+    part: str,
+    remembered: Remembered,
+    views: Sequence[str],
+    size: tuple[int, int],
+    cut: tuple[Pieces, NDArray[np.int64]] | None,
+) -> Inputs:
+    """What is remembered of a part, with what moves as its images do.
+
+    Args:
+        prepared: The images, and what is said of them.
+        part: Its name.
+        remembered: What stages made of every image, or of every piece.
+        views: By name, in the order in which they were remembered.
+        size: Height and width that the stages saw, in pixels.
+        cut: Where whole images were cut into pieces: these, and which of them are of this part.
+    """
+    if prepared.boxed:
+        return RememberedBoxed(remembered, views, size)
+    if cut is None or prepared.masks is None:
+        return remembered
+    pieces, chosen = cut
+    place = {position: number for number, position in enumerate(prepared.parts[part].positions.tolist())}
+    samples = np.array([place[position] for position in pieces.places[chosen, 0].tolist()], np.int64)
+    return RememberedPieces(remembered, views, pieces, prepared.masks, chosen, samples)
