@@ -12,7 +12,7 @@ demo: .venv/.all
 
 # One process a core, each with one thread: threads that wait for one another would only get in the way.
 test: .venv/.dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist worksteal
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

@@ -38,5 +38,7 @@ class SamePadding(nn.Module):
         return F.pad(x, (left // 2, left - left // 2, top // 2, top - top // 2), value=self.value)
 
     def _missing(self, size: int) -> int:
-        beyond = self.kernel - 1 - (size - 1) % self.stride  # of the last window
+        last = (size - 1) // self.stride * self.stride  # where the last window begins
+        # Without a remainder the exporter can tell how large the maps become; with one it takes twice the time.
+        beyond = last + self.kernel - size
         return beyond if self.kernel >= self.stride else max(beyond, 0)  # no question to a size that is left open

@@ -235,12 +235,15 @@ class _Pyramid(nn.Module):
 
 
 class _ShapesAlone(TorchFunctionMode):
-    """Within, batch normalisation, which changes no shape, is left out: it is most of the time on the meta device."""
+    """Within, what changes no shape is left out: most of the time on the meta device is batch normalisation and ReLU."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        return args[0] if func is F.batch_norm else func(*args, **(kwargs or {}))
+        return args[0] if func in _KEEPS_SHAPE else func(*args, **(kwargs or {}))
+
+
+_KEEPS_SHAPE = {F.batch_norm, F.relu, F.relu6, F.hardtanh}
 
 
 def _prefixed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
