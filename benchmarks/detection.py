@@ -5,8 +5,8 @@
     python benchmarks/detection.py --data BCCD --minutes 30 --competitors ultralytics --ultralytics VENV/bin/python
 
 BCCD has 364 images of blood cells, 640 × 480, in the layout of VOC; its own lists say the parts. The training part is
-learnt from, the test part judged. Every run is a process of its own, all threads, and none may learn for longer than
---minutes. All but the last begin with the same weights of EfficientNet-Lite0 under what detects.
+learnt from, the test part judged. Every run is a process of its own, on all cores that it is given, and none may learn
+for longer than --minutes. All but the last begin with the same weights of EfficientNet-Lite0 under what detects.
 
 - faster_rcnn, ssd, yolo_v2: `svertka.train(..., net=…, weights="efficientnet_lite0", budget=…)`, all else by default.
 - ssdlite: torchvision's `SSD` with its `SSDLiteHead` on the maps of the trunk at strides of 16 and 32 and of four extra
@@ -284,7 +284,7 @@ def in_ultralytics(data: Path, seconds: float, seed: int) -> dict[str, Any]:
     from ultralytics import YOLO, settings
 
     settings.update({"sync": False})
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
     net = YOLO("yolo11n.yaml")
     started = time.perf_counter()
     net.train(

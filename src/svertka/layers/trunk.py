@@ -235,7 +235,7 @@ class _Pyramid(nn.Module):
 
 
 class _ShapesAlone(TorchFunctionMode):
-    """Within, what changes no shape is left out: most of the time on the meta device is batch normalisation and ReLU."""
+    """Within, what changes no shape is left out: normalising and ReLU are most of the time on the meta device."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
