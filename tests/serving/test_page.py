@@ -158,6 +158,7 @@ def test_it_works_by_keyboard_alone(browser: Any, server: Site, tmp_path: Path) 
     path = tmp_path / "chosen.png"
     path.write_bytes(red())
     with visit(browser, server.address) as page:
+        page.locator("#ask").wait_for()  # there is nothing to go to before the models are known
         for _ in range(12):
             page.keyboard.press("Tab")
             if page.evaluate("document.activeElement.id") == "file":
