@@ -90,7 +90,7 @@ def test_the_smallest_size_is_the_smallest(record: registry.NetRecord) -> None:
 
 
 @EVERY_NET
-@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("channels", [1, 4])
 def test_any_number_of_channels(record: registry.NetRecord, channels: int) -> None:
     with torch.device("meta"):
         net = registry.build_any(record.name, {"classes": CLASSES, "in_channels": channels})

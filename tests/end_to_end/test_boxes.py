@@ -73,6 +73,13 @@ def boxes_run(
     return run, answer.json
 
 
+@pytest.fixture(scope="session")
+def boxes_exported(boxes_run: tuple[Path, Any], svertka_call: Callable[..., Any]) -> Path:
+    answer = svertka_call("export", boxes_run[0], "--json")
+    assert answer.status == 0, answer.err
+    return Path(answer.json["model"])
+
+
 def test_it_learns_boxes(boxes_run: tuple[Path, Any]) -> None:
     run, told = boxes_run
     assert told["judged_on"] == "test"
@@ -98,12 +105,15 @@ def test_it_is_judged_as_training_judged_it(
 
 
 def test_every_engine_finds_the_same(
-    boxes_run: tuple[Path, Any], shapes: Path, svertka_call: Callable[..., Any], tmp_path: Path
+    boxes_run: tuple[Path, Any],
+    boxes_exported: Path,
+    shapes: Path,
+    svertka_call: Callable[..., Any],
+    tmp_path: Path,
 ) -> None:
-    run, _ = boxes_run
+    run, exported = boxes_run[0], boxes_exported
     verified = svertka_call("verify", run, "--json")
     assert verified.json["ok"], verified.out
-    exported = svertka_call("export", run, "--json").json["model"]
     pictures = sorted(shapes.parent.glob("test*.png"))
     here, there = (svertka_call("predict", model, *pictures, "--json").json for model in (run, exported))
     assert sum(len(one["objects"]) for one in here) > 8
@@ -148,14 +158,11 @@ def test_a_model_of_classes_writes_no_boxes(tiny_onnx: Path, svertka_call: Calla
     assert "holds boxes" in answer.err
 
 
-def test_boxes_are_found_without_torch(boxes_run: tuple[Path, Any], shapes: Path, tmp_path: Path) -> None:
-    run, _ = boxes_run
-    import svertka
-
-    exported = svertka.export(run, out=tmp_path / "model.onnx").model
+def test_boxes_are_found_without_torch(boxes_exported: Path, shapes: Path) -> None:
+    image = shapes.parent / "test0.png"
     program = (
         "import sys; sys.modules['torch'] = None; import svertka; "
-        f"[found] = svertka.predict({str(exported)!r}, [{str(shapes.parent / 'test0.png')!r}]); print(found.line())"
+        f"[found] = svertka.predict({str(boxes_exported)!r}, [{str(image)!r}]); print(found.line())"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env={**os.environ})
     assert done.returncode == 0, done.stderr
@@ -281,15 +288,19 @@ def test_a_budget_is_spent_on_boxes(
 
 
 def test_the_doctor_looks_at_boxes(
-    boxes_run: tuple[Path, Any], shapes: Path, plain: tuple[str, ...], svertka_call: Callable[..., Any], tmp_path: Path
+    boxes_run: tuple[Path, Any],
+    few_shapes: Path,
+    plain: tuple[str, ...],
+    svertka_call: Callable[..., Any],
+    tmp_path: Path,
 ) -> None:
     looked = svertka_call("diagnose", boxes_run[0], "--json")
     assert looked.status in (0, 1), looked.err
-    wired = svertka_call("train", shapes, *NET, *plain, "--check-wiring", "--json")
+    wired = svertka_call("train", few_shapes, *NET, *plain, "--check-wiring", "--json")
     assert wired.status == 0, wired.err
     # What cannot learn is found out here too.
-    flags = ("--epochs", 2, "--lr", 1e-9)
-    assert svertka_call("train", shapes, *NET, *plain, *flags, "--out", tmp_path / "still", "--json").status in (0, 1)
+    flags = ("--epochs", 2, "--lr", 1e-9, "--out", tmp_path / "still")
+    assert svertka_call("train", few_shapes, *NET, *plain, *flags, "--json").status in (0, 1)
     assert svertka_call("diagnose", tmp_path / "still", "--json").json["diagnoses"]
 
 
