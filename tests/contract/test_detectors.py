@@ -94,7 +94,7 @@ def test_parameters_are_as_many_as_recorded(record: registry.NetRecord) -> None:
 
 
 @EVERY_NET
-@pytest.mark.parametrize("channels", [1, 4])
+@pytest.mark.parametrize("channels", [1, 3, 4])
 def test_any_number_of_channels_in_both_modes(record: registry.NetRecord, channels: int) -> None:
     with torch.device("meta"):
         net = registry.build_any(record.name, {"classes": CLASSES, "in_channels": channels})

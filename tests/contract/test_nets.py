@@ -61,7 +61,7 @@ def test_logits_in_both_modes(record: registry.NetRecord) -> None:
 
 
 @EVERY_NET
-@pytest.mark.parametrize("channels", [1, 4])
+@pytest.mark.parametrize("channels", [1, 3, 4])
 def test_any_number_of_channels(record: registry.NetRecord, channels: int) -> None:
     with torch.device("meta"):
         net = build(record, channels).eval()

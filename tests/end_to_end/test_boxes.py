@@ -197,8 +197,7 @@ def test_boxes_are_learnt_from_the_trunk_of_a_classifier(
     assert card.licence == "CC0-1.0"
     assert len(card.thresholds) == 2
     assert ("priors" in card.arguments) == (net == "yolo_v2")
-    if freeze == "none":
-        assert svertka_call("verify", run, "--json").json["ok"]
+    assert svertka_call("verify", run, "--json").json["ok"]
     assert answer.json["metrics"]["map50"] == pytest.approx(
         svertka_call("evaluate", run, few_shapes, "--json").json["metrics"]["map50"], abs=1e-6
     )
@@ -298,6 +297,8 @@ def test_the_doctor_looks_at_boxes(
     assert looked.status in (0, 1), looked.err
     wired = svertka_call("train", few_shapes, *NET, *plain, "--check-wiring", "--json")
     assert wired.status == 0, wired.err
+    found = svertka_call("train", few_shapes, *NET, *plain, "--find-lr", "--json")
+    assert 1e-5 < found.json["lr"] < 1
     # What cannot learn is found out here too.
     flags = ("--epochs", 2, "--lr", 1e-9, "--out", tmp_path / "still")
     assert svertka_call("train", few_shapes, *NET, *plain, *flags, "--json").status in (0, 1)

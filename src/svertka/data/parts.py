@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -51,15 +52,14 @@ def learnt_part(
     Raises:
         UserError: There are no boxes, and mosaics are asked for.
     """
-    part = part_of(inputs, targets, seed)
-    laid = MOSAIC in names
-    if laid and not isinstance(inputs, Boxed | RememberedBoxed):
+    if MOSAIC in names and not isinstance(inputs, Boxed | RememberedBoxed):
         raise UserError("mosaics are of images with boxes", mend="leave mosaic out of --augment")
-    mixtures = [name for name in names if name in MIXTURES]
+    part = part_of(inputs, targets, seed)
     if not are_images(inputs):
         return part
+    mixtures = [name for name in names if name in MIXTURES]
     mixing = Mixing(mixtures, mixed, seed) if mixtures else None
-    return Part(inputs, part.targets, seed, mixing, Mosaic(seed) if laid else None)
+    return replace(part, mixing=mixing, mosaic=Mosaic(seed) if MOSAIC in names else None)
 
 
 def remembered_inputs(

@@ -215,7 +215,10 @@ const KINDS = {
   },
   classes: {
     bars: shareBars,
-    headline: (result, line) => shareBars(result).slice(0, 1).map(({ name, share }) => `${name}, ${percent(share)}`)[0] ?? line,
+    headline: (result, line) => {
+      const [best] = shareBars(result);
+      return best ? `${best.name}, ${percent(best.share)}` : line;
+    },
     gist: (result) => shareBars(result)[0]?.name,
   },
 };
