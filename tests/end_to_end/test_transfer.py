@@ -137,21 +137,22 @@ def test_a_budget_decides_once_what_learns(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from svertka.verbs._transfer import Transfer
+    from svertka.verbs import _transfer
 
     run = tmp_path / "run"
     command = ("train", digits, "--weights", weights, "--budget", "1m", "--out", run, *QUICK[:4], *plain, "--json")
     answer = svertka_call(*command)
     assert answer.status == 0, answer.err
     assert answer.json["seconds"] < 60
-    ((depth, epochs),) = json.loads((run / "plan.json").read_text())
-    assert depth == 0  # so small a network is trained whole
+    plan = json.loads((run / "plan.json").read_text())
+    assert plan["depth"] == 0  # so small a network is trained whole
+    *_, epochs = plan["epochs"].values()
     assert len(answer.json["tried"]) == 2
     assert f"the whole network, {epochs} epochs" == answer.json["tried"][1]["name"]
     # Resumed, it does what it has decided, though it would decide otherwise now.
     model = (run / "model.safetensors").read_bytes()
     (run / "run.json").unlink()
-    monkeypatch.setattr(Transfer, "_plan", lambda _: [])
+    monkeypatch.setattr(_transfer, "plan", lambda *_, **__: None)
     assert svertka_call(*command, "--resume").status == 0
     assert (run / "model.safetensors").read_bytes() == model
 

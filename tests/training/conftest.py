@@ -17,6 +17,7 @@ from svertka.data.mixing import MIXTURES, Mixing
 from svertka.runtime.preprocess import Preprocess
 from svertka.tasks.classification import Classification
 from svertka.tasks.task import Task
+from svertka.training.budget import Pace
 from svertka.training.checkpoint import Checkpoints
 from svertka.training.contracts import Observer
 from svertka.training.loop import Training
@@ -35,6 +36,7 @@ class Watch:
         self.steps: list[dict[str, float]] = []
         self.rows: list[dict[str, float]] = []
         self.warnings: list[str] = []
+        self.planned: list[int] = []
 
     def step(self, epoch: int, batch: int, batches: int, losses: dict[str, float]) -> None:
         del epoch, batch, batches
@@ -42,6 +44,9 @@ class Watch:
 
     def epoch(self, row: dict[str, float]) -> None:
         self.rows.append(row)
+
+    def shortened(self, epochs: int) -> None:
+        self.planned.append(epochs)
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)
@@ -79,6 +84,7 @@ def training() -> Callable[..., Training]:
         val: int = 12,
         task: Task | None = None,
         masks: dict[str, torch.Tensor] | None = None,
+        pace: Pace | None = None,
         **changes: Any,
     ) -> Training:
         plain = {"net": "mlp", "optimizer": "sgd", "lr": 0.05, "schedule": "constant", "weight_decay": 0.0}
@@ -115,6 +121,7 @@ def training() -> Callable[..., Training]:
             watcher=watch or Watch(),
             observer=observer,
             masks=masks,
+            pace=pace,
         )
 
     return make

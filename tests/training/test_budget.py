@@ -2,31 +2,106 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-from svertka.training.budget import Option, choose_phases
+import pytest
+import torch
+
+from svertka.training.budget import Option, Pace, Phase, choose_phase
+from svertka.training.doctor import Doctor
+from svertka.training.loop import InterruptedTrainingError, Training
+from svertka.training.signals import Background
 
 OPTIONS = [Option(8, 10, 1), Option(5, 10, 4), Option(2, 10, 15), Option(0, 0, 60)]
 
 
 @pytest.mark.parametrize(
-    ("seconds", "phases"),
+    ("seconds", "phase"),
     [
-        (0, []),
-        (15, []),  # 10 s to prepare, and 3.5 epochs at most
-        (20, [(8, 8)]),
-        (40, [(5, 6)]),
-        (100, [(2, 5)]),
-        (600, [(0, 9)]),
-        (6000, [(0, 30)]),
+        (0, None),
+        (15, None),  # 10 s to prepare, and 3.5 epochs at most
+        (20, Phase(8, 8, 8)),
+        (40, Phase(5, 6, 26)),
+        (100, Phase(2, 5, 80)),
+        (600, Phase(0, 9, 540)),
+        (6000, Phase(0, 30, 5400)),
     ],
 )
-def test_the_earliest_boundary_that_fits(seconds: float, phases: list[tuple[int, int]]) -> None:
-    assert choose_phases(OPTIONS, seconds) == phases
+def test_the_earliest_boundary_that_fits(seconds: float, phase: Phase | None) -> None:
+    assert choose_phase(OPTIONS, seconds) == phase
 
 
 def test_it_never_takes_longer_than_there_is() -> None:
     for seconds in range(0, 1000, 7):
-        for depth, epochs in choose_phases(OPTIONS, seconds):
-            option = next(option for option in OPTIONS if option.depth == depth)
-            assert option.prepare + epochs * option.epoch <= seconds
+        if phase := choose_phase(OPTIONS, seconds):
+            option = next(option for option in OPTIONS if option.depth == phase.depth)
+            assert option.prepare + phase.epochs * option.epoch <= seconds
+
+
+@pytest.mark.parametrize(
+    ("done", "spent", "epochs"),
+    [
+        (0, 0, 20),
+        (1, 5, 20),  # as planned
+        (1, 5.2, 20),
+        (1, 6, 17),
+        (5, 50, 10),
+        (1, 300, 2),  # the rate falls once more
+        (19, 120, 20),
+        (20, 300, 20),
+    ],
+)
+def test_epochs_that_take_longer_become_fewer(done: int, spent: float, epochs: int) -> None:
+    kept: list[dict[int, int]] = []
+    pace = Pace(100, {0: 20}, lambda pace: kept.append(dict(pace.decided)))
+    assert pace.epochs(done, spent) == epochs
+    assert kept == ([{0: 20, done: epochs}] if epochs < 20 else [])
+
+
+def test_what_was_decided_once_stays_decided() -> None:
+    decided = {0: 20, 3: 15, 7: 12}
+    pace = Pace(100, dict(decided), lambda _: pytest.fail("nothing is to be decided"))
+    # However long they take this time.
+    assert [pace.epochs(done, 90) for done in range(7)] == [20, 20, 20, 15, 15, 15, 15]
+    assert pace.epochs(7, 50) == 12
+    assert pace.decided == decided
+
+
+def test_epochs_can_become_fewer_again_and_again() -> None:
+    pace = Pace(100, {0: 20}, lambda _: None)
+    assert [pace.epochs(done, spent) for done, spent in [(1, 6), (2, 20), (3, 60), (4, 90)]] == [17, 10, 5, 5]
+    assert pace.decided == {0: 20, 1: 17, 2: 10, 3: 5}
+
+
+def test_a_run_that_is_late_ends_earlier_with_its_rate_all_the_way_down(
+    training: Callable[..., Training], watch: Any
+) -> None:
+    told, doctor = watch(), Doctor(Background(), None, lambda _: None)
+    pace = Pace(1e-9, {0: 8}, lambda _: None)
+    run = training(None, told, doctor, epochs=8, schedule="one_cycle", pace=pace)
+    rates = [row["lr"] for row in run.run().history]
+    assert told.planned == [2]
+    assert len(rates) == 2
+    assert rates[0] > 0.01
+    assert rates[1] < 1e-4
+    assert doctor.signals.recipe["epochs"] == 2
+    assert doctor.signals.progress == 1
+
+
+def test_a_run_that_became_shorter_is_the_same_when_it_was_cut(
+    training: Callable[..., Training], watch: Any, tmp_path: Path
+) -> None:
+    given: dict[str, Any] = {"epochs": 8, "schedule": "one_cycle", "save_every": 0}
+
+    def paced(seconds: float = 0.0) -> Pace:
+        return Pace(seconds, {0: 8, 1: 5, 3: 4}, lambda _: None)
+
+    straight = training(None, watch(), pace=paced(), **given).run()
+    for stop in (2, 5, 4, 3):
+        with pytest.raises(InterruptedTrainingError):
+            training(tmp_path, watch(stop_at=stop), pace=paced(), **given).run()
+    cut = training(tmp_path, watch(), pace=paced(1e9), **given).run()
+    assert len(cut.history) == len(straight.history) == 4
+    assert all(torch.equal(cut.weights[name], weight) for name, weight in straight.weights.items())

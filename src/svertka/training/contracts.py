@@ -40,6 +40,9 @@ class Watcher(Protocol):
     def epoch(self, row: dict[str, float]) -> None:
         """After every epoch, with its line of the history."""
 
+    def shortened(self, epochs: int) -> None:
+        """There will be only so many epochs in all."""
+
     def warn(self, text: str) -> None:
         """Something the user should know."""
 
@@ -55,6 +58,9 @@ class Observer:
 
     def attach(self, net: nn.Module, task: Task, recipe: Recipe, *, samples: int, steps_an_epoch: int) -> None:
         """Before all else: what learns, and what is planned."""
+
+    def shortened(self, epochs: int, steps: int) -> None:
+        """There will be only so many epochs and steps in all."""
 
     def before(self, step: int) -> None:
         """Before a step, counted from 0 over the whole run."""

@@ -65,6 +65,10 @@ class Doctor(Observer):
         every = max(_LEAST_EVERY, -(-facts["steps"] // _SAMPLES))
         self.signals = Signals(facts, every=every)
 
+    def shortened(self, epochs: int, steps: int) -> None:
+        """See `Observer.shortened`."""
+        self.signals.facts["recipe"]["epochs"], self.signals.facts["steps"] = epochs, steps
+
     def before(self, step: int) -> None:
         """See `Observer.before`."""
         self._step, self._loss = step, None

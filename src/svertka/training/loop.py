@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from svertka.errors import UserError
 from svertka.tasks.task import Evaluation, Output, Task
 from svertka.training import penalties
+from svertka.training.budget import Pace
 from svertka.training.checkpoint import Checkpoint, Checkpoints
 from svertka.training.contracts import Batches, Observer, Watcher
 from svertka.training.ema import WeightAverage
@@ -80,6 +81,7 @@ class Training:
         watcher: Is told how it goes.
         observer: Looks on; its record goes into the checkpoints.
         masks: By name of a parameter, of its shape: zeros where it is to stay zero, ones elsewhere.
+        pace: Says how many epochs there are, where time is short; None for those of the recipe.
     """
 
     def __init__(
@@ -95,8 +97,9 @@ class Training:
         watcher: Watcher,
         observer: Observer | None = None,
         masks: Mapping[str, Tensor] | None = None,
+        pace: Pace | None = None,
     ) -> None:
-        self.task, self.train, self.val, self.recipe = task, train, val, recipe
+        self.task, self.train, self.val, self.recipe, self.pace = task, train, val, recipe, pace
         fabric = self.fabric = machine.fabric
         self.checkpoints, self.watcher, self.observer = checkpoints, watcher, observer or Observer()
         self.layout = torch.channels_last if recipe.layout == "channels_last" else torch.contiguous_format
@@ -123,6 +126,7 @@ class Training:
         samples, an_epoch = self.train.samples, self.steps_per_epoch
         self.observer.attach(self.module, self.task, self.recipe, samples=samples, steps_an_epoch=an_epoch)
         self._restore()
+        self._keep_pace()
         while self.state.epoch < self.recipe.epochs and not self._given_up():
             self._epoch()
         weights = self.best or self._judged_weights()
@@ -166,7 +170,17 @@ class Training:
         state.sums = {}
         self.watcher.epoch(row)
         self.observer.epoch(row, evaluation)
+        self._keep_pace()
         self._maybe_save()
+
+    def _keep_pace(self) -> None:
+        if self.pace is None:
+            return
+        epochs = self.pace.epochs(self.state.epoch, sum(self.state.seconds.values()))
+        if epochs != self.recipe.epochs:
+            self.recipe = self.recipe.changed({"epochs": epochs})
+            self.watcher.shortened(epochs)
+            self.observer.shortened(epochs, epochs * self.steps_per_epoch)
 
     def _step(self, batches: Iterator[Any], count: int) -> None:
         # One movement of the weights, from ``count`` batches.

@@ -90,6 +90,9 @@ class _Watch:
     def warn(self, text: str) -> None:
         del text
 
+    def shortened(self, epochs: int) -> None:
+        del epochs
+
     def stopping(self) -> bool:
         return False
 

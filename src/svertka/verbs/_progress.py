@@ -120,6 +120,11 @@ class Display:
         parts += [f"lr {row['lr']:.2g}", f"{row['seconds']:.1f} s"]
         self.say("  ".join(parts))
 
+    def shortened(self, epochs: int) -> None:
+        """See `svertka.training.loop.Watcher.shortened`."""
+        self.say(f"epochs take longer than was planned: {epochs} of them instead of {self.epochs}")
+        self.epochs = epochs
+
     def close(self) -> None:
         """Take the bar away."""
         if self._bar is not None:

@@ -23,7 +23,7 @@ from svertka.layers.transfer import TransferHead
 from svertka.layers.trunk import Classifier
 from svertka.runtime.files import write_text
 from svertka.training import speed
-from svertka.training.budget import Option, choose_phases
+from svertka.training.budget import Pace, Phase
 from svertka.training.checkpoint import Checkpoints
 from svertka.training.evaluation import evaluate
 from svertka.training.heads import FITS, examples, temperature
@@ -33,6 +33,7 @@ from svertka.verbs._doctor import doctor_for
 from svertka.verbs._frozen import FrozenMemory, Kind
 from svertka.verbs._job import Job, Learnt, Tried
 from svertka.verbs._models import model_file
+from svertka.verbs._planning import plan
 from svertka.verbs._rejection import Rejection, learn_to_reject
 from svertka.verbs._scratch import options_of
 from svertka.zoo.transfer import Start, put_head, scale_logits, start_from, taps_of
@@ -46,7 +47,6 @@ _HIDDEN = 256
 
 _MLP = {"epochs": 60, "lr": 1e-3, "batch": 64, "schedule": "one_cycle", "optimizer": "adamw"}
 _EXCLUSIVE = ("svm", "kernel_svm", "means")
-_FORWARD_SHARE = 3  # a forward pass is about a third of a training step
 _PLAN = "plan.json"  # in the run's folder
 
 
@@ -164,13 +164,12 @@ class Transfer:
             known = self._boundary(self.depth) if self.depth < whole and not self.recipe.budget else None
             self.memory.remember([*map(Kind, self.taps), *([Kind(known, maps=True)] if known else [])])
             tried.append(self._fit_head(started))
-        for depth, epochs in self._phases():
+        if more := self._phase():
             started = time.perf_counter()
-            best = max(tried, key=self._rank, default=None)
-            if best:
-                self.net.load_state_dict(best.weights)
-                self.job.before = best.metrics.get(self.task.headline[0])
-            tried.append(self._go_on(depth, epochs, started))
+            if tried:
+                self.net.load_state_dict(tried[0].weights)
+                self.job.before = tried[0].metrics.get(self.task.headline[0])
+            tried.append(self._go_on(*more, started))
         best = kept = max(reversed(tried), key=self._rank)
         self.net.load_state_dict(best.weights)
         boundary = self._boundary(best.depth)
@@ -214,19 +213,41 @@ class Transfer:
         # Where nothing was held out, whatever came last.
         return self.task.rank(candidate.metrics) if candidate.metrics else ()
 
-    def _phases(self) -> list[tuple[int, int]]:
-        """What learns after the head: how many stages stay frozen, and for how many epochs."""
+    def _phase(self) -> tuple[Phase, Pace | None] | None:
+        """What learns after the head, if anything: how many stages stay frozen, for how many epochs, and who counts."""
         whole = len(self.net.trunk.names)
         if not self.recipe.budget:
-            return [(self.depth, self.recipe.epochs)] if self.depth < whole or not self._fits_head else []
+            learns = self.depth < whole or not self._fits_head
+            return (Phase(self.depth, self.recipe.epochs), None) if learns else None
         decided = self.job.run.folder / _PLAN
         if decided.is_file():  # a resumed run does what it has decided, however long it was away
-            return [(int(depth), int(epochs)) for depth, epochs in json.loads(decided.read_text())]
-        with self.clock.stage("planning"):
-            found = self._plan()
-        if self.job.machine.first:
-            write_text(decided, json.dumps(found))
-        return found
+            known = json.loads(decided.read_text())
+            if known is None:
+                return None
+            epochs = {int(done): count for done, count in known["epochs"].items()}
+            phase = Phase(known["depth"], epochs[0], known["seconds"])
+        else:
+            with self.clock.stage("planning"):
+                # Where there is no head to be fitted, something has to learn.
+                last = whole if self._fits_head else whole + 1
+                depths = [depth for depth in reversed(range(last)) if depth == whole or self._has_weights(depth)]
+                reads = self.taps or self.net.trunk.names[-1:]
+                found = plan(self.job, self.memory, self.net, depths, self._learner, reads, must=not self._fits_head)
+            if found is None:
+                write_text(decided, "null")
+                return None
+            phase, epochs = found, {0: found.epochs}
+        pace = Pace(phase.seconds, epochs, lambda pace: self._write_plan(decided, phase.depth, pace))
+        self._write_plan(decided, phase.depth, pace)
+        return phase, pace
+
+    def _has_weights(self, depth: int) -> bool:
+        trunk = self.net.trunk
+        return any(True for _ in getattr(trunk, trunk.names[depth]).parameters())
+
+    @staticmethod
+    def _write_plan(file: Path, depth: int, pace: Pace) -> None:
+        write_text(file, json.dumps({"depth": depth, "seconds": pace.seconds, "epochs": pace.decided}))
 
     # Learning
 
@@ -258,21 +279,22 @@ class Transfer:
         whole = len(self.net.trunk.names)
         return self._candidate(name, whole, head.rule, inputs, started, outcome, record)
 
-    def _go_on(self, depth: int, epochs: int, started: float) -> _Candidate:
-        """Train all stages behind the first ``depth``, and the head."""
-        boundary = self._boundary(depth)
+    def _go_on(self, phase: Phase, pace: Pace | None, started: float) -> _Candidate:
+        """Train all stages that are not frozen, and the head."""
+        depth, boundary = phase.depth, self._boundary(phase.depth)
         module, size = self._learner(depth)
         inputs = self.job.pixels()
         if isinstance(module, Behind | BehindPieces):
             kinds = [Kind(*read) for read in module.reads]
             self.memory.remember(kinds)
             inputs = self.memory.inputs(kinds)
-        recipe = self.recipe.changed({"epochs": epochs})
+        recipe = self.recipe.changed({"epochs": phase.epochs})
         with self.clock.stage("setting up"):
             chosen = speed.choose(module, self.task, recipe, image_shape=size, machine=self.job.machine)
             recipe = recipe.changed(chosen._asdict())
             self.job.machine = Machine(recipe)
-        outcome = self._train(module, inputs, recipe, boundary or "all")
+        outcome = self._train(module, inputs, recipe, boundary or "all", pace)
+        epochs = len(outcome.history)
         what = f"all that follows {boundary}" if boundary else "the whole network"
         return self._candidate(f"{what}, {epochs} epochs", depth, module, inputs, started, outcome, {})
 
@@ -289,31 +311,9 @@ class Transfer:
         shapes = self.memory.shapes
         return module, (sum(math.prod(shapes[name] if maps else shapes[name][:1]) for name, maps in module.reads),)
 
-    def _plan(self) -> list[tuple[int, int]]:
-        """What can be done within the budget, by timing a step behind one boundary after another."""
-        trunk, recipe = self.net.trunk, self.recipe
-        counts = self.memory.counts()
-        an_image = self.memory.seconds_an_image(self.taps or trunk.names[-1:])
-        found: list[Option] = []
-        whole = len(trunk.names)
-        for depth in reversed(range(whole if self._fits_head else whole + 1)):
-            if depth < whole and not any(True for _ in getattr(trunk, trunk.names[depth]).parameters()):
-                continue
-            module, size = self._learner(depth)
-            step = speed.seconds_a_step(module, self.task, recipe, image_shape=size, machine=self.job.machine)
-            # All pieces of an image are remembered; of its pixels, one piece is learnt from in an epoch.
-            learnt = counts["train"] if depth else len(self.prepared.parts["train"].positions)
-            epoch = step / recipe.batch * (learnt + counts.get("val", 0) / _FORWARD_SHARE)
-            prepare = an_image * sum(counts.values()) if depth else 0.0
-            found.append(Option(depth, prepare, epoch))
-            left = recipe.budget - self.clock.elapsed
-            if not found[-1].fits(left):
-                break
-        chosen = choose_phases(found, recipe.budget - self.clock.elapsed)
-        # Where there is no head to be fitted, something has to learn.
-        return chosen or ([] if self._fits_head else [(found[0].depth, 1)])
-
-    def _train(self, module: nn.Module, inputs: Mapping[str, Inputs], recipe: Recipe, name: str) -> Outcome:
+    def _train(
+        self, module: nn.Module, inputs: Mapping[str, Inputs], recipe: Recipe, name: str, pace: Pace | None = None
+    ) -> Outcome:
         """Train ``module`` by gradient descent, from its checkpoint if there is one; its best weights stay in it."""
         self.display.plan(epochs=recipe.epochs, batch=recipe.batch)
         training = Training(
@@ -327,6 +327,7 @@ class Transfer:
             watcher=self.display,
             observer=doctor_for(self.job, inputs, name, frozen=name != "all"),
             masks=self.job.masks,
+            pace=pace,
         )
         with self.display.catching_interrupts():
             outcome = training.run()
