@@ -195,6 +195,11 @@ def test_nothing_held_out_and_something_that_goes_by_it(refused: Callable[..., s
         (("-x",), ("-x",)),
         (("surplus",), ("surplus",)),
         (("--recipe", "absent.toml"), ("absent.toml", "cannot be read")),
+        (("--freeze", "none"), ("--freeze", "lenet5 begins with random", "give --weights")),
+        (("--head", "svm"), ("--head", "leave --head out")),
+        (("--views", "identity", "flip"), ("--views",)),
+        (("--taps", "last"), ("--taps",)),
+        (("--lr-decay", 0.5), ("--lr-decay",)),
     ],
     ids=lambda value: " ".join(str(word) for word in value)[:40],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 import shutil
 import subprocess
 import sys
@@ -119,6 +120,31 @@ def test_without_out_a_new_folder_below_runs_is_made(
     command = ("train", few_digits, *QUICK, "--epochs", 1, *plain, "--json")
     command = tuple(word for number, word in enumerate(command) if number not in (4, 5))  # one --epochs
     assert [svertka_call(*command).json["run"] for _ in range(2)] == ["runs/few-perceptron", "runs/few-perceptron-2"]
+
+
+def test_a_budget_leaves_out_the_epochs_that_there_is_no_time_for(
+    few_digits: Path,
+    plain: tuple[str, ...],
+    svertka_call: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run, cap = tmp_path / "run", 100_000
+    flags = ("--net", "perceptron", "--augment", "none", "--epochs", cap, "--budget", "5s")
+    command = ("train", few_digits, *flags, "--out", run, *plain)
+    answer = svertka_call(*command, "--json")
+    assert answer.status == 0, answer.err
+    assert answer.json["seconds"] < 20
+    learnt = len((run / "metrics.csv").read_text().splitlines()) - 1
+    *_, planned = json.loads((run / "plan.json").read_text())["epochs"].values()
+    assert 1 < learnt == planned < cap
+    assert f"epochs = {cap}\n" in (run / "recipe.toml").read_text()
+    # Resumed, it does what it has decided, though it would decide otherwise now.
+    model = (run / "model.safetensors").read_bytes()
+    (run / "run.json").unlink()
+    monkeypatch.setattr("svertka.verbs._scratch.plan_epochs", lambda *_: pytest.fail("it has planned before"))
+    assert svertka_call(*command, "--resume").status == 0
+    assert (run / "model.safetensors").read_bytes() == model
 
 
 # --- recipe -------------------------------------------------------------------------------------------------------

@@ -152,7 +152,7 @@ def test_a_budget_decides_once_what_learns(
     # Resumed, it does what it has decided, though it would decide otherwise now.
     model = (run / "model.safetensors").read_bytes()
     (run / "run.json").unlink()
-    monkeypatch.setattr(_transfer, "plan", lambda *_, **__: None)
+    monkeypatch.setattr(_transfer, "plan_depth", lambda *_, **__: None)
     assert svertka_call(*command, "--resume").status == 0
     assert (run / "model.safetensors").read_bytes() == model
 

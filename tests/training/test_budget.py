@@ -69,6 +69,16 @@ def test_what_was_decided_once_stays_decided() -> None:
     assert pace.decided == decided
 
 
+def test_a_run_that_is_over_decides_nothing_when_it_is_done_again() -> None:
+    kept: list[dict[int, int]] = []
+    pace = Pace(100, {0: 20, 3: 15}, lambda pace: kept.append(dict(pace.decided)))
+    pace.over(9)  # it was stopped early
+    assert kept == [{0: 20, 3: 15, 9: 15}]
+    pace.over(9)
+    assert len(kept) == 1
+    assert [pace.epochs(done, 1000) for done in (2, 3, 8)] == [20, 15, 15]
+
+
 def test_epochs_can_become_fewer_again_and_again() -> None:
     pace = Pace(100, {0: 20}, lambda _: None)
     assert [pace.epochs(done, spent) for done, spent in [(1, 6), (2, 20), (3, 60), (4, 90)]] == [17, 10, 5, 5]

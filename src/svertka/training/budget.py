@@ -28,9 +28,9 @@ class Option:
         """Whether enough epochs to be worth it can be done in this time."""
         return self.epochs(seconds) >= _FEWEST
 
-    def epochs(self, seconds: float) -> int:
+    def epochs(self, seconds: float, most: int = _MOST) -> int:
         """How many epochs can be done in this time; no more than are worth it."""
-        return min(_MOST, int(self.learning(seconds) / self.epoch))
+        return min(most, int(self.learning(seconds) / self.epoch))
 
     def learning(self, seconds: float) -> float:
         """What is left of this time for the epochs."""
@@ -105,3 +105,10 @@ class Pace:
             self.decided[done] = planned = fewer
             self.keep(self)
         return planned
+
+    def over(self, done: int) -> None:
+        """Training has ended after so many epochs: whoever goes through them again decides nothing anew."""
+        planned = self.decided[max(self.decided)]
+        if done not in self.decided:
+            self.decided[done] = planned
+            self.keep(self)

@@ -129,6 +129,8 @@ class Training:
         self._keep_pace()
         while self.state.epoch < self.recipe.epochs and not self._given_up():
             self._epoch()
+        if self.pace:
+            self.pace.over(self.state.epoch)
         weights = self.best or self._judged_weights()
         if not all(bool(value.isfinite().all()) for value in weights.values()):
             raise self._diverged("a weight is not finite")

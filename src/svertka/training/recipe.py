@@ -45,8 +45,9 @@ class Recipe:
         reject: Share of known images that may be refused as none of the classes, such as 0.01, so that images of
             something else are refused: those that are farther from every class, by what the head reads, than
             validation images are. 0 for no such answer.
-        budget: Seconds within which the best model is sought, from the head alone to the whole network, by what a short
-            timing says can be done; it takes the place of ``freeze`` and ``epochs``. 0 for no such search.
+        budget: Seconds within which the best model is sought, by what a short timing says can be done: with weights,
+            from the head alone to the whole network, in place of ``freeze`` and ``epochs``; without, as many of the
+            epochs as there is time for. 0 for no such limit.
         trunk: Network whose stages are put under one that takes any, such as ``unet``; those of the weights, if given.
         loss: What is learnt from masks: ``cross_entropy``, ``dice``, ``focal``, or several; the first two by default.
         border: Let pixels between two objects of a mask that nearly touch count for up to ten more.

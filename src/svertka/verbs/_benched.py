@@ -123,13 +123,13 @@ class Subject:
         card = Card(
             net=record.name,
             arguments=arguments,
-            task=registry.KINDS[record.kind].task,
+            task=record.traits.task,
             classes=tuple(map(str, range(record.classes))),
             preprocess=Preprocess(
                 height=side,
                 width=side,
                 channels=record.channels,
-                fit=registry.KINDS[record.kind].fit,
+                fit=record.traits.fit,
                 mean=(0,) * record.channels,
                 std=(1,) * record.channels,
                 margin=getattr(record.constructor(), "margin", 0),

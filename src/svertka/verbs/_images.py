@@ -42,13 +42,12 @@ def preprocess_of(recipe: Recipe, images: Sequence[ImageSource] = ()) -> Preproc
     record = registry.record(recipe.net)
     card = None if recipe.weights is None else _card(Path(recipe.weights))
     known = card.preprocess if card else None
-    kind = registry.KINDS[record.kind]
     size = recipe.image_size or record.image_size
     if card and known and not recipe.image_size:
         if registry.record(card.net).kind == record.kind:
             size = known.height
-        elif kind.beyond:
-            size = _stepped(int(known.height * kind.beyond)) if images else known.height
+        elif record.traits.beyond:
+            size = _stepped(int(known.height * record.traits.beyond)) if images else known.height
         if images and not record.one_size:
             size = max(record.smallest, _sufficient(size, images))
     channels = recipe.channels or (known.channels if known else record.channels)
@@ -57,7 +56,7 @@ def preprocess_of(recipe: Recipe, images: Sequence[ImageSource] = ()) -> Preproc
         height=size,
         width=size,
         channels=channels,
-        fit=kind.fit,
+        fit=record.traits.fit,
         mean=(0,) * channels,
         std=(1,) * channels,
         margin=getattr(record.constructor(), "margin", 0),

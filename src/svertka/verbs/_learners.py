@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,15 @@ from svertka.zoo import registry
 if TYPE_CHECKING:
     from svertka.training.recipe import Recipe
 
+_OF_WEIGHTS = ("head", "taps", "freeze", "views", "lr_decay")
+"""What a recipe says of trained weights alone."""
+
 
 def learner_of(recipe: Recipe) -> Callable[[Job], Learnt]:
     """What makes the network of a recipe learn.
 
     Raises:
-        UserError: It needs trained weights, and there are none.
+        UserError: It needs trained weights, or something that it says does, and there are none.
     """
     if getattr(registry.record(recipe.net).constructor(), "fitted", False):
         if recipe.weights is None:
@@ -30,4 +34,13 @@ def learner_of(recipe: Recipe) -> Callable[[Job], Learnt]:
         from svertka.verbs._regions import from_regions  # it takes a second, which others are spared
 
         return from_regions
-    return from_scratch if recipe.weights is None else from_weights
+    if recipe.weights is not None:
+        return from_weights
+    for item in dataclasses.fields(recipe):
+        if item.name in _OF_WEIGHTS and getattr(recipe, item.name) != item.default:
+            flag = f"--{item.name.replace('_', '-')}"
+            raise UserError(
+                f"{flag} is about trained weights, and {recipe.net} begins with random ones",
+                mend=f"give --weights, such as --weights efficientnet_lite0, or leave {flag} out",
+            )
+    return from_scratch

@@ -3,25 +3,62 @@
 from __future__ import annotations
 
 import copy
+import json
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from svertka.runtime.files import write_text
 from svertka.training import speed
-from svertka.training.budget import Option, Phase, choose_phase
+from svertka.training.budget import Option, Pace, Phase, choose_phase
 from svertka.training.evaluation import evaluate
 
 if TYPE_CHECKING:
     from svertka.verbs._frozen import FrozenMemory
     from svertka.verbs._job import Job
 
+_PLAN = "plan.json"  # in the run's folder
 _FORWARD_SHARE = 3  # a forward pass is about a third of a training step
 _JUDGED = 8  # images, that are timed with
 
 
-def plan(
+def paced(job: Job, plan: Callable[[], Phase | None]) -> tuple[Phase, Pace] | None:
+    """What learns and for how long, as was planned when the run began, and what counts its epochs.
+
+    A resumed run does what it has decided, however long it was away.
+
+    Args:
+        job: All that is decided.
+        plan: Plans now.
+
+    Returns:
+        None where nothing is to learn.
+    """
+    file = job.run.folder / _PLAN
+
+    def keep(depth: int, pace: Pace) -> None:
+        write_text(file, json.dumps({"depth": depth, "seconds": pace.seconds, "epochs": pace.decided}))
+
+    if file.is_file():
+        known = json.loads(file.read_text())
+        if known is None:
+            return None
+        decided = {int(done): count for done, count in known["epochs"].items()}
+        phase = Phase(known["depth"], decided[0], known["seconds"])
+        return phase, Pace(phase.seconds, decided, lambda pace: keep(phase.depth, pace))
+    with job.clock.stage("planning"):
+        found = plan()
+    if found is None:
+        write_text(file, "null")
+        return None
+    pace = Pace(found.seconds, {0: found.epochs}, lambda pace: keep(found.depth, pace))
+    keep(found.depth, pace)
+    return found, pace
+
+
+def plan_depth(
     job: Job,
     memory: FrozenMemory,
     net: nn.Module,
@@ -31,7 +68,7 @@ def plan(
     *,
     must: bool,
 ) -> Phase | None:
-    """What learns, and for how long, of what the recipe's budget leaves.
+    """How much of a trained network learns, and for how long, of what the budget leaves.
 
     Args:
         job: All that is decided.
@@ -45,28 +82,54 @@ def plan(
     Returns:
         None where there is no time to learn anything.
     """
-    recipe, task = job.recipe, job.task
-    images = {part: len(division.positions) for part, division in job.prepared.parts.items()}
     counts = memory.counts()
-    frozen = memory.seconds_an_image(reads)
-    loading = _loading(job)
-    judging, scoring = _judging(job, net)
-    after = judging * sum(count for part, count in images.items() if part != "train")
-    val = images.get("val", 0)
+    frozen = memory.seconds_an_image(reads) * sum(counts.values())
+    times = _Times(job, net)
     found: list[Option] = []
     for depth in depths:
-        module, size = learner(depth)
-        step = speed.seconds_a_step(module, task, recipe, image_shape=size, machine=job.machine) / recipe.batch
         # All pieces of an image are remembered; of its pixels, one piece is learnt from in an epoch.
-        learnt = counts["train"] if depth else images["train"]
-        epoch = step * (learnt + counts.get("val", 0) / _FORWARD_SHARE) + scoring * val
-        if not depth:
-            epoch += loading * (learnt + val)
-        found.append(Option(depth, frozen * sum(counts.values()) if depth else 0.0, epoch))
-        if not found[-1].fits(recipe.budget - job.clock.elapsed - after):
+        learnt = counts["train"] if depth else times.images["train"]
+        epoch = times.epoch(*learner(depth), learnt, counts.get("val", 0), pixels=not depth)
+        found.append(Option(depth, frozen if depth else 0.0, epoch))
+        if not found[-1].fits(times.left):
             break
-    chosen = choose_phase(found, recipe.budget - job.clock.elapsed - after)
-    return chosen or (Phase(found[0].depth, 1) if must else None)
+    return choose_phase(found, times.left) or (Phase(found[0].depth, 1) if must else None)
+
+
+def plan_epochs(job: Job, net: nn.Module, shape: tuple[int, ...]) -> Phase:
+    """As many of the recipe's epochs of the whole network as the budget has time for; one at least."""
+    times = _Times(job, net)
+    option = Option(0, 0.0, times.epoch(net, shape, times.images["train"], times.images.get("val", 0), pixels=True))
+    return Phase(0, max(1, option.epochs(times.left, job.recipe.epochs)), max(0.0, option.learning(times.left)))
+
+
+class _Times:
+    """How long the parts of a run take that all ways to learn have in common.
+
+    Args:
+        job: All that is decided.
+        net: All that is judged in the end.
+    """
+
+    def __init__(self, job: Job, net: nn.Module) -> None:
+        self.job = job
+        self.images = {part: len(division.positions) for part, division in job.prepared.parts.items()}
+        self.loading = _loading(job)
+        judging, self.scoring = _judging(job, net)
+        self.after = judging * sum(count for part, count in self.images.items() if part != "train")
+
+    @property
+    def left(self) -> float:
+        """Seconds of the budget, without those that the judging at the end takes."""
+        return self.job.recipe.budget - self.job.clock.elapsed - self.after
+
+    def epoch(self, module: nn.Module, size: tuple[int, ...], learnt: int, judged: int, *, pixels: bool) -> float:
+        """Seconds for an epoch of ``module``: so much is learnt from and judged, which are pixels, or remembered."""
+        job, recipe = self.job, self.job.recipe
+        step = speed.seconds_a_step(module, job.task, recipe, image_shape=size, machine=job.machine) / recipe.batch
+        val = self.images.get("val", 0)
+        loading = self.loading * (learnt + val) if pixels else 0.0
+        return step * (learnt + judged / _FORWARD_SHARE) + self.scoring * val + loading
 
 
 def _loading(job: Job) -> float:

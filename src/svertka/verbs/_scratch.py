@@ -15,6 +15,7 @@ from svertka.training.loop import Training
 from svertka.training.machine import Machine
 from svertka.verbs._doctor import doctor_for
 from svertka.verbs._job import Job, Learnt
+from svertka.verbs._planning import paced, plan_epochs
 from svertka.zoo import registry
 from svertka.zoo.engine import TorchEngine
 
@@ -43,6 +44,13 @@ def from_scratch(job: Job) -> Learnt:
         job.recipe = recipe = job.recipe.changed(chosen._asdict())
         job.machine = Machine(recipe)
     job.begin()
+    pace = None
+    if recipe.budget:
+        planned = paced(job, lambda: plan_epochs(job, net, shape))
+        assert planned is not None  # one epoch at least
+        phase, pace = planned
+        recipe = recipe.changed({"epochs": phase.epochs})
+        job.display.plan(epochs=recipe.epochs, batch=recipe.batch)
 
     inputs = job.pixels()
     loaders = {part: job.loader(inputs, part, recipe) for part in inputs}
@@ -56,6 +64,7 @@ def from_scratch(job: Job) -> Learnt:
         checkpoints=Checkpoints(job.run.folder),
         watcher=job.display,
         observer=doctor_for(job, inputs),
+        pace=pace,
     )
     with job.display.catching_interrupts():
         outcome = training.run()
@@ -69,7 +78,7 @@ def from_scratch(job: Job) -> Learnt:
             for part, found in loaders.items()
             if part != "train"
         }
-    return Learnt(net, arguments, recipe, outcome, evaluations)
+    return Learnt(net, arguments, job.recipe, outcome, evaluations)
 
 
 def check_suits(net: str, task: Task) -> None:

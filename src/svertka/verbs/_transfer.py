@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import time
 from collections.abc import Mapping
@@ -21,7 +20,6 @@ from svertka.errors import UserError
 from svertka.layers.frozen import Behind, BehindPieces, behind, frozen_stages
 from svertka.layers.transfer import TransferHead
 from svertka.layers.trunk import Classifier
-from svertka.runtime.files import write_text
 from svertka.training import speed
 from svertka.training.budget import Pace, Phase
 from svertka.training.checkpoint import Checkpoints
@@ -33,7 +31,7 @@ from svertka.verbs._doctor import doctor_for
 from svertka.verbs._frozen import FrozenMemory, Kind
 from svertka.verbs._job import Job, Learnt, Tried
 from svertka.verbs._models import model_file
-from svertka.verbs._planning import plan
+from svertka.verbs._planning import paced, plan_depth
 from svertka.verbs._rejection import Rejection, learn_to_reject
 from svertka.verbs._scratch import options_of
 from svertka.zoo.transfer import Start, put_head, scale_logits, start_from, taps_of
@@ -47,7 +45,6 @@ _HIDDEN = 256
 
 _MLP = {"epochs": 60, "lr": 1e-3, "batch": 64, "schedule": "one_cycle", "optimizer": "adamw"}
 _EXCLUSIVE = ("svm", "kernel_svm", "means")
-_PLAN = "plan.json"  # in the run's folder
 
 
 def from_weights(job: Job) -> Learnt:
@@ -219,35 +216,17 @@ class Transfer:
         if not self.recipe.budget:
             learns = self.depth < whole or not self._fits_head
             return (Phase(self.depth, self.recipe.epochs), None) if learns else None
-        decided = self.job.run.folder / _PLAN
-        if decided.is_file():  # a resumed run does what it has decided, however long it was away
-            known = json.loads(decided.read_text())
-            if known is None:
-                return None
-            epochs = {int(done): count for done, count in known["epochs"].items()}
-            phase = Phase(known["depth"], epochs[0], known["seconds"])
-        else:
-            with self.clock.stage("planning"):
-                # Where there is no head to be fitted, something has to learn.
-                last = whole if self._fits_head else whole + 1
-                depths = [depth for depth in reversed(range(last)) if depth == whole or self._has_weights(depth)]
-                reads = self.taps or self.net.trunk.names[-1:]
-                found = plan(self.job, self.memory, self.net, depths, self._learner, reads, must=not self._fits_head)
-            if found is None:
-                write_text(decided, "null")
-                return None
-            phase, epochs = found, {0: found.epochs}
-        pace = Pace(phase.seconds, epochs, lambda pace: self._write_plan(decided, phase.depth, pace))
-        self._write_plan(decided, phase.depth, pace)
-        return phase, pace
+        # Where there is no head to be fitted, something has to learn.
+        last = whole if self._fits_head else whole + 1
+        depths = [depth for depth in reversed(range(last)) if depth == whole or self._has_weights(depth)]
+        reads, must = self.taps or self.net.trunk.names[-1:], not self._fits_head
+        return paced(
+            self.job, lambda: plan_depth(self.job, self.memory, self.net, depths, self._learner, reads, must=must)
+        )
 
     def _has_weights(self, depth: int) -> bool:
         trunk = self.net.trunk
         return any(True for _ in getattr(trunk, trunk.names[depth]).parameters())
-
-    @staticmethod
-    def _write_plan(file: Path, depth: int, pace: Pace) -> None:
-        write_text(file, json.dumps({"depth": depth, "seconds": pace.seconds, "epochs": pace.decided}))
 
     # Learning
 

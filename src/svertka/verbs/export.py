@@ -117,7 +117,7 @@ def export(
     target = Path(out) if out is not None else source.with_suffix(".onnx")
     net, card = load_model(source)
     if "logits" not in net.output_names and (data is not None or pixels):
-        found = registry.KINDS[registry.record(card.net).kind].gives
+        found = registry.record(card.net).traits.gives
         mend = "leave out --data and --pixels"
         raise UserError(f"{card.net} finds {found}, and it is exported in fp32 alone", where=source, mend=mend)
     images = [golden.image for golden in card.golden]

@@ -81,7 +81,7 @@ def _summary(record: registry.NetRecord) -> dict[str, Any]:
     return {
         "name": record.name,
         "kind": record.kind,
-        "gives": registry.KINDS[record.kind].gives,
+        "gives": record.traits.gives,
         "year": record.year,
         "parameters": record.parameters,
         **figures()[record.name],

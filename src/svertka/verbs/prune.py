@@ -194,7 +194,7 @@ def prune(
     display = Display(show=progress)
     net, card = load_model(source)
     if "logits" not in net.output_names:
-        found = registry.KINDS[registry.record(card.net).kind].gives
+        found = registry.record(card.net).traits.gives
         mend = "prune the classifier whose trunk it is built on, and learn from that"
         raise UserError(f"{card.net} finds {found}, and no such network can be pruned", where=source, mend=mend)
     if card.reject_limit is not None:

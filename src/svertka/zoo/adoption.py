@@ -54,7 +54,7 @@ def write_model(
     card = Card(
         net=converted.net,
         arguments=converted.arguments,
-        task=registry.KINDS[registry.record(converted.net).kind].task,
+        task=registry.record(converted.net).traits.task,
         classes=tuple(classes),
         preprocess=preprocess,
         licence=licence,

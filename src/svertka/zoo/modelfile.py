@@ -73,7 +73,7 @@ def load_classifier(path: Path) -> tuple[Classifier, Card]:
     """
     net, card = load_model(path)
     if not isinstance(net, Classifier):
-        found = registry.KINDS[registry.record(card.net).kind].gives
+        found = registry.record(card.net).traits.gives
         raise UserError(f"{card.net} finds {found} and is no classifier", where=path)
     return net, card
 

@@ -85,6 +85,11 @@ class NetRecord:
     step: int = 1
     one_size: bool = False
 
+    @property
+    def traits(self) -> NetKind:
+        """What it has in common with all networks of its kind."""
+        return KINDS[self.kind]
+
     def constructor(self) -> Callable[..., Any]:
         """The constructor, imported now."""
         module, _, name = self.builder.partition(":")
@@ -164,9 +169,9 @@ def build(name: str, arguments: Mapping[str, Any]) -> Classifier:
     Raises:
         UserError: As `build_any`, or the network is no classifier.
     """
-    kind = record(name).kind
-    if kind != "classifier":
-        found = f"{name} finds {KINDS[kind].gives} and is no classifier"
+    known = record(name)
+    if known.kind != "classifier":
+        found = f"{name} finds {known.traits.gives} and is no classifier"
         raise UserError(found, mend="svertka nets lists the classifiers")
     return cast("Classifier", build_any(name, arguments))
 
