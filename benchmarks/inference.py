@@ -15,34 +15,37 @@ same. All engines take turns on the same batch (`svertka.deploy.timing`), warmed
 
 With --data, EfficientNet-Lite0 is fine-tuned on these class folders and exported as a user would, guard and all.
 
-Two cores with AVX2, --seconds 3. Their 8-bit dot products take two instructions for 32 products, where single precision
-takes two for 16: twice as fast as the best engine in single precision is all that integers can be without VNNI, and
-DenseNet, Inception, ResNet and VGG are there.
+Two cores with AVX-512 and its dot products of 8 bits (VNNI) and of bf16, which OpenVINO uses unasked, --seconds 3:
 
-    AMD EPYC, 2 threads; torch 2.14.1, onnxruntime 1.31.1, openvino 2026.4.1, nncf 3.4.0
+    AMD EPYC, 2 threads; torch 2.14.1, onnxruntime 1.32.0, openvino 2026.4.1, nncf 3.4.0
     network              batch     eager  onnxruntime  openvino      ours  x eager  x best  ours is (milliseconds)
-    resnet50                 1      74.0      46.6      47.6      24.2     3.06    1.93  openvino int8, pieces of 4
-    resnet50                 8     659.9     375.9     398.1     190.0     3.47    1.98  openvino int8, pieces of 4
-    mobilenet_v2             1      16.6       4.9       5.3       3.6     4.60    1.36  openvino int8, pieces of 4
-    mobilenet_v2             8     154.2      37.1      38.1      24.4     6.31    1.52  openvino int8, pieces of 4
-    vgg16                    1     238.7     185.2     181.3      91.0     2.62    1.99  openvino int8
-    vgg16                    8    2452.1    1412.6    1419.6     694.7     3.53    2.03  openvino int8
-    googlenet                1      56.7      18.6      21.0      10.8     5.26    1.72  openvino int8, pieces of 4
-    googlenet                8     375.0     155.2     169.5      81.4     4.61    1.91  openvino int8, pieces of 4
-    densenet121              1      91.5      39.3      38.3      21.6     4.23    1.77  openvino int8, pieces of 4
-    densenet121              8     485.1     302.4     307.4     152.1     3.19    1.99  openvino int8, pieces of 4
-    squeezenet1_1            1      17.8       5.9       6.3       3.8     4.65    1.53  openvino int8, pieces of 4
-    squeezenet1_1            8     147.9      44.6      51.9      24.2     6.12    1.84  openvino int8, pieces of 4
-    efficientnet_lite0       1      27.2       9.8      10.1       7.1     3.84    1.38  openvino int8
-    efficientnet_lite0       8     245.8      52.7      53.7      33.6     7.31    1.57  openvino int8
-    inception_v3             1     131.4      69.0      71.9      34.7     3.79    1.99  openvino int8, pieces of 4
-    inception_v3             8    1018.3     536.3     545.7     264.3     3.85    2.03  openvino int8, pieces of 4
-    batch 1: geometric mean 3.92 × eager; never below 1.36 × the best of the others
-    batch 8: geometric mean 4.59 × eager; never below 1.52 × the best of the others
+    resnet50                 1      85.0      46.4      24.0      13.8     6.15    1.74  openvino int8, pieces of 4
+    resnet50                 8     630.6     365.9     184.5      97.9     6.44    1.89  openvino int8, pieces of 4
+    mobilenet_v2             1      22.8       8.0       5.0       4.0     5.68    1.24  openvino int8, pieces of 4
+    mobilenet_v2             8     149.6      48.0      26.7      16.3     9.17    1.64  openvino int8, pieces of 4
+    vgg16                    1     227.1     170.2      85.9      43.8     5.18    1.96  openvino int8, pieces of 4
+    vgg16                    8    1813.7    1232.7     585.6     305.5     5.94    1.92  openvino int8, pieces of 4
+    googlenet                1      59.4      20.8      11.4       7.0     8.46    1.63  openvino int8, pieces of 4
+    googlenet                8     387.4     125.3      67.6      36.5    10.60    1.85  openvino int8, pieces of 4
+    densenet121              1      71.9      34.1      19.7      12.2     5.90    1.62  openvino int8, pieces of 4
+    densenet121              8     440.2     282.9     147.1      72.3     6.09    2.03  openvino int8, pieces of 4
+    squeezenet1_1            1      17.3       4.5       3.0       2.0     8.60    1.50  openvino int8, pieces of 4
+    squeezenet1_1            8     107.0      39.8      26.5      10.7    10.02    2.48  openvino int8, pieces of 4
+    efficientnet_lite0       1      21.7       6.4       4.2       3.2     6.77    1.30  openvino int8, pieces of 4
+    efficientnet_lite0       8     229.8      45.2      23.3      17.0    13.52    1.37  openvino int8, pieces of 4
+    inception_v3             1     111.7      62.8      31.5      18.2     6.13    1.73  openvino int8, pieces of 4
+    inception_v3             8     758.4     428.4     216.1     110.2     6.88    1.96  openvino int8, pieces of 4
+    batch 1: geometric mean 6.51 × eager; never below 1.24 × the best of the others
+    batch 8: geometric mean 8.23 × eager; never below 1.37 × the best of the others
 
-    sign-digits, EfficientNet-Lite0 with fitted head, 414 images: accuracy .9469 in fp32
-    onnxruntime fp32: .9469, batch 1 4.0 ms, batch 8 19.3 ms;   openvino fp32: .9469, 4.5 ms, 18.9 ms
-    onnxruntime int8: .9444, 14.1 ms, 68.1 ms;                  openvino int8: .9444, drop .24 points, 3.3 ms, 14.1 ms
+    sign-digits, EfficientNet-Lite0 fine-tuned, 414 images: accuracy .9538 in fp32
+    onnxruntime fp32: .9538, batch 1 3.0 ms, batch 8 17.8 ms;  openvino fp32: .9538, 3.6 ms, 14.1 ms
+    onnxruntime int8: .9562, 12.1 ms, 58.8 ms;                 openvino bf16: .9513, 2.0 ms, 7.6 ms
+    openvino int8: .9562, no drop, 1.9 ms, 7.1 ms
+
+Two cores with AVX2 alone: 3.92 × eager for one image, 4.59 × for eight, never below 1.36 × the best of the others. There
+8-bit dot products take two instructions for 32 products, where single precision takes two for 16: twice as fast as the
+best engine in single precision is all that integers can be without VNNI, and DenseNet, Inception, ResNet and VGG are.
 """
 
 from __future__ import annotations

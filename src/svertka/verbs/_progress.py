@@ -10,9 +10,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from svertka.training.contracts import Batches
 
 _SCORES = 2  # of an epoch's line
 
@@ -78,6 +82,15 @@ class Display:
         self._update(what, done, total, "")
         if done == total:
             self.close()
+
+    def judging(self, loader: Batches) -> Iterator[Any]:
+        """The batches of a part in order; how much of it has been judged is shown."""
+        done = 0
+        for batch in loader.in_order():
+            yield batch
+            done += len(batch.indices)
+            self._update("judging", done, loader.samples, "")
+        self.close()
 
     def plan(self, *, epochs: int, batch: int) -> None:
         """Training of so many epochs begins."""

@@ -113,7 +113,7 @@ class Pruning:
     def judge(self, net: Net, part: str) -> Evaluation:
         """A network by a part of the data, in PyTorch, with the thresholds of the model that it was."""
         inputs = self.prepared.inputs(part, self.card.preprocess)
-        batches = Loader(Part(inputs, self._targets[part]), _BATCH).in_order()
+        batches = self.display.judging(Loader(Part(inputs, self._targets[part]), _BATCH))
         return evaluate(TorchEngine(net).forward, task_of(self.card), batches)
 
     def follow(self) -> Channels:

@@ -72,7 +72,10 @@ def from_regions(job: Job) -> Learnt:
     with job.clock.stage("evaluation"):
         evaluations = {
             part: evaluate(
-                engine.forward, task, job.loader(inputs, part, recipe).in_order(), processes=job.machine.world
+                engine.forward,
+                task,
+                job.display.judging(job.loader(inputs, part, recipe)),
+                processes=job.machine.world,
             )
             for part in inputs
             if part != "train"

@@ -74,7 +74,7 @@ def from_scratch(job: Job) -> Learnt:
         net.load_state_dict(outcome.weights)
         engine = TorchEngine(net)
         evaluations = {
-            part: evaluate(engine.forward, task, found.in_order(), processes=job.machine.world)
+            part: evaluate(engine.forward, task, job.display.judging(found), processes=job.machine.world)
             for part, found in loaders.items()
             if part != "train"
         }

@@ -343,7 +343,7 @@ class Transfer:
 
     def _judge(self, candidate: _Candidate, part: str) -> Evaluation:
         module = candidate.module.cpu().float().to(memory_format=torch.contiguous_format).eval()
-        batches = self.job.loader(candidate.inputs, part, self.recipe).in_order()
+        batches = self.display.judging(self.job.loader(candidate.inputs, part, self.recipe))
         return evaluate(module, self.task, batches, processes=self.job.machine.world)
 
     def _calibrate(self, candidate: _Candidate) -> float:

@@ -119,7 +119,7 @@ def evaluate(
             measured.append(distances(outputs, len(images)))
         return task.output_of(outputs)
 
-    evaluation = judge(forward, task, Loader(samples, _BATCH).in_order())
+    evaluation = judge(forward, task, display.judging(Loader(samples, _BATCH)))
     metrics, rejection = dict(evaluation.metrics), None
     if limit is not None:
         rejection = judge_rejection(limit, np.concatenate(measured), predictor, others, display)
