@@ -43,7 +43,7 @@ Two cores with AVX-512 and its dot products of 8 bits (VNNI) and of bf16, which 
     onnxruntime int8: .9562, 12.1 ms, 58.8 ms;                 openvino bf16: .9513, 2.0 ms, 7.6 ms
     openvino int8: .9562, no drop, 1.9 ms, 7.1 ms
 
-Two cores with AVX2 alone: 3.92 × eager for one image, 4.59 × for eight, never below 1.36 × the best of the others. There
+Two cores with AVX2 alone: 3.92 × eager for one image, 4.59 × for eight, never below 1.36 × the best of the rest. There
 8-bit dot products take two instructions for 32 products, where single precision takes two for 16: twice as fast as the
 best engine in single precision is all that integers can be without VNNI, and DenseNet, Inception, ResNet and VGG are.
 """

@@ -277,7 +277,7 @@ def _minimise(
         gradient[:, :-1] += pull
         return float(losses.sum() + 0.5 * (pull * weights[:, :-1]).sum()), gradient.ravel()
 
-    found = minimize(objective, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": _STEPS, "ftol": 1e-6})
+    found = minimize(objective, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": _STEPS, "ftol": 1e-7})
     return np.asarray(found.x).reshape(start.shape)
 
 
