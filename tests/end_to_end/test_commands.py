@@ -145,6 +145,12 @@ def test_a_budget_leaves_out_the_epochs_that_there_is_no_time_for(
     monkeypatch.setattr("svertka.verbs._scratch.plan_epochs", lambda *_: pytest.fail("it has planned before"))
     assert svertka_call(*command, "--resume").status == 0
     assert (run / "model.safetensors").read_bytes() == model
+    (run / "run.json").unlink()
+    for damaged in ("", "[[0, 5]]", "{}"):
+        (run / "plan.json").write_text(damaged)
+        answer = svertka_call(*command, "--resume")
+        assert answer.status == 2
+        assert "plan.json: damaged" in answer.err
 
 
 # --- recipe -------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from svertka.errors import UserError
 from svertka.runtime.files import write_text
 from svertka.training import speed
 from svertka.training.budget import Option, Pace, Phase, choose_phase
@@ -35,6 +36,9 @@ def paced(job: Job, plan: Callable[[], Phase | None]) -> tuple[Phase, Pace] | No
 
     Returns:
         None where nothing is to learn.
+
+    Raises:
+        UserError: What was planned cannot be read.
     """
     file = job.run.folder / _PLAN
 
@@ -42,11 +46,14 @@ def paced(job: Job, plan: Callable[[], Phase | None]) -> tuple[Phase, Pace] | No
         write_text(file, json.dumps({"depth": depth, "seconds": pace.seconds, "epochs": pace.decided}))
 
     if file.is_file():
-        known = json.loads(file.read_text())
-        if known is None:
-            return None
-        decided = {int(done): count for done, count in known["epochs"].items()}
-        phase = Phase(known["depth"], decided[0], known["seconds"])
+        try:
+            known = json.loads(file.read_text())
+            if known is None:
+                return None
+            decided = {int(done): int(count) for done, count in known["epochs"].items()}
+            phase = Phase(int(known["depth"]), decided[0], float(known["seconds"]))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise UserError("damaged, so the run cannot be resumed", where=file, mend="begin a new run") from error
         return phase, Pace(phase.seconds, decided, lambda pace: keep(phase.depth, pace))
     with job.clock.stage("planning"):
         found = plan()
