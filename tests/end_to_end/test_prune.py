@@ -104,6 +104,24 @@ def test_the_narrow_model_is_a_model_file_like_any_other(
     assert explained.status == 0
 
 
+def test_a_trunk_under_a_head_that_reads_several_stages_is_pruned_and_measured(
+    digits: Path, weights: Path, plain: tuple[str, ...], svertka_call: Call, tmp_path: Path
+) -> None:
+    flags = ("--weights", weights, "--taps", "conv2", "conv3", "--engine", "pytorch", "--out", tmp_path / "run", *plain)
+    assert svertka_call("train", digits, *flags, "--json").status == 0
+    done = svertka.prune(tmp_path / "run", digits, out=tmp_path / "pruned", macs=0.7, steps=1, epochs=1, progress=False)
+    first, last = done.points
+    assert last.macs <= 0.7 * first.macs
+    assert svertka.verify(done.model).ok
+    _, card = load_model(done.model)
+    assert card.arguments["head"]["taps"] == ["conv2", "conv3"]
+    benched = svertka_call(
+        "bench", tmp_path / "run", done.model, "--batch", 1, "--threads", 1, "--seconds", 0.01, "--json"
+    )
+    assert benched.status == 0, benched.err
+    assert [model["macs"] for model in benched.json["models"]] == [first.macs, last.macs]
+
+
 def test_a_pruned_model_is_pruned_again(pruned: Any, digits: Path, tmp_path: Path) -> None:
     out, told = pruned
     again = svertka.prune(out, digits, out=tmp_path / "again", macs=0.8, steps=1, epochs=1, progress=False)

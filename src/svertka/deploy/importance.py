@@ -56,7 +56,9 @@ def taylor(net: nn.Module, channels: Channels, losses: Iterable[Tensor]) -> Impo
     total = np.zeros(channels.units)
     for loss in losses:
         change = np.zeros(channels.units)
-        for layer, weight, gradient in zip(readers, weights, torch.autograd.grad(loss, weights), strict=True):
+        # A head need not read the last stages, whose weights then change nothing.
+        gradients = torch.autograd.grad(loss, weights, allow_unused=True, materialize_grads=True)
+        for layer, weight, gradient in zip(readers, weights, gradients, strict=True):
             others = [axis for axis in range(weight.ndim) if axis != layer.inputs]
             entries = (weight.detach() * gradient).sum(dim=others)
             _add(change, channels.axes[layer.weight][layer.inputs], entries.double().numpy())

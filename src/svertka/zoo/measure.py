@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from svertka.layers.dense import Decoder, Tapped
 from svertka.layers.net import Net
 from svertka.layers.receptive_field import FollowFields
+from svertka.layers.transfer import TransferHead
 from svertka.zoo.follow_layers import FollowLayers, LayerMeasure
 
 _BYTES = 4  # of a number in fp32
@@ -78,6 +79,8 @@ def measure(net: Net, height: int, width: int) -> list[StageMeasure]:
                 if isinstance(stage, Decoder):
                     said = stage([pyramid[tap] for tap in stage.taps], (height, width))
                     x = said if isinstance(said, Tensor) else said[0]
+                elif isinstance(stage, TransferHead):
+                    x = stage([pyramid[tap] for tap in stage.taps])
                 else:
                     x = pyramid[name] = stage(x)
                 layers = tuple(follow.layers[done:])
