@@ -105,11 +105,12 @@ def test_the_narrow_model_is_a_model_file_like_any_other(
 
 
 def test_a_trunk_under_a_head_that_reads_several_stages_is_pruned_and_measured(
-    digits: Path, weights: Path, plain: tuple[str, ...], svertka_call: Call, tmp_path: Path
+    digits: Path, weights: Path, plain: tuple[str, ...], svertka_call: Call, tmp_path: Path, capsys: Any
 ) -> None:
     flags = ("--weights", weights, "--taps", "conv2", "conv3", "--engine", "pytorch", "--out", tmp_path / "run", *plain)
     assert svertka_call("train", digits, *flags, "--json").status == 0
-    done = svertka.prune(tmp_path / "run", digits, out=tmp_path / "pruned", macs=0.7, steps=1, epochs=1, progress=False)
+    done = svertka.prune(tmp_path / "run", digits, out=tmp_path / "pruned", macs=0.7, steps=1, epochs=1)
+    assert "linear head on conv2, conv3: " in capsys.readouterr().err  # fitted anew to what is left
     first, last = done.points
     assert last.macs <= 0.7 * first.macs
     assert svertka.verify(done.model).ok

@@ -24,6 +24,8 @@ from svertka.explaining.pruning import pruned
 from svertka.explaining.running import at_rest
 from svertka.layers.channels import Channels, follow_channels
 from svertka.layers.net import Net
+from svertka.layers.transfer import TransferHead
+from svertka.layers.trunk import Classifier
 from svertka.runtime.card import Card
 from svertka.tasks.making import task_for, task_of
 from svertka.training.evaluation import evaluate
@@ -50,6 +52,7 @@ _PROBED = (16, 128)  # training images, at least and at most, that the harm of t
 _PROBES = 4096  # of these over all groups, in between
 _STATISTICS = 512  # training images that mean and variance are measured on
 _BATCH = 16
+_FITTED = {"linear": "linear", "mlp": "mlp"}  # what --head calls the rule of a head
 
 Ranking = Literal["magnitude", "taylor"]
 Allocation = Literal["alike", "by sensitivity"]
@@ -167,7 +170,7 @@ class Pruning:
         number = next(self._steps)
         start = self.folder / f"step{number}.safetensors"
         save_model(start, net.state_dict(), dataclasses.replace(self.card, arguments=dict(arguments), golden=()))
-        recipe = self.recipe.changed({"weights": str(start)})
+        recipe = self.recipe.changed({"weights": str(start), **({} if masks else _head_again(net, arguments))})
         run = Run(self.folder / f"run{number}", recipe, resumed=False, finished=False)
         self.display.plan(epochs=recipe.epochs, batch=recipe.batch)
         job = Job(
@@ -238,6 +241,14 @@ class Pruning:
         loader = Loader(Part(inputs, self._targets["train"], self.recipe.seed), _BATCH)
         for batch in itertools.islice(loader.training(0), -(-count // _BATCH)):
             yield batch.images, batch.targets
+
+
+def _head_again(net: Net, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """How a recipe says that the head is fitted anew, if it is one that was fitted: what it read is no longer there."""
+    if not isinstance(net, Classifier) or not isinstance(net.head, TransferHead):
+        return {}
+    head = _FITTED.get(arguments["head"]["rule"])
+    return {"head": head, "taps": net.head.taps} if head else {}
 
 
 def divide(data: Path, model: Path, card: Card, display: Display, *, format: str | None) -> tuple[Prepared, Recipe]:  # noqa: A002
