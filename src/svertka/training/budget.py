@@ -108,7 +108,6 @@ class Pace:
 
     def over(self, done: int) -> None:
         """Training has ended after so many epochs: whoever goes through them again decides nothing anew."""
-        planned = self.decided[max(self.decided)]
         if done not in self.decided:
-            self.decided[done] = planned
+            self.decided[done] = self.decided[max(self.decided)]
             self.keep(self)

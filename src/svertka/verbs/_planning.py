@@ -42,9 +42,6 @@ def paced(job: Job, plan: Callable[[], Phase | None]) -> tuple[Phase, Pace] | No
     """
     file = job.run.folder / _PLAN
 
-    def keep(depth: int, pace: Pace) -> None:
-        write_text(file, json.dumps({"depth": depth, "seconds": pace.seconds, "epochs": pace.decided}))
-
     if file.is_file():
         try:
             known = json.loads(file.read_text())
@@ -54,15 +51,20 @@ def paced(job: Job, plan: Callable[[], Phase | None]) -> tuple[Phase, Pace] | No
             phase = Phase(int(known["depth"]), decided[0], float(known["seconds"]))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise UserError("damaged, so the run cannot be resumed", where=file, mend="begin a new run") from error
-        return phase, Pace(phase.seconds, decided, lambda pace: keep(phase.depth, pace))
-    with job.clock.stage("planning"):
-        found = plan()
-    if found is None:
-        write_text(file, "null")
-        return None
-    pace = Pace(found.seconds, {0: found.epochs}, lambda pace: keep(found.depth, pace))
-    keep(found.depth, pace)
-    return found, pace
+    else:
+        with job.clock.stage("planning"):
+            found = plan()
+        if found is None:
+            write_text(file, "null")
+            return None
+        phase, decided = found, {0: found.epochs}
+
+    def keep(pace: Pace) -> None:
+        write_text(file, json.dumps({"depth": phase.depth, "seconds": pace.seconds, "epochs": pace.decided}))
+
+    pace = Pace(phase.seconds, decided, keep)
+    keep(pace)
+    return phase, pace
 
 
 def plan_depth(
@@ -152,8 +154,9 @@ def _loading(job: Job) -> float:
 
 def _judging(job: Job, net: nn.Module) -> tuple[float, float]:
     """Seconds to judge the network by an image, all in all, and without what the network itself computes."""
-    inputs = job.pixels()
-    whole = next(job.loader(inputs, "val" if "val" in inputs else "train", job.recipe).in_order())
+    inputs, part = job.pixels(), "val" if "val" in job.prepared.parts else "train"
+    # Of one batch, which no processes need to be started for.
+    whole = next(job.loader(inputs, part, job.recipe.changed({"workers": 0})).in_order())
     batch = whole._replace(**{name: getattr(whole, name)[:_JUDGED] for name in ("images", "targets", "indices")})
     module = copy.deepcopy(net).cpu().float().eval()
     answers: list[Any] = []

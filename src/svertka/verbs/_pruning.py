@@ -52,7 +52,7 @@ _PROBED = (16, 128)  # training images, at least and at most, that the harm of t
 _PROBES = 4096  # of these over all groups, in between
 _STATISTICS = 512  # training images that mean and variance are measured on
 _BATCH = 16
-_FITTED = {"linear": "linear", "mlp": "mlp"}  # what --head calls the rule of a head
+_FITTED_ANEW = ("linear", "mlp")  # rules of heads, which --head calls the same
 
 Ranking = Literal["magnitude", "taylor"]
 Allocation = Literal["alike", "by sensitivity"]
@@ -247,8 +247,8 @@ def _head_again(net: Net, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """How a recipe says that the head is fitted anew, if it is one that was fitted: what it read is no longer there."""
     if not isinstance(net, Classifier) or not isinstance(net.head, TransferHead):
         return {}
-    head = _FITTED.get(arguments["head"]["rule"])
-    return {"head": head, "taps": net.head.taps} if head else {}
+    rule = arguments["head"]["rule"]
+    return {"head": rule, "taps": net.head.taps} if rule in _FITTED_ANEW else {}
 
 
 def divide(data: Path, model: Path, card: Card, display: Display, *, format: str | None) -> tuple[Prepared, Recipe]:  # noqa: A002
