@@ -1,5 +1,7 @@
 """Zip and tar archives are unpacked once, into the user's cache, and never anywhere else.
 
+What was unpacked is kept with the checksum of each file, and is unpacked again where one does not fit.
+
 An archive is looked through before a byte of it is written. It is refused as a whole if it has a member that is neither
 a file nor a folder, a name that leads out of the folder or stands there twice, or more bytes or files than is allowed.
 """
@@ -15,7 +17,6 @@ import re
 import shutil
 import stat
 import struct
-import time
 import unicodedata
 import zipfile
 import zlib
@@ -28,10 +29,10 @@ from typing import IO, Any, Final
 from svertka.data.images import cache_limit
 from svertka.data.tar import Member, is_tar, members
 from svertka.errors import UserError
-from svertka.runtime.files import cache_folder, make_folder, write_error
+from svertka.runtime.checked import DamagedError, read_checked, report_damaged, write_checked
+from svertka.runtime.files import cache_folder, make_folder, partial_name, remove_stale, write_error
 
 _CHUNK = 1 << 20
-_STALE = 86_400  # seconds after which what nobody finished is nobody's
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)  # LZMA's memory is up to its author
 _XZ_MEMORY = 128 << 20
 _BY_HAND = "unpack it yourself, and give the folder"
@@ -103,7 +104,7 @@ def unpacked(path: Path, limits: Limits = LIMITS) -> Path:
         elif kind == "tar":
             _unpack_tar(path, folder, limits)
         else:
-            plain = folder.with_name(f"{folder.name}.tar")
+            plain = folder.with_name(partial_name(f"{folder.name}.tar"))
             try:
                 _decompress(path, plain, limits)
                 _unpack_tar(plain, folder, limits)
@@ -140,12 +141,14 @@ def _kept(path: Path, suffix: str, fill: Callable[[Path], None]) -> Path:
         digest = _digest(path)
         make_folder(place)
         folder = place / f"{digest}{suffix}"
-        if folder.is_dir():
+        if folder.is_dir() and _is_whole(folder):
             os.utime(folder)  # the least recently used goes first
             return folder
         with _folder_in_the_making(folder) as making:
             fill(making)
             _make_room(place, _size(making), spared=making)
+            # Before the folder has its name: where there is a folder, there are its checksums.
+            write_checked(_checksums_file(folder), {"files": _checksums(making)})
             if hasattr(os, "sync"):
                 os.sync()  # what is found there after a power cut must be whole
             with suppress(OSError):  # another process was quicker
@@ -159,17 +162,46 @@ def _kept(path: Path, suffix: str, fill: Callable[[Path], None]) -> Path:
 
 @contextmanager
 def _folder_in_the_making(folder: Path) -> Iterator[Path]:
-    for old in folder.parent.glob(".*.partial*"):  # of processes that were killed
-        with suppress(OSError):
-            if time.time() - old.stat().st_mtime > _STALE:
-                shutil.rmtree(old) if old.is_dir() else old.unlink()
-    making = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    shutil.rmtree(making, ignore_errors=True)
-    making.mkdir()
+    remove_stale(folder.parent)
+    making = folder.with_name(partial_name(folder.name))
+    making.mkdir()  # raises where anything has that name
     try:
         yield making
     finally:
         shutil.rmtree(making, ignore_errors=True)
+
+
+def _checksums_file(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.json")
+
+
+def _checksums(folder: Path) -> dict[str, int]:
+    found = {}
+    for path in folder.rglob("*"):
+        if not path.is_dir():
+            with path.open("rb") as file:
+                checksum = 0
+                while piece := file.read(_CHUNK):
+                    checksum = zlib.crc32(piece, checksum)
+            found[path.relative_to(folder).as_posix()] = checksum
+    return found
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a folder holds what was unpacked into it. One that does not is removed."""
+    try:
+        if read_checked(_checksums_file(folder))["files"] == _checksums(folder):
+            return True
+        report_damaged(folder, "the archive is unpacked again")
+    except DamagedError:
+        report_damaged(_checksums_file(folder), "the archive is unpacked again")
+    except FileNotFoundError:  # of an older release, or removed by another process to make room
+        pass
+    removed = folder.with_name(partial_name(folder.name))
+    with suppress(OSError):  # another process was quicker
+        folder.rename(removed)
+    shutil.rmtree(removed, ignore_errors=True)
+    return False
 
 
 def _digest(path: Path) -> str:
@@ -386,6 +418,7 @@ def _make_room(place: Path, size: int, spared: Path) -> None:
         total += _size(folder)
         if total > cache_limit():
             shutil.rmtree(folder, ignore_errors=True)
+            _checksums_file(folder).unlink(missing_ok=True)
 
 
 def _size(folder: Path) -> int:

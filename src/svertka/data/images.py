@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import os
-import time
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,14 +21,16 @@ from numpy.typing import NDArray
 from svertka.annotations import ImageSource
 from svertka.data.mapped import HeldRows, MappedArrays, MappedRows
 from svertka.errors import UserError
+from svertka.runtime.checked import DamagedError, read_checked, report_damaged, write_checked
 from svertka.runtime.cores import available_cores
-from svertka.runtime.files import cache_folder, make_folder, replacing, write_text
+from svertka.runtime.files import cache_folder, make_folder, remove_stale, replacing
 from svertka.runtime.image import ImageError
 from svertka.runtime.preprocess import Preprocess
 
-_CACHE_VERSION = 3  # raise it when decoding or geometry changes what comes out
+_CACHE_VERSION = 4  # raise it when decoding or geometry changes what comes out, or what is kept beside the pixels
+_PIECE = 1 << 20  # bytes whose checksum is taken at a time
+_LONG = 1 << 30  # bytes whose checksum takes about a second
 _CHUNK, _CHUNK_OF_WHOLE = 64, 4  # images a thread takes at a time
-_STALE = 86_400  # seconds after which a file that nobody writes to is nobody's
 
 Advance = Callable[[int, int], None]
 """Told how many of how many images are done."""
@@ -91,7 +93,7 @@ def load_images(sources: Sequence[ImageSource], preprocess: Preprocess, *, advan
     """
     folder = cache_folder() / "images"
     stem = folder / _key(sources, preprocess)
-    found = _open(stem, len(sources), preprocess)
+    found = _open(stem, len(sources), preprocess, advance)
     if found is None:
         found = _decode_all(sources, preprocess, stem, advance)
     pixels, index = found
@@ -106,6 +108,8 @@ class _Index:
     errors: dict[int, str]
     sizes: list[tuple[int, int]]
     shapes: list[tuple[int, ...]]
+    checksum: int = 0
+    """Of the pixels of all images, one after another."""
 
     @property
     def whole(self) -> tuple[tuple[int, ...], ...] | None:
@@ -133,24 +137,41 @@ def _key(sources: Sequence[ImageSource], preprocess: Preprocess) -> str:
     return total.hexdigest()[:32]
 
 
-def _open(stem: Path, count: int, preprocess: Preprocess) -> Found | None:
+def _open(stem: Path, count: int, preprocess: Preprocess, advance: Advance | None) -> Found | None:
     try:
-        text = stem.with_suffix(".json").read_text()
-        values = json.loads(text)
+        values = read_checked(stem.with_suffix(".json"))
         index = _Index(
             [str(digest) for digest in values["digests"]],
             {int(position): str(error) for position, error in values["errors"].items()},
             [(int(height), int(width)) for height, width in values["sizes"]],
             [tuple(map(int, shape)) for shape in values.get("shapes", ())],
+            int(values["checksum_of_pixels"]),
         )
         if not len(index.digests) == len(index.sizes) == count:
-            return None
+            raise DamagedError("images are missing")
         pixels = _mapped(stem, index, preprocess)
+        _check_pixels(stem.with_suffix(".pixels"), index.checksum, count, advance)
         with suppress(OSError):  # a cache can be another user's
             os.utime(stem.with_suffix(".json"))  # the least recently used goes first
         return pixels, index
+    except FileNotFoundError:
+        return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None  # absent or damaged: decoded anew
+        report_damaged(stem.with_suffix(".pixels"), "its images are decoded again")
+        return None
+
+
+def _check_pixels(path: Path, checksum: int, images: int, advance: Advance | None) -> None:
+    found = done = 0
+    total = path.stat().st_size
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            found = zlib.crc32(piece, found)
+            done += len(piece)
+            if advance and total > _LONG:
+                advance(images * done // total, images)
+    if found != checksum:
+        raise DamagedError(f"{path.name} does not have its checksum")
 
 
 def _mapped(stem: Path, index: _Index, preprocess: Preprocess) -> MappedRows | MappedArrays:
@@ -190,18 +211,27 @@ def _decode_all(sources: Sequence[ImageSource], preprocess: Preprocess, stem: Pa
         make_folder(stem.parent)
         _make_room(stem.parent, size)
         with replacing(stem.with_suffix(".pixels")) as file:
+            checksum = 0
 
             def write(data: bytes) -> None:
+                nonlocal checksum
+                checksum = zlib.crc32(data, checksum)
                 file.write(data)
                 if file.tell() > cache_limit():
                     raise _NoRoomError
 
             index = decoded(write)
+            index.checksum = checksum
         if preprocess.fit == "whole":
             _make_room(stem.parent, 0)
         kept = _mapped(stem, index, preprocess)
-        values = {"digests": index.digests, "errors": index.errors, "sizes": index.sizes}
-        write_text(stem.with_suffix(".json"), json.dumps(values | ({"shapes": index.shapes} if index.shapes else {})))
+        values = {
+            "checksum_of_pixels": index.checksum,
+            "digests": index.digests,
+            "errors": index.errors,
+            "sizes": index.sizes,
+        }
+        write_checked(stem.with_suffix(".json"), values | ({"shapes": index.shapes} if index.shapes else {}))
     except (UserError, OSError, ValueError, _NoRoomError):
         # No room, no right to write, or another process made room already: slower, but it works.
         return None, decoded(len)
@@ -255,7 +285,4 @@ def _make_room(folder: Path, size: int) -> None:
             if total > cache_limit():
                 path.with_suffix(".json").unlink(missing_ok=True)
                 path.unlink(missing_ok=True)
-    for path in folder.glob(".*.partial"):  # of processes that were killed
-        with suppress(OSError):
-            if time.time() - path.stat().st_mtime > _STALE:
-                path.unlink()
+    remove_stale(folder)

@@ -7,7 +7,6 @@ checksum: what is damaged counts as absent, and is computed again.
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import time
@@ -26,7 +25,8 @@ from svertka.data.chance import uniform
 from svertka.data.images import Advance, cache_limit
 from svertka.data.mapped import HeldRows, MappedRows
 from svertka.errors import UserError
-from svertka.runtime.files import cache_folder, make_folder, replacing, write_text
+from svertka.runtime.checked import DamagedError, read_checked, report_damaged, write_checked
+from svertka.runtime.files import cache_folder, make_folder, remove_stale, replacing
 from svertka.runtime.preprocess import Preprocess
 
 _SEGMENT, _SECONDS = 64 << 20, 10.0  # bytes, and time, after which a segment is written
@@ -77,17 +77,21 @@ class Store:
         self._segments: list[MappedRows | HeldRows] = []
         self._places: dict[str, tuple[_Place, ...]] = {}  # several where a damaged row was computed again
         for index in sorted(self.folder.glob("*.json")):
-            with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # damaged: as if it were not there
+            try:
                 self._open(index)
+            except FileNotFoundError:  # another process made room
+                continue
+            except (OSError, ValueError, KeyError, TypeError, AttributeError):
+                self._forget(index)
 
     def __contains__(self, digest: str) -> bool:
         return digest in self._places
 
     def _open(self, index: Path) -> None:
-        values = json.loads(index.read_text())
+        values = read_checked(index)
         rows = MappedRows(index.with_suffix(".rows"), np.float16, self.shape)
         if not len(values["digests"]) == len(values["checks"]) == len(rows):
-            return
+            raise DamagedError("rows are missing")
         self._segments.append(rows)
         for row, (digest, check) in enumerate(zip(values["digests"], values["checks"], strict=True)):
             place = _Place(len(self._segments) - 1, row, int(check))
@@ -95,14 +99,24 @@ class Store:
 
     def check(self, digests: Iterable[str]) -> None:
         """Forget what is kept of these images where it is damaged."""
+        damaged = 0
         for digest in digests:
             places = self._places.pop(digest, ())
             whole = next((place for place in places if self._is_whole(place)), None)
             if whole:
                 self._places[digest] = (whole,)
+            damaged += bool(places) and whole is None
+        if damaged:
+            report_damaged(self.folder, f"what was kept of {damaged} of its images is computed again")
 
     def _is_whole(self, place: _Place) -> bool:
         return _checksum(self._segments[place.segment].take(np.array([place.row]))) == place.check
+
+    def _forget(self, index: Path) -> None:
+        report_damaged(index, "what was kept there is computed again")
+        for path in (index, index.with_suffix(".rows")):
+            with suppress(OSError):
+                path.unlink()
 
     def add(self, digests: Sequence[str], rows: NDArray[np.float16]) -> None:
         """Keep the rows of these images; on disk, or in memory where there is no room on it."""
@@ -117,11 +131,12 @@ class Store:
 
     def _write(self, digests: Sequence[str], checks: list[int], rows: NDArray[np.float16]) -> MappedRows:
         make_folder(self.folder)
+        remove_stale(self.folder)
         _make_room(rows.nbytes, self.folder)
         stem = self.folder / uuid.uuid4().hex
         with replacing(stem.with_suffix(".rows")) as file:
             file.write(rows.tobytes())
-        write_text(stem.with_suffix(".json"), json.dumps({"digests": list(digests), "checks": checks}))
+        write_checked(stem.with_suffix(".json"), {"digests": list(digests), "checks": checks})
         return MappedRows(stem.with_suffix(".rows"), np.float16, self.shape)
 
     def places(self, digests: Sequence[str]) -> NDArray[np.int64]:

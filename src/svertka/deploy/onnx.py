@@ -20,6 +20,7 @@ from svertka.runtime.card import CARD_KEY, Card
 from svertka.runtime.deployment import AGREEMENT
 from svertka.runtime.engines import OnnxRuntimeEngine
 from svertka.runtime.files import replacing
+from svertka.runtime.onnx_card import DIGEST_KEY, onnx_digest
 from svertka.runtime.predictor import Predictor
 from svertka.runtime.preprocess import Preprocess
 
@@ -111,11 +112,14 @@ def onnx_bytes(net: Net, card: Card, *, any_size: bool = False) -> bytes:
 
 
 def with_card(model: Any, card: Card) -> bytes:
-    """An ONNX model, a ``ModelProto``, as a file with the card in its metadata."""
+    """An ONNX model, a ``ModelProto``, as a file with the card and a digest in its metadata."""
     import onnx
 
     model.producer_name = "svertka"
-    onnx.helper.set_model_props(model, {CARD_KEY: card.to_json()})
+    del model.metadata_props[:]
+    text = card.to_json()
+    digest = onnx_digest(model.SerializeToString(), text)
+    onnx.helper.set_model_props(model, {CARD_KEY: text, DIGEST_KEY: digest})
     data: bytes = model.SerializeToString()
     return data
 

@@ -8,7 +8,8 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from svertka.errors import UserError
-from svertka.runtime.files import cache_folder, make_folder, write_text
+from svertka.runtime.checked import DamagedError, read_checked, report_damaged, write_checked
+from svertka.runtime.files import cache_folder, make_folder
 
 _FILE = "speed.json"
 
@@ -31,13 +32,16 @@ def remembered_choice(circumstances: Any, choices: Sequence[T], choose: Callable
     chosen = choose()
     with suppress(UserError):  # a cache folder that cannot be written costs the measurement next time, no more
         make_folder(cache_folder())
-        write_text(cache_folder() / _FILE, json.dumps({**before, key: chosen}, indent=0))
+        write_checked(cache_folder() / _FILE, {**before, key: chosen})
     return chosen
 
 
 def _read() -> dict[str, Any]:
+    path = cache_folder() / _FILE
     try:
-        values = json.loads((cache_folder() / _FILE).read_text())
-        return dict(values)
-    except (OSError, ValueError, TypeError):
+        return read_checked(path)
+    except OSError:
+        return {}
+    except DamagedError:
+        report_damaged(path, "what is fastest on this machine is measured again")
         return {}

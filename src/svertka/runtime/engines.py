@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svertka.errors import UserError
-from svertka.runtime.card import CARD_KEY, Card
+from svertka.runtime.card import Card
 from svertka.runtime.cores import available_cores
 from svertka.runtime.decoders import Outputs
 from svertka.runtime.deployment import Deployment
@@ -45,18 +45,26 @@ class OnnxRuntimeEngine:
         literal: Run every operation as the graph says it, in single precision. Quantised operations are then not
             replaced by faster ones that round elsewhere.
         spin: Let threads that have nothing to do go round and round: they begin sooner, but nobody else can run.
+        card: What `read_onnx_card` gave for this file, where it was read before.
 
     Raises:
-        UserError: The file is missing, damaged, or carries no card.
+        UserError: The file is missing, damaged, altered, or carries no card.
     """
 
     name = "onnxruntime"
 
-    def __init__(self, path: Path, *, threads: int | None = None, literal: bool = False, spin: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        threads: int | None = None,
+        literal: bool = False,
+        spin: bool = True,
+        card: Card | None = None,
+    ) -> None:
         import onnxruntime
 
-        if not path.is_file():
-            raise UserError("no such model file", where=path)
+        self.card = card or read_onnx_card(path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or available_cores()
         options.inter_op_num_threads = 1
@@ -68,10 +76,6 @@ class OnnxRuntimeEngine:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's errors have no common class to catch
             raise _damaged(path, error) from error
-        metadata = self._session.get_modelmeta().custom_metadata_map
-        if CARD_KEY not in metadata:
-            raise UserError("an ONNX file without a card", where=path, mend="export it with `svertka export`")
-        self.card = Card.from_json(metadata[CARD_KEY], where=path)
         self._inputs = [given.name for given in self._session.get_inputs()]
         self._outputs = [output.name for output in self._session.get_outputs()]
 
@@ -193,7 +197,7 @@ def open_engine(path: Path, *, threads: int | None = None, spin: bool = True) ->
     if plan.engine == "openvino" and openvino_is_installed():
         bf16 = plan.precision == "bf16"
         return OpenVinoEngine(path, threads=threads, piece=plan.piece, bf16=bf16), card
-    return OnnxRuntimeEngine(path, threads=threads, spin=spin), card
+    return OnnxRuntimeEngine(path, threads=threads, spin=spin, card=card), card
 
 
 def _damaged(path: Path, error: Exception) -> UserError:

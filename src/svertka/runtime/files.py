@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
+import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,22 +15,27 @@ from typing import BinaryIO
 from svertka.errors import UserError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_STALE = 86_400  # seconds after which a temporary file that nobody writes to belongs to no process
+_SHORT = 200  # bytes of a name that its temporary one begins with: systems allow 255
+PARTIAL = ".*.partial"
+"""Pattern of the temporary names that `partial_name` gives."""
 
 
 @contextmanager
 def replacing(path: Path, *, keep: Path | None = None) -> Iterator[BinaryIO]:
     """Open a file that becomes ``path`` when the block ends, and only then.
 
-    The bytes go to a temporary name in the same folder, are fsynced, and take the final name in one rename.
+    The bytes go to a temporary name in the same folder, are fsynced, and take the final name in one rename. Nobody can
+    guess the temporary name, and a file or link of that name is never opened: others may write to the folder too.
     With ``keep``, the file that stood at ``path`` is renamed to ``keep`` first, so that at every moment one of
     the two is whole.
 
     Raises:
         UserError: The disk is full, or the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    temporary = path.with_name(partial_name(path.name))
     try:
-        with temporary.open("wb") as file:
+        with os.fdopen(os.open(temporary, _NEW, 0o666), "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -40,6 +48,23 @@ def replacing(path: Path, *, keep: Path | None = None) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+
+
+def partial_name(name: str) -> str:
+    """A random name for what will be called ``name`` once it is whole; two processes never share one."""
+    short = os.fsdecode(os.fsencode(name)[:_SHORT])
+    return f".{short}.{secrets.token_hex(8)}.partial"
+
+
+def remove_stale(folder: Path) -> None:
+    """Remove the temporary files and folders in ``folder`` that processes left behind when they were killed."""
+    for path in folder.glob(PARTIAL):
+        with suppress(OSError):  # another process may do the same at this moment
+            if time.time() - path.lstat().st_mtime > _STALE:
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

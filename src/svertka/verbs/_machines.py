@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -10,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from svertka.errors import UserError
+from svertka.runtime.checked import DamagedError, read_checked, report_damaged, write_checked
 from svertka.runtime.cores import available_cores
-from svertka.runtime.files import cache_folder, make_folder, write_text
+from svertka.runtime.files import cache_folder, make_folder
 
 if TYPE_CHECKING:
     from svertka.deploy.peaks import Peaks
@@ -51,11 +51,14 @@ def known_machines(file: Path) -> list[MachineLine]:
     if not file.exists():
         return []
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = read_checked(file, required=False)
         if values["version"] != _VERSION:
             raise ValueError(f"version {values['version']!r}")
         return [MachineLine(**line) for line in values["machines"]]
     except (OSError, ValueError, TypeError, KeyError) as error:
+        if isinstance(error, DamagedError) and file == machines_file(None):
+            report_damaged(file, "the table of machines begins anew")
+            return []
         raise UserError(f"no table of machines ({error!r})", where=file, mend="give another --save") from error
 
 
@@ -81,7 +84,7 @@ def save_machines(file: Path, lines: Sequence[MachineLine]) -> None:
     """
     make_folder(file.parent)
     values = {"version": _VERSION, "machines": [asdict(line) for line in lines]}
-    write_text(file, json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+    write_checked(file, values, indent=1)
 
 
 def _processor() -> str:
