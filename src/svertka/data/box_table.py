@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from svertka.annotations import Box, Boxes
-from svertka.data.paths import below
+from svertka.data.paths import ImageFinder
 from svertka.data.records import RecordError, name_of, number
 from svertka.data.samples import ImageFile, Sample
 
@@ -28,12 +28,13 @@ class BoxLines:
     """Gathers the boxes of each image.
 
     Args:
-        folder: Where files are.
+        finder: Finds the files.
         parts: Is given the samples by part.
     """
 
-    def __init__(self, folder: Path, parts: dict[str, list[Sample]]) -> None:
-        self.folder, self.parts = folder, parts
+    def __init__(self, finder: ImageFinder, parts: dict[str, list[Sample]]) -> None:
+        self.finder, self.parts = finder, parts
+        self._files: dict[str, tuple[str, Path]] = {}
         self._boxes: dict[str, list[Box]] = {}
         self._part: dict[str, str] = {}
 
@@ -44,7 +45,7 @@ class BoxLines:
             RecordError: There is no such image, it is in another part, or the box is none.
         """
         if name not in self._boxes:
-            below(self.folder, name)
+            self._files[name] = self.finder.named(name, within=None if part == "all" else part)
             self._boxes[name], self._part[name] = [], part
         if self._part[name] != part:
             raise RecordError(f"{name} is in {self._part[name]} already")
@@ -55,5 +56,6 @@ class BoxLines:
     def close(self) -> None:
         """Make samples of what was gathered."""
         for name, boxes in self._boxes.items():
-            sample = Sample(name, ImageFile(self.folder / name), Boxes(tuple(boxes)))
+            known, file = self._files[name]
+            sample = Sample(known, ImageFile(file), Boxes(tuple(boxes)))
             self.parts.setdefault(self._part[name], []).append(sample)

@@ -71,6 +71,7 @@ class _File:
 
     def __init__(self, path: Path, name: str, root: Path, skipped: list[Skipped]) -> None:
         self.name, self.root, self.skipped = name, root, skipped
+        self.part = part_in(path.stem)
         stem = path.stem.removeprefix("instances_").removeprefix("person_keypoints_")
         bases = [path.parent, path.parent.parent] if path.parent != root else [root]
         inner = ("images", f"images/{stem}", stem, "data", "JPEGImages", f"{part_in(stem) or 'images'}")
@@ -119,7 +120,7 @@ class _File:
                 self.sizes[key] = None
                 if told.get("width") is not None or told.get("height") is not None:
                     self.sizes[key] = size_of(told.get("height"), told.get("width"))
-                found[key] = self.finder.find(name_of(told.get("file_name"), "its file_name"))
+                found[key] = self.finder.find(name_of(told.get("file_name"), "its file_name"), within=self.part)
             except RecordError as error:
                 self._skip("image", value, place, error)
         return found

@@ -43,7 +43,7 @@ def read_cvat(path: Path) -> Dataset:
         for place, image in enumerate(stream_xml(file, "image"), 1):
             where = f"{file.name}, image {image.get('id', '')[:20] or place}"
             try:
-                found = finder.find(name_of(image.get("name"), "its name"))
+                found = finder.find(name_of(image.get("name"), "its name"), within=image.get("subset"))
                 name = relative(found, root)
                 if name in told:
                     raise RecordError(f"another record speaks of {name} already")

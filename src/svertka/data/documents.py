@@ -21,6 +21,7 @@ MAX_XML: Final = 8 << 20  # of one image; the tree takes about twenty times as m
 MAX_XML_STREAM: Final = 1 << 30  # of many images, read one by one
 MAX_YAML: Final = 64 << 10  # which takes up to three seconds; the thousand classes of ImageNet take half of it
 MAX_TEXT: Final = 64 << 20
+MAX_TABLE: Final = 1 << 30  # of a CSV or of JSON lines, read line by line
 
 _DEPTH = 20  # of YAML
 _TOO_DEEP = "not readable YAML (lists within lists without end)"
@@ -65,7 +66,7 @@ def read_xml(path: Path) -> Element:
     import defusedxml.ElementTree as Defused
     from defusedxml import DefusedXmlException
 
-    _check(path, MAX_XML)
+    check_file(path, MAX_XML)
     try:
         root: Element = Defused.parse(path, forbid_dtd=True).getroot()
     except DefusedXmlException:
@@ -84,7 +85,7 @@ def stream_xml(path: Path, tag: str) -> Iterator[Element]:
     import defusedxml.ElementTree as Defused
     from defusedxml import DefusedXmlException
 
-    _check(path, MAX_XML_STREAM)
+    check_file(path, MAX_XML_STREAM)
     depth, root = 0, None
     try:
         for event, element in Defused.iterparse(path, events=("start", "end"), forbid_dtd=True):
@@ -163,19 +164,24 @@ def has_keys(text: str, *keys: str) -> bool:
     return all(re.search(rf'"{key}"\s*:', text) for key in keys)
 
 
-def _check(path: Path, limit: int) -> None:
+def check_file(path: Path, limit: int) -> None:
+    """See that a file can be read to its end.
+
+    Raises:
+        RecordError: It is a pipe or a device, which may never end, is over ``limit`` bytes, or is not there.
+    """
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
         raise RecordError(f"cannot be read ({getattr(error, 'strerror', error)})") from error
-    if not stat.S_ISREG(status.st_mode):  # a pipe or a device may never end
+    if not stat.S_ISREG(status.st_mode):
         raise RecordError("not a regular file")
     if status.st_size > limit:
         raise RecordError(f"{status.st_size:,} bytes, over the limit of {limit:,}")
 
 
 def _read(path: Path, limit: int) -> bytes:
-    _check(path, limit)
+    check_file(path, limit)
     try:
         return path.read_bytes()
     except OSError as error:

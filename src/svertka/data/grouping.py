@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 
@@ -44,12 +43,12 @@ def groups_of(dataset: Dataset, samples: Sequence[Sample], by: str) -> list[str]
 
 
 def _column(dataset: Dataset, name: str) -> dict[str, str] | None:
-    if dataset.root.suffix.lower() != ".csv":
+    if dataset.root.suffix.lower() not in (".csv", ".tsv"):
         return None
-    from svertka.data.table import FILE_COLUMNS
+    from svertka.data.table import FILE_COLUMNS, dict_rows
 
     with dataset.root.open(encoding="utf-8-sig", newline="") as file:  # it has been read as one already
-        rows = csv.DictReader(file)
+        rows = dict_rows(file)
         columns = {(column or "").strip().lower(): column for column in rows.fieldnames or ()}
         if name.lower() not in columns:
             return None

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from svertka.data.documents import check_file
+from svertka.data.records import RecordError
 from svertka.data.samples import Dataset, Format, Sample, class_lines, digest_of, file_stamp
 from svertka.errors import UserError
 
@@ -38,8 +40,11 @@ class IdxImage:
 
 
 def is_idx(folder: Path) -> bool:
-    """Whether the folder holds IDX files by their usual names."""
-    return _find(folder, "train-images") is not None and _find(folder, "train-labels") is not None
+    """Whether the folder holds IDX files by their usual names, of a part at least."""
+    return any(
+        _find(folder, f"{prefix}-images") is not None and _find(folder, f"{prefix}-labels") is not None
+        for prefix in _PARTS.values()
+    )
 
 
 def read_idx(folder: Path) -> Dataset:
@@ -78,6 +83,10 @@ def _find(folder: Path, prefix: str) -> Path | None:
 
 
 def _read(path: Path, axes: int) -> NDArray[np.uint8]:
+    try:
+        check_file(path, _MAX_BYTES)
+    except RecordError as error:
+        raise UserError(str(error), where=path) from error
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             start = file.read(4 + 4 * axes)

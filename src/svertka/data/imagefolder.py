@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from svertka.data.documents import MAX_TABLE, check_file
 from svertka.data.folders import PART_SPELLINGS
+from svertka.data.records import RecordError
 from svertka.data.samples import Dataset, Format
 from svertka.data.table import LABEL_COLUMNS, Gathered, Table, column_names, csv_records, part_called
 from svertka.errors import UserError
@@ -55,6 +57,7 @@ def _jsonl(path: Path) -> Table:
     records: list[tuple[str, dict[str, Any]]] = []
     columns: dict[str, None] = {}
     try:
+        check_file(path, MAX_TABLE)
         with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(iter(lambda: file.readline(_LINE + 1), ""), 1):
                 if len(line) > _LINE:
@@ -65,7 +68,7 @@ def _jsonl(path: Path) -> Table:
                         raise ValueError(f"line {number} is no object")
                     columns.update(dict.fromkeys(row))
                     records.append((f"line {number}", row))
-    except (OSError, ValueError, RecursionError) as error:
+    except (RecordError, OSError, ValueError, RecursionError) as error:
         raise UserError(f"not readable JSON lines ({error})", where=path) from error
     # A record may lack a column.
     return Table(path, column_names(columns), [(place, dict.fromkeys(columns) | row) for place, row in records])

@@ -86,13 +86,14 @@ def _image(task: dict[str, object], finder: ImageFinder) -> Path:
         raise RecordError("it names no image")
     # As in /data/local-files/?d=photos/1.jpg, s3://bucket/1.jpg or https://host/1.jpg?key=…
     given = name_of(addresses[0], "the image").split("?d=")[-1].split("?")[0]
-    name = urllib.parse.unquote(given).replace("\\", "/").rsplit("/", 1)[-1]
+    place, _, name = urllib.parse.unquote(given).replace("\\", "/").rpartition("/")
+    folder = place.rsplit("/", 1)[-1] or None  # tells images of one name apart
     try:
-        return finder.find(name)
+        return finder.find(name, within=folder)
     except RecordError:
         if not _PREFIX.match(name):
             raise
-        return finder.find(_PREFIX.sub("", name, count=1))
+        return finder.find(_PREFIX.sub("", name, count=1), within=folder)
 
 
 def _results(task: dict[str, object]) -> tuple[list[object] | None, bool]:

@@ -10,6 +10,29 @@ from svertka.annotations import natural
 from svertka.data.folders import PART_SPELLINGS
 from svertka.runtime.image import IMAGE_SUFFIXES
 
+IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages", "leftimg8bit", "photos")
+"""Names of folders, in lower case, that hold the images of a format and are no class."""
+MASK_FOLDERS = (
+    *("masks", "mask", "segmentationclass", "segmentationclasspng", "segmentations", "gt", "gtfine", "gtcoarse"),
+    *("groundtruth", "ground_truth", "labels", "label", "annotations", "annotation", "annot", "annots"),
+)
+"""Names of folders, in lower case, that hold masks or other annotations of a format and are no class."""
+_OF_MASKS = "annotations?|annots?|labels?|masks?|gt|segmentations?|seg"
+
+
+def masks_of_part(name: str) -> str | None:
+    """The part whose masks a folder of this name holds: ``train`` of ``trainannot``, ``train_labels``, ``masks-train``;
+    none of other names.
+    """
+    found = re.fullmatch(rf"([a-z]+?)[_\- ]?({_OF_MASKS})|({_OF_MASKS})[_\- ]?([a-z]+)", name.lower())
+    word = (found[1] or found[4]) if found else None
+    return next((part for part, spellings in PART_SPELLINGS.items() if word in spellings), None)
+
+
+def is_structure(name: str) -> bool:
+    """Whether a folder of this name holds a piece of some format, such as images or masks, rather than a class."""
+    return name.lower() in {*IMAGE_FOLDERS, *MASK_FOLDERS, "imagesets"} or masks_of_part(name) is not None
+
 
 def part_in(name: str) -> str | None:
     """The part of a split that the words of a name speak of: ``val`` for ``instances_val2017``."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import itertools
+import string
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,17 @@ from numpy.typing import NDArray
 
 from svertka.annotations import Mask
 from svertka.data.documents import read_text
-from svertka.data.layout import child, images_below, part_in, relative, subfolders, unwrapped
+from svertka.data.layout import (
+    IMAGE_FOLDERS,
+    MASK_FOLDERS,
+    child,
+    images_below,
+    masks_of_part,
+    part_in,
+    relative,
+    subfolders,
+    unwrapped,
+)
 from svertka.data.legend import Key, find_legend, read_legend
 from svertka.data.records import RecordError, dataset_of
 from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
@@ -24,12 +35,10 @@ VOID = 255
 FOREIGN = 254
 """What is no class, where a mask has it in a way that classes have too."""
 
-_IMAGES = ("images", "image", "imgs", "img", "jpegimages", "leftimg8bit", "photos")
-_MASKS = (
-    *("masks", "mask", "segmentationclass", "segmentations", "gt", "gtfine", "groundtruth", "ground_truth"),
-    *("labels", "label", "annotations", "annotation"),
-)
-_ENDS = ("mask", "masks", "label", "labels", "gt", "seg", "segmentation", "groundtruth")
+_VARIANTS = ("labeltrainids", "labelids", "color", "instanceids", "instancetrainids")
+"""Masks that Cityscapes has of one image, the best first."""
+_ENDS = (*(f"gtfine_{kind}" for kind in _VARIANTS), *(f"gtcoarse_{kind}" for kind in _VARIANTS), "leftimg8bit")
+_ENDS += ("mask", "masks", "label", "labels", "gt", "seg", "segmentation", "groundtruth")
 _LOSSY = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp")
 _MANY = 1000  # different numbers, when no more are sought
 _LOOKED_AT = 500  # masks that are decoded to see which numbers there are, at most
@@ -89,8 +98,12 @@ def is_masks(path: Path) -> bool:
 
 
 def read_masks(path: Path) -> Dataset:
-    """Read ``images/`` and ``masks/`` (or ``image/``, ``label/`` and other spellings; parts above or below them), VOC's
+    """Read ``images/`` and ``masks/`` (or ``image/``, ``label/`` and other spellings; parts above or below them),
+    ``train/`` and ``trainannot/`` or ``train_masks/``, Cityscapes' ``leftImg8bit/`` and ``gtFine/``, VOC's
     ``SegmentationClass/``, or ``x_mask.png`` beside ``x.jpg``.
+
+    Where no name is in both folders, ``image_01`` goes with ``gt_01``: what is left of the names once all that those of
+    a folder have in common is taken away, if that leaves the same names in both.
 
     What is which class a legend says, where there is one; see `svertka.data.legend.read_legend`. Otherwise the numbers
     in the masks do: 0 and 255 are background and foreground, small numbers and those of a palette are classes, and
@@ -136,33 +149,69 @@ class _Place:
 
     def pairs(self, root: Path) -> list[tuple[Path, Path]]:
         """Images with their masks."""
-        masks = {_key_of(mask, self.masks): mask for mask in self._masks(root)}
-        return [
-            (image, masks[key])
-            for image in images_below(self.images, root)
-            if (key := _key_of(image, self.images)) in masks and masks[key] != image
-        ]
+        masks = self._masks(root)
+        images = [(_key_of(image, self.images), image) for image in images_below(self.images, root)]
+        if self.images != self.masks and not any(key in masks for key, _ in images):
+            rest, masks = _without_common(dict(images)), _without_common(masks)
+            images = list(rest.items()) if rest.keys() == masks.keys() else []
+        return [(image, masks[key]) for key, image in images if key in masks and masks[key] != image]
 
     def notes(self, root: Path) -> list[str]:
         """What is left out."""
         if self.images == self.masks:
             return []
         images = {_key_of(image, self.images) for image in images_below(self.images, root)}
-        masks = {_key_of(mask, self.masks) for mask in self._masks(root)}
-        return [
+        found = self._masks(root)
+        masks = set(found)
+        if not images & masks:
+            pairs = self.pairs(root)
+            return [f"names differ: {pairs[0][0].name} goes with {pairs[0][1].name}"] if pairs else []
+        kinds = {_variant(mask) for mask in found.values()} - {""}
+        return [f"of Cityscapes' masks, those called {', '.join(sorted(kinds))} are read"] * bool(kinds) + [
             f"{len(alone):,} {what} and are left out, such as {min(alone)}"
             for what, alone in (("images have no mask", images - masks), ("masks have no image", masks - images))
             if alone
         ]
 
-    def _masks(self, root: Path) -> Iterator[Path]:
+    def _masks(self, root: Path) -> dict[str, Path]:
+        found: dict[str, Path] = {}
         for mask in images_below(self.masks, root):
             if self.masks != self.images or _plain(mask.stem) != mask.stem.lower():
-                yield mask
+                key = _key_of(mask, self.masks)
+                if key not in found or _rank(mask) <= _rank(found[key]):
+                    found[key] = mask
+        return found
+
+
+def _without_common(files: dict[str, Path]) -> dict[str, Path]:
+    # ``0001`` of ``image_0001`` where all begin like that. Digits that all have in common still count.
+    stems = [path.stem.lower() for path in files.values()]
+    start = _common_start(stems).rstrip(string.digits)
+    end = _common_start([stem[len(start) :][::-1] for stem in stems])[::-1].lstrip(string.digits)
+    found = {
+        f"{key.rpartition('/')[0]}/{path.stem.lower()[len(start) :].removesuffix(end)}": path
+        for key, path in files.items()
+    }
+    return found if len(found) == len(files) > 1 else {}
+
+
+def _common_start(texts: list[str]) -> str:
+    first, last = min(texts, default=""), max(texts, default="")
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    return "".join(letter for letter, _ in same)
+
+
+def _variant(mask: Path) -> str:
+    kind = mask.stem.lower().rpartition("_")[2]
+    return kind if kind in _VARIANTS else ""
+
+
+def _rank(mask: Path) -> int:
+    return _VARIANTS.index(_variant(mask)) if _variant(mask) else -1
 
 
 def _places(root: Path) -> list[_Place]:
-    images, masks = child(root, *_IMAGES), child(root, *_MASKS)
+    images, masks = child(root, *IMAGE_FOLDERS), child(root, *MASK_FOLDERS)
     if images and masks:
         inner = {part_in(folder.name): folder for folder in subfolders(masks)}
         both = [
@@ -171,10 +220,17 @@ def _places(root: Path) -> list[_Place]:
             if (part := part_in(folder.name)) is not None and part in inner
         ]
         return both or [_Place("all", images, masks)]
-    parts = [(part, folder) for folder in subfolders(root) if (part := part_in(folder.name)) is not None]
+    beside = {part: folder for folder in subfolders(root) if (part := masks_of_part(folder.name)) is not None}
+    parts = [
+        (part, folder)
+        for folder in subfolders(root)
+        if (part := part_in(folder.name)) is not None and folder not in beside.values()
+    ]
+    if beside:
+        return [_Place(part, folder, beside[part]) for part, folder in parts if part in beside]
     found = []
     for part, folder in parts or [("all", root)]:
-        images, masks = child(folder, *_IMAGES), child(folder, *_MASKS)
+        images, masks = child(folder, *IMAGE_FOLDERS), child(folder, *MASK_FOLDERS)
         if images and masks:
             found.append(_Place(part, images, masks))
         elif not subfolders(folder):
@@ -205,11 +261,11 @@ def _lists(root: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for part in ("train", "val", "test"):
         try:
-            lines = read_text(folder / f"{part}.txt").split() if folder else []
+            lines = read_text(folder / f"{part}.txt").splitlines() if folder else []
         except RecordError:
             continue
         for stem in lines:
-            found.setdefault(stem, part)
+            found.setdefault(stem.strip(), part)
     return found
 
 

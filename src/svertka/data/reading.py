@@ -19,6 +19,7 @@ from svertka.data.pairs import PAIRS
 from svertka.data.parquet import PARQUET
 from svertka.data.samples import Dataset, Format
 from svertka.data.shards import SHARDS, is_shards
+from svertka.data.structure import check_class_folders, linked_folders
 from svertka.data.table import TABLE
 from svertka.data.voc import VOC
 from svertka.data.yolo import YOLO
@@ -51,18 +52,35 @@ def open_dataset(path: Path, format: str | None = None) -> Dataset:  # noqa: A00
         if format not in named:
             raise UserError(f"unknown format {format!r}", mend=nearest(format, named))
         try:
-            return named[format].read(path)
+            return _with_links(named[format], path)
         except (NotADirectoryError, IsADirectoryError) as error:
             kind = "folder" if path.is_dir() else "file"
             raise UserError(f"a {kind}, and no data set of the format {format}", where=path) from error
     for entry in FORMATS:
         if entry.fits(path):
-            return entry.read(path)
+            dataset = _with_links(entry, path)
+            return check_class_folders(dataset, path) if entry in (NESTED, FOLDERS) else dataset
     raise UserError(
         "a file, not a data set",
         where=path,
         mend="give a folder with class folders, or a .csv of file,label",
     )
+
+
+def _with_links(entry: Format, path: Path) -> Dataset:
+    """What a reader makes of the data set; links to folders, which no reader follows, are named."""
+    linked = linked_folders(path)
+    told = f"links to folders are passed over: {', '.join(linked[:3])}{', …' if len(linked) > 3 else ''}"
+    try:
+        dataset = entry.read(path)
+    except UserError as error:
+        if not linked:
+            raise
+        remedy = "put the folder itself in the link's place, or give the folder that it leads to"
+        raise UserError(f"{error.what} ({told})", where=error.where, mend=remedy) from error
+    if linked and entry not in (NESTED, FOLDERS):  # these name them where it matters
+        return dataclasses.replace(dataset, notes=[*dataset.notes, told])
+    return dataset
 
 
 def _in_archive(path: Path, kind: str, format: str | None) -> Dataset:  # noqa: A002

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svertka.annotations import natural
+from svertka.data.documents import MAX_TABLE, check_file
+from svertka.data.records import RecordError
 from svertka.errors import UserError
 
 _PARTS = ("train", "val", "test")
@@ -179,7 +181,8 @@ def read_split(path: Path) -> list[Written]:
     """
     found: dict[str, Written] = {}
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        check_file(path, MAX_TABLE)
+        with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
             if not {"file", "part"} <= set(rows.fieldnames or ()):
                 raise UserError("not a split", where=path, mend="it needs the columns file and part")
@@ -190,7 +193,7 @@ def read_split(path: Path) -> list[Written]:
                     raise UserError(f"the part {line.part!r} is none of {', '.join(_PARTS)}", where=where)
                 if (before := found.setdefault(line.file, line).part) != line.part:
                     raise UserError(f"{line.file} is in {before} and in {line.part}", where=where)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (RecordError, OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"not a readable split ({error})", where=path) from error
     return list(found.values())
 

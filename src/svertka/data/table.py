@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from svertka.annotations import Annotation, class_names
 from svertka.data.box_table import BoxLines, box_columns
+from svertka.data.documents import MAX_TABLE, check_file
 from svertka.data.folders import PART_SPELLINGS
-from svertka.data.paths import below
+from svertka.data.layout import IMAGE_FOLDERS, files_in, images_below, is_structure, part_in, subfolders
+from svertka.data.paths import ImageFinder
 from svertka.data.records import RecordError
 from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
 from svertka.errors import UserError
 
-FILE_COLUMNS = ("file", "filename", "file_name", "path", "image")
+FILE_COLUMNS = (
+    *("file", "filename", "file_name", "path", "image", "filepath", "file_path", "image_path"),
+    *("image_name", "imagename", "image_id"),
+)
 _LABEL = ("label", "class", "target", "category")
 _LABELS = ("labels", "classes", "targets", "categories")
 _BETWEEN = ";"
+_SUFFIXES = (".csv", ".tsv")
+_MOST_TABLES = 20  # of a folder, that are looked at
+_LONGEST_HEADER = 1 << 16
 _PART = ("split", "part", "set", "subset")
 LABEL_COLUMNS = frozenset((*_LABEL, *_LABELS))
 """Names, in lower case, of a column of labels."""
@@ -37,11 +46,12 @@ class Gathered:
     boxes: bool = False
 
     def add(self, table: Table, folder: Path, part: str = "all") -> None:
-        """Take in the records of a table; files are looked for below ``folder``."""
+        """Take in the records of a table; files are looked for in ``folder`` and its folders of images and parts."""
         file_column, label_column = _column(table, FILE_COLUMNS), _column(table, (*_LABEL, *_LABELS))
         part_column = next((table.columns[name] for name in _PART if name in table.columns), None)
         sides = box_columns(table.columns)
-        objects = BoxLines(folder, self.parts)
+        finder = ImageFinder(folder, _places(folder, table.path.stem), anywhere=False)
+        objects = BoxLines(finder, self.parts)
         several = not sides and (
             label_column.strip().lower() in _LABELS
             or any(
@@ -63,8 +73,8 @@ class Gathered:
                 if label is None:
                     objects.add(name, named, str(row[label_column]), [row[side] for side in sides])
                 else:
-                    below(folder, name)
-                    self.parts.setdefault(named, []).append(Sample(name, ImageFile(folder / name), label))
+                    known, file = finder.named(name, within=None if named == "all" else named)
+                    self.parts.setdefault(named, []).append(Sample(known, ImageFile(file), label))
             except RecordError as error:
                 self.skipped.append(Skipped(f"{table.path.name}, {place}", str(error)))
         objects.close()
@@ -101,7 +111,8 @@ class Table:
 
 
 def read_table(path: Path) -> Dataset:
-    """Read a CSV with a header that names a column ``file`` and a column ``label``, and maybe ``split``.
+    """Read a CSV with a header that names a column ``file`` and a column ``label``, and maybe ``split``; or those in a
+    folder beside its images, where these lie in no class folders.
 
     Where a label somewhere has a semicolon, or the column is called ``labels``, every image may have several, with
     semicolons between them, or none.
@@ -109,8 +120,10 @@ def read_table(path: Path) -> Dataset:
     Files are looked for below the CSV's folder; a record that points outside, or to nothing, is skipped.
 
     Raises:
-        UserError: The columns are missing, or the text is no CSV.
+        UserError: The columns are missing, or the text is no CSV; or a folder has several that may be meant.
     """
+    if path.is_dir():
+        return _read_folder(path)
     gathered = Gathered()
     gathered.add(csv_records(path), path.parent)
     return gathered.dataset(path, "CSV")
@@ -123,11 +136,20 @@ def csv_records(path: Path) -> Table:
         UserError: It is none.
     """
     try:
+        check_file(path, MAX_TABLE)
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file)
+            rows = dict_rows(file)
             return Table(path, column_names(rows.fieldnames or ()), [(f"line {rows.line_num}", row) for row in rows])
-    except (csv.Error, UnicodeDecodeError, OSError) as error:
+    except (RecordError, csv.Error, UnicodeDecodeError, OSError) as error:
         raise UserError(f"not a readable CSV ({error})", where=path) from error
+
+
+def dict_rows(file: TextIO) -> csv.DictReader[str]:
+    """The rows of a CSV by column; columns are parted by commas or, where the header has none, semicolons or tabs."""
+    header = file.readline(_LONGEST_HEADER)
+    file.seek(0)
+    between = "," if "," in header else next((mark for mark in ";\t" if mark in header), ",")
+    return csv.DictReader(file, delimiter=between)
 
 
 def column_names(names: Iterable[str | None]) -> dict[str, str]:
@@ -160,4 +182,73 @@ def _annotation(value: Any, *, several: bool) -> Annotation | None:
     return text or None
 
 
-TABLE = Format("csv", "a CSV of files and labels", lambda path: path.suffix.lower() == ".csv", read_table)
+def _places(folder: Path, stem: str) -> list[Path]:
+    """Where the files that a table in ``folder`` names may be."""
+    found = [folder]
+    with suppress(OSError):
+        for inner in subfolders(folder):
+            if inner.name.lower() in IMAGE_FOLDERS:
+                found += [inner, *(deeper for deeper in subfolders(inner) if part_in(deeper.name))]
+            elif part_in(inner.name) or inner.name == stem:
+                found.append(inner)
+    return found
+
+
+def is_table(path: Path) -> bool:
+    """Whether it is a CSV, or a folder with one that labels the images there, which lie in no class folders."""
+    if not path.is_dir():
+        return path.suffix.lower() in _SUFFIXES
+    return bool(_tables_in(path)) and not has_class_folders(path)
+
+
+def has_class_folders(root: Path) -> bool:
+    """Whether images lie in two or more folders whose names are no parts of a format."""
+    parts = [folder for folder in subfolders(root) if part_in(folder.name)]
+    for place in (root, *parts):
+        named = [folder for folder in subfolders(place) if not is_structure(folder.name) and folder not in parts]
+        if sum(bool(images_below(folder, root)) for folder in named) > 1:
+            return True
+    return False
+
+
+def _tables_in(folder: Path) -> list[Path]:
+    """The CSVs in a folder that have files and labels, and begin with a file that is there."""
+    found = []
+    for path in [file for suffix in _SUFFIXES for file in files_in(folder, suffix, folder)][:_MOST_TABLES]:
+        try:
+            check_file(path, MAX_TABLE)
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                rows = dict_rows(file)
+                columns = column_names(rows.fieldnames or ())
+                first = next(rows, {})
+            name = next((columns[known] for known in FILE_COLUMNS if known in columns), None)
+            if name is None or not LABEL_COLUMNS & columns.keys():
+                continue
+            ImageFinder(folder, _places(folder, path.stem), anywhere=False).find(str(first.get(name) or ""))
+            found.append(path)
+        except (RecordError, csv.Error, UnicodeDecodeError, OSError):
+            continue
+    return found
+
+
+def _read_folder(folder: Path) -> Dataset:
+    found = _tables_in(folder)
+    if not found:
+        raise UserError("no CSV in it that labels its images", where=folder, mend="give lines of file,label")
+    by_part = [path for path in found if part_in(path.stem)]
+    if len(found) == 1:
+        (chosen,) = found
+        dataset = read_table(chosen)
+        return replace(dataset, notes=[f"labels as {chosen.name} has them", *dataset.notes])
+    if not by_part or len({part_in(path.stem) for path in by_part}) < len(by_part):
+        names = ", ".join(path.name for path in found)
+        raise UserError(f"several tables label its images: {names}", where=folder, mend=f"give one: {found[0]}")
+    gathered = Gathered()
+    for path in by_part:
+        gathered.add(csv_records(path), folder, part_in(path.stem) or "all")
+    dataset = gathered.dataset(folder, "CSV")
+    others = [f"{path.name} is not read" for path in found if path not in by_part]
+    return replace(dataset, notes=[f"labels as {', '.join(path.name for path in by_part)} have them", *others])
+
+
+TABLE = Format("csv", "a CSV of files and labels", is_table, read_table)

@@ -19,6 +19,7 @@ from svertka.data.records import RecordError, dataset_of, name_of, number, size_
 from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
 
 _ROOT = re.compile(r"<annotation[\s>]")
+_MARK = re.compile(r"\s+-?[01]$")  # whether a class is in the image, in the lists of single classes
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -105,10 +106,10 @@ def _lists(root: Path, skipped: list[Skipped]) -> dict[str, str]:
             skipped.append(Skipped(relative(file, root), str(error)))
             continue
         for line, text in enumerate(lines, 1):
-            words = text.split()
-            if not words:
+            name = _MARK.sub("", text.strip())
+            if not name:
                 continue
-            stem = Path(words[0]).stem if words[0].endswith((".jpg", ".png", ".jpeg", ".xml")) else words[0]
+            stem = Path(name).stem if name.lower().endswith((".jpg", ".png", ".jpeg", ".xml")) else name
             if found.setdefault(stem, part) != part:
                 skipped.append(Skipped(f"{relative(file, root)}, line {line}", f"{stem} is in {found[stem]} already"))
     return found
@@ -135,9 +136,8 @@ def _sample(file: Path, name: str, root: Path, finder: ImageFinder, skipped: lis
 def _image(file: Path, told: Element, finder: ImageFinder) -> Path:
     given = told.findtext("filename")
     if given is None or not given.strip():
-        return finder.find_stem(file.stem)
-    name = name_of(given, "the filename")
-    return finder.find(name, beside=file.parent) if Path(name).suffix else finder.find_stem(name)
+        return finder.find_stem(file.stem, beside=file.parent, within=file.parent.name)
+    return finder.find(name_of(given, "the filename"), beside=file.parent, within=file.parent.name)
 
 
 def _box(item: Element) -> Box:

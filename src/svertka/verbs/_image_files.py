@@ -49,12 +49,21 @@ def matching_files(given: Path) -> list[Path]:
     """
     if given.exists() or not glob.has_magic(str(given)):
         return image_files(given)
-    names = glob.glob(str(given), recursive=True)  # noqa: PTH207 (a pattern may be absolute)
+    names = glob.glob(_literal_start(given), recursive=True)  # noqa: PTH207 (a pattern may be absolute)
     found = sorted(map(Path, names), key=lambda path: natural(path.as_posix()))
     if not found:
         raise UserError("nothing matches", where=given)
     # Of `**`, folders match beside what is in them.
     return list(dict.fromkeys(file for path in found for file in image_files(path)))
+
+
+def _literal_start(pattern: Path) -> str:
+    """The pattern, with folders that are really there taken by their names, be there brackets in these or not."""
+    place = Path(pattern.anchor)
+    parts = list(pattern.parts[len(place.parts) :])
+    while parts and (place / parts[0]).exists():
+        place /= parts.pop(0)
+    return str(Path(glob.escape(str(place)), *parts))
 
 
 def read_batches(files: Sequence[Path]) -> Iterator[ReadBatch]:

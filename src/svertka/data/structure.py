@@ -1,0 +1,75 @@
+"""Telling class folders from the folders of a format: ``images/`` beside ``masks/`` are no classes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from svertka.annotations import names_in
+from svertka.data.layout import IMAGE_FOLDERS, is_structure, subfolders
+from svertka.data.samples import Dataset
+from svertka.errors import UserError
+
+_ANNOTATIONS = (".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".parquet", ".mat", ".npy", ".npz", ".h5")
+_ABOUT = re.compile(r"\.|readme|licen[cs]e|dataset_infos?", re.IGNORECASE)
+"""Names of files that are hidden, or describe a data set without labelling its images."""
+_SHOWN = 3
+
+
+def check_class_folders(dataset: Dataset, path: Path) -> Dataset:
+    """A data set that was taken for class folders because it looks like nothing else, with a note of what is not read.
+
+    Args:
+        dataset: What was read.
+        path: The folder that was given.
+
+    Raises:
+        UserError: The folders' names are those of a format's parts.
+    """
+    samples = [sample for part in dataset.parts.values() for sample in part]
+    names = sorted({name.split("/")[0] for sample in samples for name in names_in(sample.annotation)})
+    structural = [name for name in names if is_structure(name)]
+    unread = [file for folder in dict.fromkeys((path, dataset.root)) for file in _annotation_files(folder)]
+    images = [name for name in structural if name.lower() in IMAGE_FOLDERS]
+    if structural == names or (images and len(structural) > len(images)):
+        raise UserError(
+            f"{' and '.join(f'{name}/' for name in structural)} "
+            + ("are parts of a format" if len(structural) > 1 else "is a part of a format")
+            + f" that was not recognised, not classes{_what_is_there(unread)}",
+            where=dataset.root,
+            mend=_remedy(len(structural) > len(images)),
+        )
+    if not unread:
+        return dataset
+    shown = ", ".join(file.name for file in unread[:_SHOWN]) + (", …" if len(unread) > _SHOWN else "")
+    return replace(dataset, notes=[*dataset.notes, f"not read: {shown}; the folders' names are the classes"])
+
+
+def linked_folders(root: Path) -> list[str]:
+    """Links to folders in ``root`` and in the folders in it: nothing follows them, for they may lead anywhere."""
+    if not root.is_dir():
+        return []
+    places = (root, *subfolders(root))
+    return sorted(
+        entry.relative_to(root).as_posix()
+        for place in places
+        for entry in place.iterdir()
+        if entry.is_symlink() and entry.is_dir() and not entry.name.startswith(".")
+    )
+
+
+def _annotation_files(folder: Path) -> list[Path]:
+    files = [entry for entry in folder.iterdir() if entry.suffix.lower() in _ANNOTATIONS and entry.is_file()]
+    return sorted(file for file in files if not _ABOUT.match(file.name))
+
+
+def _what_is_there(unread: list[Path]) -> str:
+    if not unread:
+        return ""
+    return f"; beside it lies {', '.join(file.name for file in unread[:_SHOWN])}"
+
+
+def _remedy(masks: bool) -> str:
+    names = "give an image and its mask the same name, or " if masks else "give the table of labels itself, or "
+    return f"{names}put each class's images into a folder of its name; --format folders takes these as classes"
