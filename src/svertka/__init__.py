@@ -65,5 +65,14 @@ _ELSEWHERE = {"UserError": "svertka.errors", "Recipe": "svertka.training.recipe"
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'svertka' has no attribute {name!r}")
-    module = importlib.import_module(_ELSEWHERE.get(name, f"svertka.verbs.{name}"))
-    return getattr(module, name)
+    if name in _ELSEWHERE:
+        return getattr(importlib.import_module(_ELSEWHERE[name]), name)
+    from svertka.signatures import checked
+
+    function = checked(getattr(importlib.import_module(f"svertka.verbs.{name}"), name))
+    globals()[name] = function
+    return function
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+# C0 but for tab and newline, DEL and C1, separators of lines, and what turns the direction of text.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def harmless(text: str) -> str:
+    """Text that may come from a file, with control characters as ``\\x1b``: no terminal obeys it."""
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class UserError(Exception):
@@ -22,7 +31,7 @@ class UserError(Exception):
         line = self.what if self.where is None else f"{self.where}: {self.what}"
         if self.mend:
             line = f"{line}; {self.mend}"
-        return " ".join(line.split())
+        return harmless(" ".join(line.split()))
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.what, self.where, self.mend)

@@ -196,7 +196,7 @@ def test_masks(tmp_path: Path) -> None:
         pixels = generator.integers(0, 256, (*size, 3), np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
     files = sorted(tmp_path.glob("*.png"))
-    found = svertka.explain(model, files, out=tmp_path / "out", methods=["all"], progress=False)
+    found = svertka.explain(model, files, out=tmp_path / "out", method="all", progress=False)
     assert set(found.methods) == set(METHODS)
     assert {image["explained"] for image in found.images} <= {"disc", "square"}
     assert found.methods["adversarial"]["judged_by"] == "its own predictions"

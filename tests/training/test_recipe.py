@@ -178,7 +178,6 @@ def test_whole_numbers_may_be_written_with_a_point(tmp_path: Path) -> None:
         ("net", 5, "name"),
         ("net_options", "hidden", "table"),
         ("net_options", [1], "table"),
-        ("augment", "crop", "list"),
         ("augment", 3, "list"),
         ("augment", ["crop", 3], "list"),
     ],

@@ -10,7 +10,7 @@ from types import FrameType
 from cyclopts import App, CycloptsError
 
 from svertka import __version__
-from svertka.errors import UserError
+from svertka.errors import UserError, harmless
 
 _COMMANDS = (
     ("demo", "demo", "The whole way once, on handwritten digits: train, report, export, verify, predict."),
@@ -38,6 +38,8 @@ _COMMANDS = (
         "Measure how fast models run here, beside what the machine can do at best.",
     ),
 )
+
+_LONGEST = 500  # characters of a library's message
 
 app = App(
     name="svertka",
@@ -94,6 +96,11 @@ def run(arguments: list[str]) -> int:
         if debug:
             raise
         return _complain(f"{error.filename or 'the system'}: {error.strerror or error}")
+    except Exception as error:  # a fault of ours: its traceback says nothing to a user
+        if debug:
+            raise
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST]
+        return _complain(f"unexpected {what}; this is a fault of svertka, and --debug shows where")
     return status if isinstance(status, int) else 0
 
 
@@ -103,5 +110,5 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _complain(text: str) -> int:
-    print(f"svertka: {text}", file=sys.stderr)
+    print(f"svertka: {harmless(text)}", file=sys.stderr)
     return 2

@@ -9,6 +9,14 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter, Token
 
+from svertka.errors import UserError, harmless
+from svertka.spelling import seconds_of
+
+
+def say(text: object = "", *, end: str = "\n", flush: bool = False) -> None:
+    """Print text on standard output, harmless to a terminal whatever file or class names are in it."""
+    print(harmless(str(text)), end=end, flush=flush)
+
 
 def whole(kind: type, tokens: Sequence[Token]) -> int:
     """A flag's whole number. The library would round."""
@@ -22,29 +30,22 @@ def whole(kind: type, tokens: Sequence[Token]) -> int:
 def duration(kind: type, tokens: Sequence[Token]) -> float:
     """A flag's seconds: ``90``, ``90s``, ``1.5m`` or ``2h``."""
     del kind
-    text = tokens[0].value
-    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "s")
     try:
-        return float(number) * _UNITS[unit]
-    except ValueError:
-        raise ValueError(f"{text} is no time: give seconds, or a number with s, m or h") from None
+        return seconds_of(tokens[0].value)
+    except UserError as error:
+        raise ValueError(str(error)) from None
 
-
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 Whole = Annotated[int, Parameter(converter=whole)]
 Flag = Annotated[bool, Parameter(negative=())]
 Json = Annotated[bool, Parameter(negative=(), help="Print one JSON document and nothing else.")]
 
 
-def apart(names: Sequence[str]) -> tuple[str, ...]:
-    """The names of a flag that were given with commas, spaces, or both."""
-    return tuple(name for given in names for name in given.split(","))
-
-
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
     text = json.dumps(value, ensure_ascii=False, indent=2)
+    if harmless(text) != text:  # JSON has its own way to write these
+        text = json.dumps(value, indent=2)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:  # a file name that is no UTF-8, or a terminal that is none
@@ -65,7 +66,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, rig
             text.rjust(width) if aligned else text.ljust(width)
             for text, width, aligned in zip(line, widths, to_right, strict=True)
         ]
-        print("  ".join(cells).rstrip())
+        say("  ".join(cells).rstrip())
 
 
 def metrics_line(metrics: Mapping[str, float]) -> str:
@@ -76,4 +77,4 @@ def metrics_line(metrics: Mapping[str, float]) -> str:
 def _text(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) else " ".join(str(value).split("\n"))

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from svertka.cli._output import Json, Whole, print_json
+from svertka.cli._output import Json, Whole, print_json, say
 from svertka.verbs.adopt import Adopted
 from svertka.verbs.adopt import adopt as run_adopt
 
@@ -77,12 +77,12 @@ def adopt(
 
 def _print(adopted: Adopted) -> None:
     shown = ", ".join(adopted.classes[:4]) + (", …" if len(adopted.classes) > 4 else "")
-    print(f"wrote {adopted.model}: {adopted.net}, {len(adopted.classes):,} classes ({shown})")
+    say(f"wrote {adopted.model}: {adopted.net}, {len(adopted.classes):,} classes ({shown})")
     origin = f"the published weights {adopted.published}" if adopted.published else f"names of {adopted.source}"
-    print(f"recognised: {origin}; licence: {adopted.licence}")
+    say(f"recognised: {origin}; licence: {adopted.licence}")
     way = adopted.preprocess
     cut = f"shorter side to {way.shorter}, the middle " if way.shorter else f"{way.fit} to "
     mean, std = (" ".join(f"{value:.4g}" for value in values) for values in (way.mean, way.std))
-    print(f"preprocessing: {cut}{way.height}×{way.width}, {way.order}, mean {mean}, std {std}")
+    say(f"preprocessing: {cut}{way.height}×{way.width}, {way.order}, mean {mean}, std {std}")
     for assumption in adopted.assumed:
-        print(f"assumed: {assumption}")
+        say(f"assumed: {assumption}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from svertka.cli._output import Json, Whole, print_json, print_table
+from svertka.cli._output import Json, Whole, duration, print_json, print_table, say
 from svertka.verbs.bench import BATCHES, ENGINES, PRECISIONS
 from svertka.verbs.bench import bench as run_bench
 
@@ -22,7 +22,7 @@ def bench(
     batch: Counts = BATCHES,
     threads: Counts = (),
     image_size: Whole | None = None,
-    seconds: float = 1.0,
+    seconds: Annotated[float, Parameter(converter=duration)] = 1.0,
     save: Path | None = None,
     out: Path | None = None,
     json: Json = False,
@@ -57,9 +57,9 @@ def bench(
     """
     benched = run_bench(
         models,
-        engines=engine,
-        precisions=precision,
-        batches=batch,
+        engine=engine,
+        precision=precision,
+        batch=batch,
         threads=threads or None,
         image_size=image_size,
         seconds=seconds,
@@ -72,7 +72,7 @@ def bench(
         return
     print_table(benched.columns, benched.rows, right=benched.columns[3:])
     for name, reason in benched.absent.items():
-        print(f"absent: {name}: {reason}")
-    print()
+        say(f"absent: {name}: {reason}")
+    say()
     print_table(benched.machine_columns, benched.machine_rows, right=benched.machine_columns[1:])
-    print(f"\nmachines: {benched.table}" + (f"\npage:     {benched.report}" if benched.report else ""))
+    say(f"\nmachines: {benched.table}" + (f"\npage:     {benched.report}" if benched.report else ""))

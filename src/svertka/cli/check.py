@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from svertka.cli._output import Flag, Json, apart, print_json, print_table
+from svertka.cli._output import Flag, Json, print_json, print_table, say
 from svertka.verbs.check import Checked
 from svertka.verbs.check import check as run_check
 
@@ -24,7 +24,7 @@ def check(
     out: Path | None = None,
     fix: Path | None = None,
     show_augmented: Path | None = None,
-    augment: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())] = ("crop",),
+    augment: Annotated[tuple[str, ...] | None, Parameter(consume_multiple=True, negative=())] = None,
     json: Json = False,
 ) -> int:
     """Look at a data set before anything is trained: what is in it, what is wrong with it, and how to mend that.
@@ -63,42 +63,42 @@ def check(
         out=out,
         fix=fix,
         show_augmented=show_augmented,
-        augment=apart(augment),
+        augment=augment,
         progress=not json,
     )
     if json:
         print_json(checked.to_json())
         return int(not checked.ok)
-    print(f"{data}: {checked.format}")
+    say(f"{data}: {checked.format}")
     for note in checked.notes:
-        print(f"  {note}")
-    print()
+        say(f"  {note}")
+    say()
     classes = list(dict.fromkeys(name for counts in checked.parts.values() for name in counts))
     rows = [[name, *(counts.get(name, 0) for counts in checked.parts.values())] for name in classes]
     rows.append(["images" if classes else "total", *checked.images.values()])
     print_table(("class", *checked.parts), rows)
-    print()
+    say()
     _print_findings(checked)
     for what, path in (("page", checked.report), ("augmented", show_augmented)):
         if path is not None:
-            print(f"{what}: {path}")
+            say(f"{what}: {path}")
     if checked.fixed:
         fixed = checked.fixed
-        print(f"cleaned: {fixed.path}, {fixed.images:,} images; left out {fixed.left_out:,}", end="")
+        say(f"cleaned: {fixed.path}, {fixed.images:,} images; left out {fixed.left_out:,}", end="")
         for count, what in ((fixed.respelt, "with labels spelt alike now"), (fixed.boxes, "boxes mended")):
-            print(f"; {count:,} {what}" if count else "", end="")
-        print()
+            say(f"; {count:,} {what}" if count else "", end="")
+        say()
     return int(not checked.ok)
 
 
 def _print_findings(checked: Checked) -> None:
     for finding in checked.findings:
-        print(f"{finding.severity}: {finding.message}")
+        say(f"{finding.severity}: {finding.message}")
         lines = finding.lines()
         for line in lines[:_MOST]:
-            print(f"    {line}")
+            say(f"    {line}")
         if len(lines) > _MOST:
-            print(f"    … and {len(lines) - _MOST:,} more")
-        print(f"  {finding.mend}")
+            say(f"    … and {len(lines) - _MOST:,} more")
+        say(f"  {finding.mend}")
     if not checked.findings:
-        print("nothing to mend")
+        say("nothing to mend")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from svertka.cli._output import Json, Whole, print_json, print_table
+from svertka.cli._output import Json, Whole, duration, print_json, print_table, say
 from svertka.verbs._advice import COLUMNS, row
 from svertka.verbs.compare import NETS
 from svertka.verbs.compare import compare as run_compare
@@ -21,11 +21,12 @@ def compare(
     *,
     weights: Names = None,
     net: Names = None,
-    budget: float = 60.0,
+    budget: Annotated[float, Parameter(converter=duration)] = 60.0,
     max_images: Whole = 2000,
     format: str | None = None,  # noqa: A002 (the user's word)
     out: Path | None = None,
     seed: Whole = 0,
+    threads: Whole | None = None,
     json: Json = False,
 ) -> None:
     """Hold several ways of learning against each other on a folder of images, and say which to take.
@@ -44,8 +45,8 @@ def compare(
     net
         Networks to train from scratch, one or several; or none. By default resnet20_cifar.
     budget
-        Seconds of training for each network: as many epochs are trained as fit in. Running frozen stages and fitting a
-        head come on top.
+        Time of training for each network, such as 90s or 3m: as many epochs are trained as fit in. Running frozen
+        stages and fitting a head come on top.
     max_images
         Images of each part that are used, at most, drawn class by class.
     format
@@ -55,31 +56,30 @@ def compare(
         nothing is written.
     seed
         Of everything random.
+    threads
+        How many to use; by default, all that this process may.
     """
     compared = run_compare(
         data,
-        weights=None if weights is None else _named(weights),
-        nets=NETS if net is None else _named(net),
+        weights=weights,
+        net=NETS if net is None else net,
         budget=budget,
         max_images=max_images,
         format=format,
         out=out,
         seed=seed,
+        threads=threads,
         progress=not json,
     )
     if json:
         print_json(compared.to_json())
         return
-    print(f"on {compared.judged_on}, {compared.images['test']:,} images:\n")
+    say(f"on {compared.judged_on}, {compared.images['test']:,} images:\n")
     print_table(COLUMNS, [row(way) for way in compared.ways], right=COLUMNS[2:])
     for item in compared.left_out:
-        print(f"left out: {item['name']}: {item['error']}")
+        say(f"left out: {item['name']}: {item['error']}")
     if compared.skipped:
-        print(f"left out: {len(compared.skipped)} files")
-    print(f"\n{compared.advice.text}")
+        say(f"left out: {len(compared.skipped)} files")
+    say(f"\n{compared.advice.text}")
     if compared.report is not None:
-        print(f"\nreport: {compared.report}" + (f"\nmodel:  {compared.model}" if compared.model else ""))
-
-
-def _named(names: list[str]) -> list[str]:
-    return [name for name in names if name != "none"]
+        say(f"\nreport: {compared.report}" + (f"\nmodel:  {compared.model}" if compared.model else ""))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from svertka.cli._output import Json, print_json
+from svertka.cli._output import Json, print_json, say
 from svertka.verbs.convert import convert as run_convert
 
 
@@ -35,13 +35,13 @@ def convert(
     if json:
         print_json(converted.to_json())
         return
-    print(f"{source}: {converted.read_as}")
+    say(f"{source}: {converted.read_as}")
     for note in converted.notes:
-        print(f"  {note}")
+        say(f"  {note}")
     parts = ", ".join(f"{part} {count:,}" for part, count in converted.images.items())
     boxes = f", {converted.boxes:,} boxes" if converted.boxes else ""
-    print(f"wrote {converted.data}: {converted.written_as}, {sum(converted.images.values()):,} images{boxes} ({parts})")
+    say(f"wrote {converted.data}: {converted.written_as}, {sum(converted.images.values()):,} images{boxes} ({parts})")
     if converted.skipped:
-        print(f"\n{len(converted.skipped):,} files or records were left out:")
+        say(f"\n{len(converted.skipped):,} files or records were left out:")
         for item in converted.skipped:
-            print(f"  {item['file']}: {item['error']}")
+            say(f"  {item['file']}: {item['error']}")

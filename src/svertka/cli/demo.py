@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from svertka.cli._output import Json, Whole, metrics_line, print_json
+from svertka.cli._output import Json, Whole, metrics_line, print_json, say
 from svertka.cli.verify import verification_lines
 from svertka.verbs.demo import demo as run_demo
 
@@ -26,14 +26,14 @@ def demo(*, out: Path = Path("demo"), seed: Whole = 0, json: Json = False) -> in
         print_json(done.to_json())
         return int(not done.verified.ok)
     trained, exported = done.trained, done.exported.model
-    print(f"\non {trained.judged_on}: {metrics_line(trained.metrics)}")
-    print("\n".join(verification_lines(done.verified)))
+    say(f"\non {trained.judged_on}: {metrics_line(trained.metrics)}")
+    say("\n".join(verification_lines(done.verified)))
     for prediction in done.predictions:
-        print(prediction.line())
+        say(prediction.line())
     picture = done.predictions[0].file
-    print(f"\nreport: {trained.report.resolve()}\n\nnext:")
-    print(f"  svertka predict {exported} {picture}")
-    print(f"  svertka serve {trained.run}")
-    print(f"  svertka evaluate {trained.run} {done.data}")
-    print("  svertka train YOUR_FOLDER --net lenet5 --channels 3")
+    say(f"\nreport: {trained.report.resolve()}\n\nnext:")
+    say(f"  svertka predict {exported} {picture}")
+    say(f"  svertka serve {trained.run}")
+    say(f"  svertka evaluate {trained.run} {done.data}")
+    say("  svertka train YOUR_FOLDER --net lenet5 --channels 3")
     return int(not done.verified.ok)

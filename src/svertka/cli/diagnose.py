@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from svertka.cli._output import Json, print_json
+from svertka.cli._output import Json, print_json, say
 from svertka.verbs.diagnose import diagnose as run_diagnose
 
 _MOST = 6  # images of a diagnosis
@@ -26,19 +26,19 @@ def diagnose(run: Path, /, *, out: Path | None = None, json: Json = False) -> in
     if json:
         print_json(found.to_json())
         return int(not found.ok)
-    print(
+    say(
         f"{found.run}: {found.state}, {found.epochs:,} epochs; {found.looked_at:,} of {found.steps:,} steps were "
         f"looked at, in {found.share:.1%} of the time of training\n"
     )
     for diagnosis in found.diagnoses:
-        print(f"{diagnosis.kind.replace('_', ' ')} ({diagnosis.confidence:.0%} sure): {diagnosis.message}")
+        say(f"{diagnosis.kind.replace('_', ' ')} ({diagnosis.confidence:.0%} sure): {diagnosis.message}")
         for line in diagnosis.images[:_MOST]:
-            print(f"    {line}")
+            say(f"    {line}")
         if len(diagnosis.images) > _MOST:
-            print(f"    … and {len(diagnosis.images) - _MOST:,} more")
-        print(f"  {diagnosis.mend}")
+            say(f"    … and {len(diagnosis.images) - _MOST:,} more")
+        say(f"  {diagnosis.mend}")
     if found.ok:
-        print("nothing is wrong, as far as can be seen")
+        say("nothing is wrong, as far as can be seen")
     if found.report is not None:
-        print(f"page: {found.report}")
+        say(f"page: {found.report}")
     return int(not found.ok)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from svertka.cli._output import Json, metrics_line, print_json, print_table
+from svertka.cli._output import Json, Whole, metrics_line, print_json, print_table, say
 from svertka.verbs.evaluate import evaluate as run_evaluate
 
 
@@ -17,6 +17,7 @@ def evaluate(
     part: Literal["auto", "train", "val", "test", "all"] = "auto",
     unknown: Path | None = None,
     format: str | None = None,  # noqa: A002 (the user's word)
+    threads: Whole | None = None,
     json: Json = False,
 ) -> None:
     """Measure how good a model is on a data set.
@@ -35,31 +36,33 @@ def evaluate(
         does it accept?
     format
         Format of the data set to insist on, such as voc. By default, it is looked at.
+    threads
+        How many to use; by default, all that this process may.
     """
-    evaluated = run_evaluate(model, data, part=part, unknown=unknown, format=format, progress=not json)
+    evaluated = run_evaluate(model, data, part=part, unknown=unknown, format=format, threads=threads, progress=not json)
     if json:
         print_json(evaluated.to_json())
         return
-    print(f"on {evaluated.judged_on}, {evaluated.images:,} images: {metrics_line(evaluated.metrics)}\n")
+    say(f"on {evaluated.judged_on}, {evaluated.images:,} images: {metrics_line(evaluated.metrics)}\n")
     known = ("class", "support", "pixels", "recall", "precision", "f1", "missed", "false_alarms")
     first = [name for name in known if name in evaluated.per_class[0]]
     columns = (*first, *(name for name in evaluated.per_class[0] if name not in first))
     rows = [[row[column] for column in columns] for row in evaluated.per_class]
     print_table([column.replace("_", " ").replace("support", "images") for column in columns], rows)
     if evaluated.calibration:
-        print(f"\nexpected calibration error: {evaluated.calibration['ece']:.4f}")
+        say(f"\nexpected calibration error: {evaluated.calibration['ece']:.4f}")
     if evaluated.rejection:
         _print_rejection(evaluated.rejection)
     if evaluated.skipped:
-        print(f"\nleft out: {len(evaluated.skipped)} files")
+        say(f"\nleft out: {len(evaluated.skipped)} files")
 
 
 def _print_rejection(rejection: dict[str, Any]) -> None:
-    print(f"\nnone of these beyond a distance of {rejection['limit']:.2f}:")
+    say(f"\nnone of these beyond a distance of {rejection['limit']:.2f}:")
     for name, what in (("known", "wrongly refused"), ("unknown", "wrongly accepted")):
         if name in rejection:
             found = rejection[name]
             interval = f"{100 * found['low']:.1f}–{100 * found['high']:.1f}"
-            print(f"  {name} images {what}: {found['hits']:,} of {found['images']:,}, {found['rate']:.1%} ({interval})")
+            say(f"  {name} images {what}: {found['hits']:,} of {found['images']:,}, {found['rate']:.1%} ({interval})")
     if "unknown" in rejection:
-        print(f"  AUROC of the distance: {rejection['unknown']['auroc']:.4f}")
+        say(f"  AUROC of the distance: {rejection['unknown']['auroc']:.4f}")

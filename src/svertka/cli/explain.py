@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from svertka.cli._output import Json, Whole, apart, print_json
+from svertka.cli._output import Json, Whole, print_json, say
 from svertka.verbs.explain import DEFAULT_METHODS, Explained
 from svertka.verbs.explain import explain as run_explain
 
@@ -25,6 +25,7 @@ def explain(
     target: str | None = None,
     examples: Whole = 6,
     format: str | None = None,  # noqa: A002 (the user's word)
+    threads: Whole | None = None,
     json: Json = False,
 ) -> None:
     """Show what a model has learnt, and what its predictions go by.
@@ -55,17 +56,20 @@ def explain(
         Images that are explained one by one, at most.
     format
         Format of the data set to insist on, such as folders. By default, it is looked at.
+    threads
+        How many to use; by default, all that this process may.
     """
     explained = run_explain(
         model,
         images,
         out=out,
-        methods=apart(method),
-        layers=apart(layer),
-        channels=channel,
+        method=method,
+        layer=layer,
+        channel=channel,
         target=target,
         examples=examples,
         format=format,
+        threads=threads,
         progress=not json,
     )
     if json:
@@ -76,26 +80,26 @@ def explain(
 
 def _print(explained: Explained) -> None:
     for image in explained.images:
-        print(f"{image['file']}: {image['predicted']}")
+        say(f"{image['file']}: {image['predicted']}")
     methods = explained.methods
     if "sanity" in methods:
         told = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in methods["sanity"].items())
-        print(f"rank correlation with random weights, low is well: {told}")
+        say(f"rank correlation with random weights, low is well: {told}")
     if "adversarial" in methods:
         found = methods["adversarial"]
-        print(f"score on {found['images']:,} images, by {found['judged_by']}, for changes of so many levels of 255:")
-        print("  " + "  ".join(["levels".ljust(9), *(f"{level:>6}" for level in found["levels"])]))
+        say(f"score on {found['images']:,} images, by {found['judged_by']}, for changes of so many levels of 255:")
+        say("  " + "  ".join(["levels".ljust(9), *(f"{level:>6}" for level in found["levels"])]))
         for name, scores in found["score"].items():
-            print("  " + "  ".join([name.ljust(9), *(f"{score:6.1%}" for score in scores)]))
+            say("  " + "  ".join([name.ljust(9), *(f"{score:6.1%}" for score in scores)]))
     if "pruning" in methods:
         found = methods["pruning"]
         wide = max(map(len, found["score"]), default=0)
-        print(f"score on {found['images']:,} images, by {found['judged_by']}, with so much of one stage pruned:")
-        print("  " + "  ".join([" " * wide, *(f"{share:6.0%}" for share in found["shares"])]))
+        say(f"score on {found['images']:,} images, by {found['judged_by']}, with so much of one stage pruned:")
+        say("  " + "  ".join([" " * wide, *(f"{share:6.0%}" for share in found["shares"])]))
         for name, scores in found["score"].items():
-            print("  " + "  ".join([name.ljust(wide), *(f"{score:6.1%}" for score in scores)]))
+            say("  " + "  ".join([name.ljust(wide), *(f"{score:6.1%}" for score in scores)]))
     for note in explained.notes:
-        print(f"note: {note}")
+        say(f"note: {note}")
     if explained.skipped:
-        print(f"left out: {len(explained.skipped):,} files")
-    print(f"\npage: {explained.report}, and {len(explained.pictures):,} pictures")
+        say(f"left out: {len(explained.skipped):,} files")
+    say(f"\npage: {explained.report}, and {len(explained.pictures):,} pictures")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from svertka.cli._output import Flag, Json, Whole, print_json, print_table
+from svertka.cli._output import Flag, Json, Whole, print_json, print_table, say
 from svertka.verbs.export import Exported, Format, Wanted
 from svertka.verbs.export import export as run_export
 
@@ -16,7 +16,7 @@ def export(
     *,
     data: Path | None = None,
     precision: Wanted | None = None,
-    max_drop: float = 0.5,
+    max_drop: float | None = None,
     threads: Whole | None = None,
     any_size: Flag = False,
     pixels: Flag = False,
@@ -38,7 +38,7 @@ def export(
     precision
         fp32, bf16 or int8; auto, the default with --data, keeps the fastest.
     max_drop
-        How many points (of 100) of the score a lower precision may lose.
+        How many points (of 100) of the score a lower precision may lose; by default, half a point.
     threads
         How many each engine is timed with; by default, all that this process may use.
     any_size
@@ -66,7 +66,7 @@ def export(
         return
     if exported.measured is not None:
         _print_measured(exported, exported.measured)
-    print(
+    say(
         f"wrote {exported.model} ({exported.bytes / 1000:,.0f} kB); "
         f"largest difference to the golden outputs: {exported.max_abs_diff:.2g}"
     )
@@ -74,7 +74,7 @@ def export(
 
 def _print_measured(exported: Exported, measured: dict[str, Any]) -> None:
     plural = "threads" if measured["threads"] > 1 else "thread"
-    print(
+    say(
         f"on {measured['images']:,} images ({measured['judged_on']}), {measured['threads']} {plural}; "
         f"{measured['metric'].replace('_', ' ')} in single precision: {measured['score']:.4f}\n"
     )
@@ -82,13 +82,13 @@ def _print_measured(exported: Exported, measured: dict[str, Any]) -> None:
     columns = ["engine", "precision", measured["metric"].replace("_", " "), *(f"batch {size}" for size in batches), ""]
     rows = [_row(trial, batches) for trial in measured["trials"]]
     print_table(columns, rows, right=columns[2:-1])
-    print()
+    say()
     deployment = exported.deployment
     if deployment is not None and deployment.piece:
-        print(f"larger batches are run in pieces of {deployment.piece}, one a thread")
+        say(f"larger batches are run in pieces of {deployment.piece}, one a thread")
     left = measured["left_in_single_precision"]
     if left:
-        print(f"left in single precision: {', '.join(left)}")
+        say(f"left in single precision: {', '.join(left)}")
 
 
 def _row(trial: dict[str, Any], batches: list[int]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter, Token
 
-from svertka.cli._output import Flag, Json, Whole, print_json, print_table
+from svertka.cli._output import Flag, Json, Whole, print_json, print_table, say
 from svertka.verbs.ledger import ledger as count_ledger
 from svertka.verbs.list_nets import list_nets
 
@@ -94,7 +94,7 @@ def nets(
     elif len(found) == 1 and "stages" in found[0]:
         _print_one(found[0])
         if svg is not None:
-            print(f"\nwrote {svg}")
+            say(f"\nwrote {svg}")
     else:
         _print_list(found)
 
@@ -120,7 +120,7 @@ def _print_list(found: Sequence[dict[str, Any]]) -> None:
 
 
 def _print_one(net: dict[str, Any]) -> None:
-    print(f"{net['name']}: {net['paper']}, {net['year']}")
+    say(f"{net['name']}: {net['paper']}, {net['year']}")
     side, stages = net["measured_at"], net["stages"]
     total = {figure: sum(stage[figure] for stage in stages) for figure in ("parameters", "macs", "activation_bytes")}
     sizes = f"of any size from {net['smallest']} × {net['smallest']} on"
@@ -128,7 +128,7 @@ def _print_one(net: dict[str, Any]) -> None:
         sizes = "of this size only"
     elif net["step"] > 1:
         sizes = f"of {net['smallest']} × {net['smallest']}, and {net['step']} pixels more at a time"
-    print(f"measured for one image of {side} × {side} × {net['channels']}; takes images {sizes}\n")
+    say(f"measured for one image of {side} × {side} × {net['channels']}; takes images {sizes}\n")
     rows = [
         [
             stage["name"],
@@ -145,16 +145,16 @@ def _print_one(net: dict[str, Any]) -> None:
     columns = ("stage", "output", "stride", "sees", "parameters", "macs", "memory")
     print_table(columns, [*rows, whole], right=columns[2:])
     for weights in net["weights"]:
-        print(f"\nweights {net['name']}.{weights['name']}")
-        print(f"  {_accuracy(weights)}")
-        print(f"  {weights['from']}")
-        print(f"  licence {weights['licence']}")
-        print(f"  {_preprocessing(weights)}")
-    print()
+        say(f"\nweights {net['name']}.{weights['name']}")
+        say(f"  {_accuracy(weights)}")
+        say(f"  {weights['from']}")
+        say(f"  licence {weights['licence']}")
+        say(f"  {_preprocessing(weights)}")
+    say()
     for number, entry in enumerate(net["audit"], start=1):
-        print(f"{number}. {entry['principle']}: {'departs' if entry['findings'] else 'kept'}")
+        say(f"{number}. {entry['principle']}: {'departs' if entry['findings'] else 'kept'}")
         for finding in entry["findings"]:
-            print(f"   {finding['stage']}: {finding['figures']}")
+            say(f"   {finding['stage']}: {finding['figures']}")
 
 
 def _print_ledger(*, json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from svertka.cli._output import Json, duration, print_json
+from svertka.cli._output import Json, Whole, duration, print_json, say
 from svertka.verbs.predict import predict as run_predict
 
 
@@ -17,6 +17,9 @@ def predict(
     *images: Path,
     out: Path | None = None,
     every: Annotated[float, Parameter(converter=duration)] = 1.0,
+    top: Whole | None = None,
+    threshold: float | None = None,
+    threads: Whole | None = None,
     json: Json = False,
 ) -> int:
     """Say what is in images. A .onnx model runs without torch.
@@ -34,11 +37,18 @@ def predict(
         of each image: drawn on it, as JSON, and of masks the mask itself.
     every
         Time from one frame of a video to the next: seconds, or a number with s, m or h.
+    top
+        Classes, labels or boxes of each image, at most: the likeliest. By default, three classes are printed and all
+        are written.
+    threshold
+        Least score of a label or a box, between 0 and 1, in place of those that the model has.
+    threads
+        How many to use; by default, all that this process may.
     """
-    predictions = run_predict(model, images, out=out, every=every)
+    predictions = run_predict(model, images, out=out, every=every, top=top, threshold=threshold, threads=threads)
     if json:
         print_json([prediction.to_json() for prediction in predictions])
     else:
         for prediction in predictions:
-            print(prediction.line())
+            say(prediction.line())
     return int(any(prediction.error for prediction in predictions))

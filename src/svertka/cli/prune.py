@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from svertka.cli._output import Json, Whole, print_json, print_table
+from svertka.cli._output import Json, Whole, print_json, print_table, say
 from svertka.verbs.prune import EPOCHS, STEPS
 from svertka.verbs.prune import prune as run_prune
 
@@ -64,4 +64,4 @@ def prune(
         print_json(pruned.to_json())
         return
     print_table(pruned.columns, pruned.rows, right=pruned.columns[1:])
-    print(f"\n{pruned.sentence}\n\nmodel: {pruned.model}\npage:  {pruned.report}")
+    say(f"\n{pruned.sentence}\n\nmodel: {pruned.model}\npage:  {pruned.report}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from svertka.cli._output import Flag, Json, Whole, duration
+from svertka.cli._output import Flag, Json, Whole, duration, say
 from svertka.verbs.serve import Serving
 from svertka.verbs.serve import serve as run_serve
 
@@ -60,7 +60,7 @@ def serve(
             print(json_module.dumps(serving.to_json()), flush=True)
             return
         names = ", ".join(model["name"] for model in serving.models)
-        print(f"serving {names} at {serving.address}", flush=True)
+        say(f"serving {names} at {serving.address}", flush=True)
 
     run_serve(
         models,

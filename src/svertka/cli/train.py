@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from svertka.cli._output import Flag, Json, duration, metrics_line, print_json, print_table, whole
+from svertka.cli._output import Flag, Json, duration, metrics_line, print_json, print_table, say, whole
 from svertka.verbs.train import CrossValidated, Recipe, Trial
 from svertka.verbs.train import train as run_train
 
@@ -98,18 +98,18 @@ def train(
         return int(not trained.ok)
     if isinstance(trained, CrossValidated):
         for number, metrics in enumerate(trained.by_fold, 1):
-            print(f"fold {number}: {metrics_line(metrics)}")
+            say(f"fold {number}: {metrics_line(metrics)}")
         spread = [
             f"{name.replace('_', ' ')} {mean:.4f} ± {trained.deviation[name]:.4f}"
             for name, mean in trained.metrics.items()
         ]
-        print(f"mean ± deviation: {', '.join(spread)}\nreport: {trained.report}")
+        say(f"mean ± deviation: {', '.join(spread)}\nreport: {trained.report}")
         return 0
     if trained.judged_on:
-        print(f"on {trained.judged_on}: {metrics_line(trained.metrics)}")
+        say(f"on {trained.judged_on}: {metrics_line(trained.metrics)}")
     if trained.skipped:
-        print(f"left out: {len(trained.skipped)} files; the report names them")
-    print(f"model:  {trained.model}\nreport: {trained.report}")
+        say(f"left out: {len(trained.skipped)} files; the report names them")
+    say(f"model:  {trained.model}\nreport: {trained.report}")
     return 0
 
 
@@ -117,18 +117,18 @@ def _print_trial(trial: Trial) -> None:
     if trial.test == "find_lr":
         places = range(0, len(trial.rates), max(1, len(trial.rates) // _LINES))
         print_table(("learning rate", "loss"), [[f"{trial.rates[place]:.1e}", trial.losses[place]] for place in places])
-        print(f"\nsuggested: --lr {trial.lr:g}, where the loss fell fastest or safely below where it was least")
+        say(f"\nsuggested: --lr {trial.lr:g}, where the loss fell fastest or safely below where it was least")
     elif trial.ok:
-        print(
+        say(
             f"one batch of {trial.images} images was learnt by heart in {len(trial.losses)} steps: "
             f"the loss fell from {trial.losses[0]:.3g} to {trial.losses[-1]:.3g}"
         )
     else:
-        print(f"one batch of {trial.images} images could not be learnt by heart:")
+        say(f"one batch of {trial.images} images could not be learnt by heart:")
         for fault in trial.faults:
-            print(f"  {fault}")
+            say(f"  {fault}")
     if trial.report is not None:
-        print(f"page: {trial.report}")
+        say(f"page: {trial.report}")
 
 
 def _option(value: Any) -> Any:

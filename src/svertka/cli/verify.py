@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from svertka.cli._output import Json, print_json
+from svertka.cli._output import Json, print_json, say
 from svertka.verbs.verify import Verification
 from svertka.verbs.verify import verify as run_verify
 
@@ -23,7 +23,7 @@ def verify(model: Path, /, *, json: Json = False) -> int:
     if json:
         print_json(verified.to_json())
     else:
-        print("\n".join(verification_lines(verified)))
+        say("\n".join(verification_lines(verified)))
     return int(not verified.ok)
 
 

@@ -82,6 +82,9 @@ class Detections(Result):
         """A line an object."""
         return [(found.name, f"{found.score:.6f}", *(f"{side:.2f}" for side in found.sides)) for found in self.objects]
 
+    def first(self, count: int) -> Detections:
+        return Detections(self.objects[:count], self.names)
+
     def line(self) -> str:
         return ", ".join(f"{count:,} × {name}" for name, count in self.counts.items()) or "nothing found"
 

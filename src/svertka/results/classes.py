@@ -30,6 +30,8 @@ class Classes(Result):
     """
 
     classes: tuple[ClassScore, ...]
+    shown: int = 3
+    """How many are in its line of text, at most."""
 
     def __post_init__(self) -> None:
         scores = [entry.score for entry in self.classes]
@@ -51,8 +53,11 @@ class Classes(Result):
     def named(self) -> list[tuple[str, float]]:
         return [(self.best.name, self.best.score)]
 
-    def line(self, most: int = 3) -> str:
-        return ", ".join(f"{entry.name} ({entry.score:.1%})" for entry in self.classes[:most])
+    def first(self, count: int) -> Classes:
+        return Classes(self.classes[:count], shown=count)
+
+    def line(self) -> str:
+        return ", ".join(f"{entry.name} ({entry.score:.1%})" for entry in self.classes[: self.shown])
 
     def draw(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return _titled(image, f"{self.best.name} {self.best.score:.0%}")
@@ -88,6 +93,9 @@ class NoneOfThese(Result):
                 "nearest": self.nearest.to_json()["classes"],
             },
         }
+
+    def first(self, count: int) -> NoneOfThese:
+        return NoneOfThese(self.distance, self.limit, self.nearest.first(count))
 
     def line(self) -> str:
         best = self.nearest.best
@@ -143,6 +151,9 @@ class Labels(Result):
 
     def named(self) -> list[tuple[str, float]]:
         return [(entry.name, entry.score) for entry in self.given]
+
+    def first(self, count: int) -> Labels:
+        return Labels(self.scores[:count])
 
     def line(self) -> str:
         if self.given:

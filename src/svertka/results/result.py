@@ -36,6 +36,14 @@ class Result(ABC):
         """What it says is there, for a line of a table: names with their scores or shares, the largest first."""
         return []
 
+    def first(self, count: int) -> Result:
+        """The same prediction with so many of its classes, labels or boxes at most, the likeliest.
+
+        Raises:
+            ValueError: It has no such order.
+        """
+        raise ValueError(f"{type(self).__name__.lower()} has no order of scores, of which {count} could come first")
+
     def rows(self) -> list[tuple[str, ...]]:
         """Lines of a table of predictions; several names in one cell have semicolons between them."""
         named = self.named()

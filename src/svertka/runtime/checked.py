@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from svertka.errors import harmless
 from svertka.runtime.files import write_text
 
 _CHECKSUM = "checksum"
@@ -64,7 +65,7 @@ def report_damaged(path: Path, remedy: str) -> None:
         path: The file.
         remedy: What is done about it, such as ``its images are decoded again``.
     """
-    _LOGGER.warning("svertka: warning: %s is damaged; %s", path, remedy)
+    _LOGGER.warning("svertka: warning: %s", harmless(f"{path} is damaged; {remedy}"))
 
 
 def _checksum(values: Mapping[str, Any]) -> int:

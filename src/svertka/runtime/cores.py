@@ -4,7 +4,23 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+_limit = math.inf
+"""Set by `limited_cores`; of the process, for its threads share its processors."""
+
+
+@contextmanager
+def limited_cores(threads: int) -> Iterator[None]:
+    """Within, `available_cores` gives no more than that."""
+    global _limit
+    before, _limit = _limit, threads
+    try:
+        yield
+    finally:
+        _limit = before
 
 
 def available_cores(root: Path = Path("/")) -> int:
@@ -18,7 +34,7 @@ def available_cores(root: Path = Path("/")) -> int:
     """
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     # Of one and a half, one: two threads would wait for one another at every layer.
-    return max(1, int(min(bound, _quota(root))))
+    return max(1, int(min(bound, _quota(root), _limit)))
 
 
 def _quota(root: Path) -> float:

@@ -151,6 +151,11 @@ _DECODERS: dict[str, Callable[[Outputs, Card, Sizes], list[Result]]] = {
 }
 
 
+def has_thresholds(card: Card) -> bool:
+    """Whether predictions of the model depend on thresholds, one a class."""
+    return card.task in ("detection", "multilabel")
+
+
 def decode(outputs: Outputs, card: Card, sizes: Sizes) -> list[Result]:
     """One result an image from the raw outputs of a batch.
 

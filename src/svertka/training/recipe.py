@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from svertka.errors import UserError, nearest
+from svertka.spelling import names_of, seconds_of
 
 Optimizer = Literal["sgd", "momentum", "nesterov", "adam", "adamw"]
 Schedule = Literal["constant", "step", "cosine", "one_cycle", "plateau"]
@@ -152,6 +154,13 @@ class Recipe:
         Raises:
             UserError: One is impossible.
         """
+        for name in ("augment", "views", "taps", "loss"):
+            if isinstance(getattr(self, name), str):
+                object.__setattr__(self, name, names_of(getattr(self, name)) or ("none",))
+        for name in ("split", "weights"):
+            if isinstance(getattr(self, name), os.PathLike):
+                object.__setattr__(self, name, os.fspath(getattr(self, name)))
+        object.__setattr__(self, "budget", seconds_of(self.budget))
         # A recipe may come from a TOML file, where anything can stand.
         for name, kind, wanted in _KINDS:
             if not isinstance(getattr(self, name), kind):

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from svertka.errors import harmless
+
 if TYPE_CHECKING:
     from svertka.training.contracts import Batches
 
@@ -43,11 +45,11 @@ class Display:
     def say(self, text: str) -> None:
         """A line of text."""
         if self.show:
-            self.console.print(text, markup=False, soft_wrap=True)
+            self.console.print(harmless(text), markup=False, soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """A warning, shown in any case."""
-        self.console.print(f"warning: {text}", markup=False, soft_wrap=True, style="yellow")
+        self.console.print(f"warning: {harmless(text)}", markup=False, soft_wrap=True, style="yellow")
 
     def stopping(self) -> bool:
         """Whether Ctrl-C or a request to terminate came."""

@@ -81,6 +81,8 @@ class Run:
     recipe: Recipe
     resumed: bool
     finished: bool
+    typed: frozenset[str] = frozenset()
+    """Fields of the recipe that the user gave now, be they equal to their defaults or not."""
 
     @classmethod
     def open(
@@ -96,7 +98,8 @@ class Run:
         if resume and out is not None and (out / _RECIPE).is_file():
             saved = Recipe.from_toml(out / _RECIPE)
             asked = _recipe(recipe, {}) if recipe is not None else saved
-            return cls(out, _reconciled(saved, asked.changed(changes), out), True, (out / _RESULT).is_file())
+            finished = (out / _RESULT).is_file()
+            return cls(out, _reconciled(saved, asked.changed(changes), out), True, finished, frozenset(changes))
         wanted = _with_net(_recipe(recipe, changes))
         if out is None:
             stem = f"{data.resolve().name.split('.')[0]}-{wanted.net}"
@@ -110,7 +113,7 @@ class Run:
                 where=out,
                 mend="choose another --out, or go on with it by --resume",
             )
-        return cls(out, wanted, False, False)
+        return cls(out, wanted, False, False, frozenset(changes))
 
     @property
     def begun(self) -> bool:

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from svertka.training.recipe import Recipe
 
 
-_NAMED = 12  # networks, at most
-
-
 def from_scratch(job: Job) -> Learnt:
     """Train the network of the recipe.
 
@@ -88,10 +85,10 @@ def check_suits(net: str, task: Task) -> None:
         UserError: It is not.
     """
     if registry.record(net).kind != task.net_kind:
-        known = [record.name for record in registry.records() if record.kind == task.net_kind]
+        found, wanted = registry.record(net).traits, registry.kind_called(task.net_kind)
         raise UserError(
-            f"{net} does not learn {task.name}, which is what is said of the images",
-            mend=f"give --net {known[-1]}" + (f", or {', '.join(known[:-1])}" if len(known) <= _NAMED else ""),
+            f"{net} predicts {found.gives}, and the annotations are for {task.name}",
+            mend=f"give {wanted.suggested}; `svertka nets` lists all that predict {wanted.gives}",
         )
 
 

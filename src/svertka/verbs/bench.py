@@ -13,6 +13,7 @@ from svertka.errors import UserError, nearest
 from svertka.runtime.cores import available_cores
 from svertka.runtime.deployment import Precision
 from svertka.runtime.files import make_folder
+from svertka.spelling import names_of, numbers_of, seconds_of, texts_of
 from svertka.verbs._machines import (
     MachineLine,
     known_machines,
@@ -157,14 +158,14 @@ class Benched:
 
 
 def bench(
-    models: Sequence[str | PathLike[str]] = (),
+    models: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
     *,
-    engines: Sequence[str] = ENGINES,
-    precisions: Sequence[str] = PRECISIONS[:1],
-    batches: Sequence[int] = BATCHES,
-    threads: Sequence[int] | None = None,
+    engine: str | Sequence[str] = ENGINES,
+    precision: str | Sequence[str] = PRECISIONS[:1],
+    batch: int | str | Sequence[int] = BATCHES,
+    threads: int | str | Sequence[int] | None = None,
     image_size: int | None = None,
-    seconds: float = 1.0,
+    seconds: float | str = 1.0,
     save: str | PathLike[str] | None = None,
     out: str | PathLike[str] | None = None,
     progress: bool = True,
@@ -177,10 +178,10 @@ def bench(
     Args:
         models: Model files (.safetensors or .onnx), runs' folders, or networks of the registry, which are measured with
             random weights; by default two networks, so that machines can be compared.
-        engines: Some of ``pytorch``, ``onnxruntime`` and ``openvino``.
-        precisions: Some of ``fp32``, ``bf16`` and ``int8``, which is calibrated on noise: its time is right, and no
+        engine: Some of ``pytorch``, ``onnxruntime`` and ``openvino``.
+        precision: Some of ``fp32``, ``bf16`` and ``int8``, which is calibrated on noise: its time is right, and no
             more. A graph that was exported keeps its own.
-        batches: Numbers of images in a batch.
+        batch: Numbers of images in a batch.
         threads: Numbers of threads; by default one, and all that may be used.
         image_size: Side of the images for networks of the registry; the paper's by default.
         seconds: For which each engine is timed, at least.
@@ -191,16 +192,18 @@ def bench(
     Raises:
         UserError: A model, an engine or a number makes no sense here, or something cannot be written.
     """
+    engines, precisions, batches = names_of(engine), names_of(precision), numbers_of(batch)
     for what, names, known_names in (("engine", engines, ENGINES), ("precision", precisions, PRECISIONS)):
         for name in names:
             if name not in known_names:
                 raise UserError(f"unknown {what} {name!r}", mend=nearest(name, known_names))
     cores = available_cores()
-    counts = sorted({1, cores} if threads is None else set(threads))
+    counts = sorted({1, cores} if threads is None else set(numbers_of(threads)))
     for what, numbers, most in (("batch", batches, 4096), ("threads", counts, cores)):
         if not numbers or not all(1 <= number <= most for number in numbers):
             given = ", ".join(map(str, numbers))
             raise UserError(f"{what} is {given or 'not given'}", mend=f"it must be between 1 and {most:,}")
+    seconds = seconds_of(seconds)
     if not seconds > 0:
         raise UserError(f"seconds is {seconds:g}", mend="it must be above 0")
     target = None if out is None else Path(out)
@@ -213,9 +216,9 @@ def bench(
 
     display = Display(show=progress)
     with tempfile.TemporaryDirectory(prefix="svertka-") as place:
-        names = [str(model) for model in models] or list(NETS)
-        folders = [Path(place, f"model{number}") for number in range(len(names))]
-        subjects = [Subject.of(name, image_size, folder) for name, folder in zip(names, folders, strict=True)]
+        chosen = texts_of(models) or list(NETS)
+        folders = [Path(place, f"model{number}") for number in range(len(chosen))]
+        subjects = [Subject.of(name, image_size, folder) for name, folder in zip(chosen, folders, strict=True)]
         peaks = {count: measure_peaks(count) for count in counts}
         for count, best in peaks.items():
             display.say(f"threads {count}: {best.gflops:,.1f} GFLOP/s, {best.bandwidth:,.1f} GB/s at best")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from svertka.errors import UserError
+from svertka.spelling import names_of
 from svertka.verbs._progress import Display
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def check(
     out: str | PathLike[str] | None = None,
     fix: str | PathLike[str] | None = None,
     show_augmented: str | PathLike[str] | None = None,
-    augment: Sequence[str] = ("crop",),
+    augment: str | Sequence[str] | None = None,
     progress: bool = True,
 ) -> Checked:
     """Read a data set as training would, look at every image, and say what is found. The data set stays as it is.
@@ -87,7 +88,7 @@ def check(
         fix: Where to write what is left once faulty images are left out, labels spelt alike and boxes mended: a folder
             for a copy, of boxes as COCO JSON; or a ``.csv`` for a list of labels. It must not exist.
         show_augmented: PNG file to write: some images, each beside what training makes of it.
-        augment: Names of augmentations for that, as in a recipe.
+        augment: One or several names of augmentations for that, as in a recipe; by default ``crop``.
         progress: Show progress on standard error.
 
     Raises:
@@ -100,10 +101,13 @@ def check(
     from svertka.data.reading import open_dataset
     from svertka.data.samples import flat
 
+    if augment is not None and show_augmented is None:
+        raise UserError("--augment is about what --show-augmented shows", mend="give --show-augmented FILE.png too")
     if show_augmented is not None:
         from svertka.verbs import _augmented
 
-        _augmented.show_augmented(Path(data), augment, Path(show_augmented), format=format)
+        names = ("crop",) if augment is None else names_of(augment)
+        _augmented.show_augmented(Path(data), names, Path(show_augmented), format=format)
 
     target = None if fix is None else Path(fix)
     if target is not None and target.exists():

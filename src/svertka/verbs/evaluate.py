@@ -15,6 +15,7 @@ from svertka.verbs._image_files import image_files
 from svertka.verbs._judged import choose_part, divided_as_trained
 from svertka.verbs._models import open_predictor
 from svertka.verbs._progress import Display
+from svertka.verbs._threads import using_threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,6 +69,7 @@ def evaluate(
     part: str = "auto",
     unknown: str | PathLike[str] | None = None,
     format: str | None = None,  # noqa: A002 (the user's word)
+    threads: int | None = None,
     progress: bool = True,
 ) -> Evaluated:
     """Evaluate a model on a data set. Classes are matched by name, never by the order of folders.
@@ -79,13 +81,21 @@ def evaluate(
             that the model was trained on, only what was held out then counts as val.
         unknown: Image file, or folder of images, that show none of the classes: how many of them does the model refuse?
         format: Format of the data set to insist on; by default, it is looked at.
+        threads: How many to use; all that the process may if not given.
         progress: Show progress on standard error.
 
     Raises:
         UserError: The model or the data cannot be used, or the data has a class that the model does not know; or
             there are unknown images, and the model refuses none.
     """
-    predictor = open_predictor(Path(model))
+    with using_threads(threads):
+        return _evaluate(Path(model), Path(data), part, None if unknown is None else Path(unknown), format, progress)
+
+
+def _evaluate(
+    model: Path, data: Path, part: str, unknown: Path | None, format_: str | None, progress: bool
+) -> Evaluated:
+    predictor = open_predictor(model)
     if predictor.takes_pixels:
         raise UserError(
             "its graph prepares images itself, and here they are prepared once for all",
@@ -93,7 +103,7 @@ def evaluate(
             mend="evaluate the model that it was exported from",
         )
     limit = predictor.card.reject_limit
-    others = None if unknown is None else _unknown_files(Path(unknown), limit)
+    others = None if unknown is None else _unknown_files(unknown, limit)
     from svertka.data.batches import Loader, Part
     from svertka.runtime.decoders import distances
     from svertka.tasks.making import task_of
@@ -102,7 +112,7 @@ def evaluate(
 
     card = predictor.card
     display = Display(show=progress)
-    prepared = divided_as_trained(Path(data), Path(model), card, display, format=format)
+    prepared = divided_as_trained(data, model, card, display, format=format_)
     chosen = choose_part(prepared, part)
     division = prepared.parts[chosen]
     display.say(f"{len(division.positions):,} images: {_described(prepared, chosen, card)}")

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from svertka.errors import UserError, nearest
 from svertka.runtime.files import make_folder, write_text
+from svertka.spelling import names_of, numbers_of, paths_of
 from svertka.verbs._models import model_file
 from svertka.verbs._progress import Display
+from svertka.verbs._threads import using_threads
 
 if TYPE_CHECKING:
     from svertka.layers.net import Net
@@ -103,15 +105,16 @@ class Explained:
 
 def explain(
     model: str | PathLike[str],
-    images: Iterable[str | PathLike[str]] = (),
+    images: str | PathLike[str] | Iterable[str | PathLike[str]] = (),
     *,
     out: str | PathLike[str],
-    methods: Sequence[str] = DEFAULT_METHODS,
-    layers: Sequence[str] = (),
-    channels: Sequence[int] = (),
+    method: str | Sequence[str] = DEFAULT_METHODS,
+    layer: str | Sequence[str] = (),
+    channel: int | str | Sequence[int] = (),
     target: str | None = None,
     examples: int = 6,
     format: str | None = None,  # noqa: A002 (the user's word)
+    threads: int | None = None,
     progress: bool = True,
 ) -> Explained:
     """Explain a model: what its layers look for, and which pixels its predictions go by.
@@ -124,20 +127,21 @@ def explain(
         images: Image files and folders of them, or one data set as `train` takes it. Without any, the golden inputs
             that the model file brings along.
         out: Folder for the page, its pictures as PNG, and all of it as JSON; it is made where there is none.
-        methods: Names out of `METHODS`, or ``all``.
-        layers: Stages to look into; all if none is named. The last of them is the one of class activation maps and the
+        method: One or several names out of `METHODS`, or ``all``.
+        layer: Stages to look into; all if none is named. The last of them is the one of class activation maps and the
             embedding; by default, that is the last that still says where things are.
-        channels: Channels to show of every stage; by default, those that few images excite far more than most.
+        channel: Channels to show of every stage; by default, those that few images excite far more than most.
         target: The class to explain; by default, what the model takes each image for.
         examples: How many images are explained one by one, at most.
         format: Format of the data set to insist on; by default, it is looked at.
+        threads: How many to use; all that the process may if not given.
         progress: Show progress on standard error.
 
     Raises:
         UserError: The model or an image cannot be used; a method, a stage or a class is unknown; or the folder cannot
             be written.
     """
-    chosen = _chosen(methods)
+    chosen, layers, channels = _chosen(names_of(method)), names_of(layer), numbers_of(channel)
     if examples < 1:
         raise UserError(f"examples is {examples}", mend="it must be at least 1")
     if any(channel < 0 for channel in channels):
@@ -147,8 +151,27 @@ def explain(
         raise UserError(
             "only a .safetensors model can be explained", where=path, mend="give the one it was exported from"
         )
-    given = [Path(image) for image in images]
-    display = Display(show=progress)
+    task = _Task(paths_of(images), Path(model), chosen, layers, channels, target, examples, format, Path(out))
+    with using_threads(threads):
+        return _explain(path, task, Display(show=progress))
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is to be explained, as it was given."""
+
+    images: list[Path]
+    model: Path
+    methods: tuple[str, ...]
+    layers: tuple[str, ...]
+    channels: tuple[int, ...]
+    target: str | None
+    examples: int
+    format: str | None
+    out: Path
+
+
+def _explain(path: Path, task: _Task, display: Display) -> Explained:
     net, card = _load(path)
     from svertka.verbs._explain_images import material
     from svertka.verbs._explain_kinds import subject_of
@@ -157,27 +180,27 @@ def explain(
     from svertka.verbs._explain_study import Study
 
     subject = subject_of(net, card)
-    stages = subject.chosen_stages(layers)
-    named = None if target is None else subject.class_number(target)
-    found = material(given, Path(model), card, display, format=format)
+    stages = subject.chosen_stages(task.layers)
+    named = None if task.target is None else subject.class_number(task.target)
+    found = material(task.images, task.model, card, display, format=task.format)
     for item in found.skipped[:5]:
         display.warn(f"skipped {item['file']}: {item['error']}")
     study = Study(
         subject=subject,
         material=found,
-        shown=found.examples(examples),
-        layer=stages[-1] if layers else subject.default_layer(),
+        shown=found.examples(task.examples),
+        layer=stages[-1] if task.layers else subject.default_layer(),
         stages=stages,
-        channels=tuple(dict.fromkeys(channels)),
+        channels=tuple(dict.fromkeys(task.channels)),
         named=named,
-        out=make_folder(Path(out)),
+        out=make_folder(task.out),
         display=display,
-        embed="embedding" in chosen,
+        embed="embedding" in task.methods,
     )
     seconds = {}
-    for name in chosen:
+    for name in task.methods:
         started = time.perf_counter()
-        show(name, study, chosen)
+        show(name, study, task.methods)
         seconds[name] = time.perf_counter() - started
         display.say(f"{name}  {seconds[name]:.1f} s")
     report = study.out / REPORT_NAME

@@ -23,6 +23,7 @@ _WANTED: dict[str, tuple[Precision, ...]] = {
     "bf16": ("bf16",),
     "int8": ("int8",),
 }
+_MAX_DROP = 0.5  # points
 _DECODED = 24  # images that preparing in the graph is compared by
 
 
@@ -67,7 +68,7 @@ def export(
     out: str | PathLike[str] | None = None,
     data: str | PathLike[str] | None = None,
     precision: Wanted | None = None,
-    max_drop: float = 0.5,
+    max_drop: float | None = None,
     threads: int | None = None,
     any_size: bool = False,
     pixels: bool = False,
@@ -86,7 +87,7 @@ def export(
             on, what was held out then is what engines are scored on.
         precision: ``fp32``, ``bf16`` or ``int8``; ``auto``, the default where there are images, keeps the fastest that
             scores as well. Without images there is ``fp32`` alone.
-        max_drop: How many points (of 100) of the score a lower precision may lose.
+        max_drop: How many points (of 100) of the score a lower precision may lose; half a point if not given.
         threads: How many each engine is timed with; all that this process may use by default.
         any_size: Leave height and width of the input open, for networks that take any.
         pixels: Put preprocessing into the graph, which then takes decoded images, ``(N, H, W, 3)`` uint8 RGB.
@@ -106,7 +107,10 @@ def export(
         raise UserError(f"unknown precision {precision!r}", mend=nearest(precision, get_args(Wanted)))
     if data is None and precision != "fp32":
         raise UserError(f"{precision} has to be measured on your images", mend="name a data set with --data")
-    if not 0 <= max_drop <= 100:
+    for flag, value in (("max-drop", max_drop), ("threads", threads)):
+        if data is None and value is not None:
+            raise UserError(f"--{flag} is about what is measured", mend=f"give --data, or leave --{flag} out")
+    if max_drop is not None and not 0 <= max_drop <= 100:
         raise UserError(f"a drop of {max_drop} points", mend="--max-drop is between 0 and 100")
     if threads is not None and threads < 1:
         raise UserError(f"{threads} threads", mend="--threads is 1 or more")
@@ -135,7 +139,7 @@ def export(
             card,
             validation,
             precisions=_WANTED[precision],
-            max_drop=max_drop,
+            max_drop=_MAX_DROP if max_drop is None else max_drop,
             threads=threads or available_cores(),
             any_size=any_size,
             display=display,

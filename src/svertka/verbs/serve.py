@@ -10,6 +10,7 @@ from typing import Any
 
 from svertka.errors import UserError
 from svertka.runtime.cores import available_cores
+from svertka.spelling import seconds_of, texts_of
 from svertka.verbs._progress import Display
 
 _LEAST_TOKEN = 16  # characters
@@ -36,7 +37,7 @@ class Serving:
 
 
 def serve(
-    models: Sequence[str | PathLike[str]],
+    models: str | PathLike[str] | Sequence[str | PathLike[str]],
     *,
     host: str = "127.0.0.1",
     port: int = 8000,
@@ -44,7 +45,7 @@ def serve(
     places: int | None = None,
     max_bytes: int = 2**24,
     max_pixels: int | None = None,
-    seconds: float = 30.0,
+    seconds: float | str = 30.0,
     watch: bool = False,
     ready: Callable[[Serving], None] | None = None,
     progress: bool = True,
@@ -87,13 +88,15 @@ def serve(
     from svertka.runtime.image import MAX_PIXELS
 
     display = Display(show=progress)
-    limits = Limits(bytes=max_bytes, pixels=MAX_PIXELS if max_pixels is None else max_pixels, seconds=seconds)
+    limits = Limits(
+        bytes=max_bytes, pixels=MAX_PIXELS if max_pixels is None else max_pixels, seconds=seconds_of(seconds)
+    )
     if places is not None and places < 1:
         raise UserError(f"{places} places", mend="at least 1")
     _check_token(token, host=None if is_loopback(host) else host)
     bound = bind(host, port)
     try:
-        shelf = Shelf(sources_of(models, display.say), say=display.say, warn=display.warn)
+        shelf = Shelf(sources_of(texts_of(models), display.say), say=display.say, warn=display.warn)
         application = Application(
             shelf,
             limits=limits,

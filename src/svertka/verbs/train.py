@@ -100,13 +100,14 @@ def _ready(run: Run, source: Path, display: Display, clock: Clock) -> Job:
     from svertka.tasks.making import task_for
     from svertka.training.machine import Machine
     from svertka.verbs._findings import quick_findings, say_findings
-    from svertka.verbs._learners import learner_of
+    from svertka.verbs._learners import check_typed, learner_of
     from svertka.verbs._rejection import check_reject
     from svertka.verbs._scratch import check_suits
 
     recipe = run.recipe
     check_names(recipe.augment)
-    learner_of(recipe)  # what it lacks is said before a large folder is read
+    check_typed(recipe, run.typed)
+    learner_of(recipe, run.typed)  # what it lacks is said before a large folder is read
     machine = Machine(recipe)
     if recipe.budget and machine.world > 1:
         raise UserError(

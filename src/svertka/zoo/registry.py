@@ -33,6 +33,7 @@ class NetKind:
         gives: What they say of an image, in a word.
         task: What published weights of such a network were trained for, as the card names it.
         fit: How images are brought to the size they learn from; see `svertka.runtime.preprocess.Preprocess`.
+        suggested: The flags that a newcomer is best served by.
         beyond: How much larger that may be than what a trunk's weights were trained at: at the borders of a piece of an
             image, less is known of a pixel. None if it is the network's own size, whatever the weights saw.
     """
@@ -40,14 +41,26 @@ class NetKind:
     gives: str
     task: str
     fit: Fit
+    suggested: str
     beyond: float | None = 1.0
 
 
+_FOR_CLASSES = "--net resnet20_cifar, or --weights efficientnet_lite0"
+_FOR_MASKS = "--net unet, on another network's stages with --trunk"
+_FOR_BOXES = "--net ssd, on another network's stages with --trunk"
+
 KINDS: Mapping[Kind, NetKind] = {
-    "classifier": NetKind("classes", "classification", "stretch"),
-    "segmenter": NetKind("masks", "segmentation", "whole", beyond=1.25),
-    "detector": NetKind("boxes", "detection", "stretch", beyond=None),
+    "classifier": NetKind(
+        "classes", "classification", "stretch", "--net resnet20_cifar, or --weights efficientnet_lite0"
+    ),
+    "segmenter": NetKind("masks", "segmentation", "whole", _FOR_MASKS, beyond=1.25),
+    "detector": NetKind("boxes", "detection", "stretch", _FOR_BOXES, beyond=None),
 }
+
+
+def kind_called(name: str) -> NetKind:
+    """The kind of networks of that name."""
+    return next(kind for known, kind in KINDS.items() if known == name)
 
 
 @dataclass(frozen=True, kw_only=True)

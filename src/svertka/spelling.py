@@ -1,0 +1,63 @@
+"""How values are spelt, on the command line and in Python alike."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from svertka.errors import UserError
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def seconds_of(value: str | float) -> float:
+    """Seconds: a number, or text such as ``90``, ``90s``, ``1.5m`` or ``2h``.
+
+    Raises:
+        UserError: It is no time.
+    """
+    if not isinstance(value, str):
+        return value
+    number, unit = (value[:-1], value[-1]) if value[-1:] in _UNITS else (value, "s")
+    try:
+        return float(number) * _UNITS[unit]
+    except ValueError:
+        raise UserError(f"{value} is no time", mend="give seconds, or a number with s, m or h") from None
+
+
+Given = str | os.PathLike[str]
+
+
+def texts_of(given: Given | Iterable[Given]) -> list[str]:
+    """One path or name, or many, as a list; a text is one of them, never many letters."""
+    return [os.fspath(one) for one in ([given] if isinstance(given, str | os.PathLike) else given)]
+
+
+def paths_of(given: Given | Iterable[Given]) -> list[Path]:
+    """One path or many, as a list; see `texts_of`."""
+    return [Path(text) for text in texts_of(given)]
+
+
+def names_of(given: Given | Iterable[Given]) -> tuple[str, ...]:
+    """Names, of which a text may hold several with commas between them, unless it is a path that is there.
+
+    ``none`` alone stands for no name.
+    """
+    pieces = [piece for text in texts_of(given) for piece in ([text] if Path(text).exists() else text.split(","))]
+    names = tuple(piece.strip() for piece in pieces if piece.strip())
+    return () if names == ("none",) else names
+
+
+def numbers_of(given: int | str | Iterable[int | str]) -> tuple[int, ...]:
+    """Whole numbers: one, many, or text with commas between them.
+
+    Raises:
+        UserError: One is no whole number.
+    """
+    values = [given] if isinstance(given, int | str) else list(given)
+    pieces = [piece for value in values for piece in (value.split(",") if isinstance(value, str) else [value])]
+    try:
+        return tuple(int(piece) for piece in pieces)
+    except ValueError:
+        raise UserError(f"{given!r} is no whole number") from None
