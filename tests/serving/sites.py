@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import io
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,10 +24,11 @@ from svertka.runtime.card import Card, Golden
 from svertka.runtime.predictor import Predictor
 from svertka.runtime.preprocess import Preprocess
 from svertka.serving.app import Application
+from svertka.serving.keeping import Keeper
 from svertka.serving.limits import Limits
 from svertka.serving.metrics import Metrics
 from svertka.serving.models import Explain, Open, Opened, Shelf
-from svertka.serving.running import Server, address_of, bind, host_names, run
+from svertka.serving.running import Server, address_of, bind, host_names, proxy_names, run
 
 Pixels = NDArray[np.uint8]
 
@@ -158,6 +160,17 @@ def png(pixels: Pixels) -> bytes:
     return file.getvalue()
 
 
+def until_open(address: str) -> None:
+    """Wait until something listens there."""
+    parts, stop = urlsplit(address), time.monotonic() + 20
+    while True:
+        with contextlib.suppress(ConnectionError):
+            socket.create_connection((parts.hostname or "", parts.port or 0), 10).close()
+            return
+        assert time.monotonic() < stop
+        time.sleep(0.01)
+
+
 @contextlib.contextmanager
 def site(
     sources: Mapping[str, Open],
@@ -165,23 +178,29 @@ def site(
     places: int | None = None,
     token: str | None = None,
     host: str = "127.0.0.1",
+    host_name: Sequence[str] = (),
+    wait: bool = True,
     **limits: Any,
 ) -> Iterator[Site]:
-    """A server in a thread of this process."""
+    """A server in a thread of this process; as soon as it listens, if it need not wait for its models."""
     made, reports = Limits(**limits), list[str]()
     shelf = Shelf(sources, say=[].append, warn=[].append)
     application = Application(shelf, limits=made, places=places, threads=2, version="test", metrics=Metrics())
-    server = Server(application.guarded(hosts=host_names(host), token=token, report=reports.append), made)
+    proxies = proxy_names(host_name)
+    hosts = host_names(host, proxies)
+    server = Server(application.guarded(hosts=hosts, proxies=proxies, token=token, report=reports.append), made)
     bound = bind(host, 0)
     address, listening = address_of(bound), threading.Event()
 
     async def nothing() -> None:
         pass
 
-    thread = threading.Thread(target=lambda: run(server, bound, ready=listening.set, hang_up=nothing))
+    load = Keeper(application).load
+    thread = threading.Thread(target=lambda: run(server, bound, load=load, ready=listening.set, hang_up=nothing))
     thread.start()
     try:
-        assert listening.wait(20)
+        assert not wait or listening.wait(20)
+        until_open(address)
         yield Site(address, server.stop, reports)
     finally:
         server.stop()

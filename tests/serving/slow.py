@@ -8,6 +8,7 @@ import sys
 from sites import Engine, proven, source
 
 from svertka.serving.app import Application
+from svertka.serving.keeping import Keeper
 from svertka.serving.limits import Limits
 from svertka.serving.metrics import Metrics
 from svertka.serving.models import Shelf
@@ -28,7 +29,7 @@ def main() -> None:
     async def nothing() -> None:
         pass
 
-    run(Server(guarded, Limits()), bound, ready=ready, hang_up=nothing)
+    run(Server(guarded, Limits()), bound, load=Keeper(application).load, ready=ready, hang_up=nothing)
     print("ended", file=sys.stderr)
 
 

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,38 @@ def test_a_form_and_json_give_the_offline_prediction(colours: Site, shape: tuple
             {"name": entry["name"], "score": pytest.approx(entry["score"], abs=1e-6)}
             for entry in offline(image)["classes"]
         ]
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        lambda data: base64.encodebytes(data).decode(),
+        lambda data: base64.encodebytes(data).decode().replace("\n", "\r\n"),
+        lambda data: base64.b64encode(data).decode().rstrip("="),
+        lambda data: base64.urlsafe_b64encode(data).decode(),
+        lambda data: base64.urlsafe_b64encode(data).decode().rstrip("="),
+        lambda data: "data:image/png;base64," + base64.b64encode(data).decode(),
+        lambda data: "DATA:;BASE64," + base64.encodebytes(data).decode(),
+        lambda data: "data:image/png;name=a.png;base64,\n" + base64.urlsafe_b64encode(data).decode(),
+    ],
+)
+def test_base64_is_read_however_it_is_spelt(colours: Site, spelt: Callable[[bytes], str]) -> None:
+    for seed in range(3):  # of lengths that are padded differently
+        data = png(picture(seed)) + bytes(seed)
+        plain = colours.post("/v1/predict", data).json["result"]
+        body = json.dumps({"image": spelt(data)}).encode()
+        reply = colours.ask("/v1/predict", body, {"Content-Type": "application/json"})
+        assert reply.status == 200, reply.body
+        assert reply.json["result"] == plain
+
+
+def test_line_ends_do_not_count_against_the_limit_of_an_image() -> None:
+    data = png(picture(0, (300, 300)))
+    text = base64.encodebytes(data).decode().replace("\n", "\r\n")
+    with site({"one": source(proven(Engine()))}, bytes=len(data)) as server:
+        body = json.dumps({"image": text}).encode()
+        assert len(body) > len(data) * 4 // 3 + 2**14
+        assert server.ask("/v1/predict", body, {"Content-Type": "application/json"}).status == 200
 
 
 def test_a_photo_is_turned_upright() -> None:
@@ -200,7 +233,10 @@ def test_pages_load_nothing_from_elsewhere(colours: Site, path: str) -> None:
     reply = colours.ask(path)
     assert reply.status == 200
     text = reply.body.decode()
-    assert not re.findall(r"(?:src|href)=(?!\"[/#])|https?://(?!www\.w3\.org/2000/svg)|@import|url\(", text)
+    assert not re.findall(
+        r"(?:src|href)=(?!\"(?:\./|#[a-z]+|[a-z]+(?:\.[a-z]+)?)\")|https?://(?!www\.w3\.org/2000/svg)|@import|url\(",
+        text,
+    )
 
 
 def test_a_path_is_no_file(colours: Site) -> None:

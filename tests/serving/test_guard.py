@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
+import socket
 from collections.abc import Iterator
 
 import pytest
 from sites import Engine, Site, form, picture, png, proven, site, source
 
 from svertka.errors import UserError
-from svertka.serving.running import bind, host_names, is_loopback
+from svertka.serving.running import bind, host_names, is_loopback, proxy_names
 
 TOKEN = "correct-horse-battery"
 
@@ -71,6 +74,80 @@ def test_what_a_browser_says_of_the_page_is_believed(colours: Site) -> None:
     ):
         headers = {"Sec-Fetch-Site": where, "Sec-Fetch-Mode": mode}
         assert colours.ask("/v1/models", headers=headers).status == status, headers
+
+
+@pytest.fixture(scope="module")
+def proxied() -> Iterator[Site]:
+    names = ["Photos.Example", "other.example.", "bücher.example"]
+    with site({"one": source(proven(Engine()))}, host_name=names) as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("photos.example", None, 200),
+        ("PHOTOS.example.:8443", None, 200),
+        ("other.example", None, 200),
+        ("xn--bcher-kva.example", None, 200),
+        ("localhost", None, 200),
+        ("evil.photos.example", None, 403),
+        ("photos.example.evil", None, 403),
+        ("photos.example", "https://photos.example", 200),
+        ("photos.example:8443", "https://photos.example:8443", 200),
+        ("127.0.0.1:{port}", "https://photos.example", 200),  # a proxy that does not pass the Host header on
+        ("127.0.0.1:{port}", "https://evil.example", 403),
+        ("photos.example", "https://evil.example", 403),
+        ("photos.example", "http://localhost:1", 403),
+        ("photos.example", "null", 403),
+    ],
+)
+def test_the_name_of_a_proxy_is_allowed(proxied: Site, host: str, origin: str | None, status: int) -> None:
+    headers = {"Host": host.format(port=port(proxied))} | ({} if origin is None else {"Origin": origin})
+    assert proxied.ask("/v1/models", headers=headers).status == status
+
+
+def test_a_refused_name_says_which_flag_allows_it(colours: Site) -> None:
+    for headers in ({"Host": "photos.example"}, {"Origin": "https://photos.example"}):
+        reply = colours.ask("/v1/models", headers=headers)
+        assert reply.status == 403
+        assert "--host-name" in reply.json["error"]["mend"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "https://photos.example", "photos.example:80", "photos.example/a", "*", "*.example", "a b", "-a", "a..b"],
+)
+def test_what_is_no_host_name_is_refused(name: str) -> None:
+    with pytest.raises(UserError, match=r"--host-name: .* is no host name; give a name alone"):
+        proxy_names([name])
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/metrics", "/", "/page.js", "/v1/models", "/v1/predict", "/nowhere"])
+def test_too_many_headers_are_refused_before_the_application(colours: Site, path: str) -> None:
+    host, _, number = colours.address.removeprefix("http://").partition(":")
+    many = b"a:\r\n" * 10_000
+    for head in (many, many[: 4 * 200], b"a: " + b"b" * 2**14 + b"\r\n"):
+        with socket.create_connection((host, int(number)), 10) as connection:
+            connection.sendall(b"GET %s HTTP/1.1\r\nHost: %s\r\n%s\r\n" % (path.encode(), host.encode(), head))
+            answer = b"".join(iter(lambda: connection.recv(2**16), b"")).decode()
+        assert answer.startswith("HTTP/1.1 431 Request Header Fields Too Large\r\n")
+        top, _, body = answer.partition("\r\n\r\n")
+        assert "nosniff" in top
+        assert json.loads(body)["error"]["what"] == "the headers are too large"
+
+
+def test_headers_are_counted_in_every_request_of_a_connection(colours: Site) -> None:
+    host, _, number = colours.address.removeprefix("http://").partition(":")
+    one = b"GET /healthz HTTP/1.1\r\nHost: " + host.encode() + b"\r\n"
+    for bad, status in ((one + b"a:\r\n" * 200 + b"\r\n", b"431"), (b"no HTTP\r\n\r\n", b"400")):
+        with socket.create_connection((host, int(number)), 10) as connection:
+            connection.sendall((one + b"\r\n") * 2 + bad)
+            answer = b"".join(iter(lambda: connection.recv(2**16), b""))
+        assert re.findall(rb"HTTP/1\.1 (\d+)", answer) == [b"200", b"200", status]
+    with socket.create_connection((host, int(number)), 10) as connection:  # as many as a browser behind proxies sends
+        connection.sendall(one + b"X-Long: " + b"y" * 150 + b"\r\n" + b"a: b\r\n" * 60 + b"Connection: close\r\n\r\n")
+        assert connection.recv(2**16).startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/v1/models", "/metrics", "/no-such-thing", "/page.js"])

@@ -69,6 +69,7 @@ def test_a_model_that_is_not_what_its_file_says_is_not_served() -> None:
 def test_a_model_without_golden_inputs_says_so() -> None:
     told: list[str] = []
     shelf = Shelf({"one": source(Predictor(Engine(), card()))}, say=told.append, warn=[].append)
+    shelf.load()
     assert shelf.find(None).difference is None
     assert "no golden inputs to prove it" in told[0]
 
@@ -86,6 +87,7 @@ def test_a_new_model_takes_the_place_of_the_old_only_when_it_has_proven_itself()
         return Opened(found, (Path("x.onnx"),))
 
     shelf = Shelf({"one": opened}, say=told.append, warn=told.append)
+    shelf.load()
     first = shelf.find("one")
     assert [shelf.reload("one") for _ in range(3)] == [False] * 3
     assert shelf.find("one") is first

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import http.client
+import http.server
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ from sites import Engine, MaskEngine, Pixels, Site, card, picture, png, proven, 
 
 from svertka.runtime.predictor import Predictor
 from svertka.runtime.preprocess import Preprocess
-from svertka.serving.models import Explanation
+from svertka.serving.models import Explanation, Opened
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -268,6 +271,79 @@ def test_a_token_is_asked_for(browser: Any) -> None:
         page.get_by_label("Token").fill(token)
         page.get_by_role("button", name="Go on").click()
         drop(page, red(), "one.png")
+        page.locator(".line", has_text="red").wait_for()
+
+
+@contextlib.contextmanager
+def proxy(server: Site, folder: str) -> Iterator[str]:
+    """A reverse proxy that takes a folder off the path, as nginx does by default: it names the server as the host."""
+    upstream = server.address.removeprefix("http://")
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def forward(self) -> None:
+            if not self.path.startswith(folder):
+                self.send_error(404)
+                return
+            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            headers = {name: value for name, value in self.headers.items() if name != "Host"}
+            connection = http.client.HTTPConnection(upstream, timeout=20)
+            connection.request(self.command, self.path.removeprefix(folder.rstrip("/")), body or None, headers)
+            answer = connection.getresponse()
+            data = answer.read()
+            self.send_response(answer.status)
+            for name, value in answer.getheaders():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(data)
+            connection.close()
+
+        do_GET = do_POST = forward  # noqa: N815
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            del format, args
+
+    made = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=made.serve_forever)
+    thread.start()
+    try:
+        yield f"http://photos.localhost:{made.server_port}{folder.rstrip('/')}"
+    finally:
+        made.shutdown()
+        made.server_close()
+        thread.join()
+
+
+def test_it_works_below_a_path_behind_a_proxy(browser: Any) -> None:
+    sources = {"colours": source(proven(Engine()), explain)}
+    with (
+        site(sources, host_name=["photos.localhost"]) as server,
+        proxy(server, "/svertka/") as address,
+        visit(browser, address) as page,
+    ):
+        drop(page, red(), "one.png")
+        page.locator(".line", has_text="red").wait_for()
+        page.get_by_text("Grad-CAM", exact=True).click()
+        page.get_by_role("img", name="Where red is seen, by Grad-CAM").wait_for()
+        page.get_by_role("link", name="For programs").click()
+        page.get_by_role("heading", name="POST /v1/predict").wait_for()
+        assert page.get_by_text(f"curl -F image=@photo.jpg {address}/v1/predict").is_visible()
+        page.get_by_role("link", name="The page").click()
+        page.locator("#ask").wait_for()
+        assert page.url == f"{address}/"
+
+
+def test_it_says_that_models_are_loading(browser: Any) -> None:
+    gate = threading.Event()
+
+    def slow() -> Opened:
+        gate.wait(20)
+        return source(proven(Engine()))()
+
+    with site({"slow": slow}, wait=False) as server, visit(browser, server.address, noise=("503",)) as page:
+        page.get_by_text("Loading slow, 1 of 1 models").wait_for()
+        drop(page, red(), "early.png")
+        assert not page.locator("#ask").is_visible()
+        gate.set()
         page.locator(".line", has_text="red").wait_for()
 
 

@@ -32,6 +32,7 @@ def shelved(*engines: Engine, batch: int = 4) -> list[Model]:
     shelf = Shelf(
         {str(number): source(proven(engine)) for number, engine in enumerate(engines)}, say=[].append, warn=[].append
     )
+    shelf.load()
     models = []
     for model, engine in zip(shelf.models, engines, strict=True):
         engine.batches.clear()
@@ -182,6 +183,7 @@ def test_explanations_are_run_one_by_one_beside_predictions(pipeline: Pipeline) 
         return Explanation(target or "red", "here", image)
 
     shelf = Shelf({"one": source(proven(engine), explain)}, say=[].append, warn=[].append)
+    shelf.load()
 
     async def both() -> list[Any]:
         explained = [

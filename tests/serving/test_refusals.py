@@ -51,7 +51,10 @@ def document(data: bytes) -> bytes:
         (400, "JSON in JSON", b"[" * 100_000, JSON),
         (400, "no base64", b'{"image": "a"}', JSON),
         (400, "no base64", '{"image": "é"}'.encode(), JSON),
-        (400, "no base64", b'{"image": "data:image/png;base64,AAAA"}', JSON),
+        (400, "no base64", b'{"image": "AAAAA"}', JSON),
+        (400, "no base64", b'{"image": "AAAA=AAA"}', JSON),
+        (400, "no base64", b'{"image": "data:image/svg+xml,AAAA"}', JSON),
+        (400, "no base64", b'{"image": "http://a.example/;base64,AAAA"}', JSON),
         (422, "no image format that is read here (allowed:", form(b"no image at all"), FORM),
         (422, "not a readable PNG image", form(png(picture(0))[:60]), FORM),
         (422, "a text such as HTML or SVG", form(b"<svg xmlns='http://www.w3.org/2000/svg'/>"), FORM),
@@ -148,7 +151,7 @@ def test_headers_are_bounded(colours: Site) -> None:
     parts = urlsplit(colours.address)
     with socket.create_connection((parts.hostname, parts.port), 10) as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\nX: " + b"y" * 20_000)
-        assert connection.recv(2**16).startswith(b"HTTP/1.1 400 ")
+        assert connection.recv(2**16).startswith(b"HTTP/1.1 431 ")
 
 
 def test_whoever_sends_everything_before_reading_hears_why_it_was_refused(colours: Site) -> None:
@@ -157,7 +160,7 @@ def test_whoever_sends_everything_before_reading_hears_why_it_was_refused(colour
     for _ in range(20):
         with socket.create_connection((parts.hostname, parts.port), timeout=20) as connection:
             connection.sendall(head)
-            assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
+            assert connection.recv(100).startswith(b"HTTP/1.1 431 ")
 
 
 def test_small_packets_are_sent_at_once() -> None:

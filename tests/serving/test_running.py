@@ -23,6 +23,8 @@ from sites import Engine, Site, picture, png, proven, served, site, source
 
 import svertka
 from svertka.errors import UserError
+from svertka.runtime.card import CARD_KEY
+from svertka.runtime.onnx_card import DIGEST_KEY, onnx_digest
 from svertka.serving import running
 
 if sys.platform == "win32":
@@ -139,8 +141,11 @@ def test_a_model_is_replaced_and_no_request_notices(tiny_model: Path, tmp_path: 
     svertka.export(tiny_model, out=model)
     before = model.read_bytes()
     other = onnx.load_from_string(before)
-    (properties,) = (entry for entry in other.metadata_props if entry.key == "svertka.card")
-    properties.value = properties.value.replace("hippopotamus", "rhinoceros")
+    text = next(entry.value for entry in other.metadata_props if entry.key == CARD_KEY)
+    text = text.replace("hippopotamus", "rhinoceros")
+    del other.metadata_props[:]
+    digest = onnx_digest(other.SerializeToString(), text)
+    onnx.helper.set_model_props(other, {CARD_KEY: text, DIGEST_KEY: digest})
     statuses: list[int] = []
     with started([model, *(["--watch"] if watch else [])]) as server:
         stop = threading.Event()
@@ -219,6 +224,7 @@ def test_a_run_is_answered_by_its_export_and_explained_by_its_weights(
             "--token: whoever reaches 0.0.0.0 could ask; give a --token, or SVERTKA_TOKEN",
         ),
         (["{model}", "--host", "example.org"], "--host: 'example.org' is no address to listen on"),
+        (["{model}", "--host-name", "http://a/"], "--host-name: 'http://a/' is no host name"),
         (["{model}", "--token", "short"], "--token: a token has at least 16 letters"),
         (["{model}", "--max-bytes", "0"], "a limit of 0 bytes"),
         (["{model}", "--places", "0"], "0 places"),
@@ -249,6 +255,95 @@ def test_what_others_reach_is_served_with_a_token(tiny_onnx: Path) -> None:
         assert (
             server.ask("/v1/models", headers={"Authorization": f"Bearer {token}", "Host": "any.example"}).status == 200
         )
+
+
+def slow_clients(server: Site) -> list[socket.socket]:
+    """Clients that send nothing, headers, and bodies without end, keep connections, and do not read."""
+    host, _, port = server.address.removeprefix("http://").partition(":")
+    post = f"POST /v1/predict HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n".encode()
+    get = f"GET /page.js HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+    begun = [b"", b"GET / HTTP/1.1\r\nHo", post + b"Content-Length: 100000\r\n\r\n{", get, get * 500]
+    clients = [socket.create_connection((host, int(port)), 10) for _ in range(3 * len(begun))]
+    for number, client in enumerate(clients):
+        client.sendall(begun[number % len(begun)])
+    return clients
+
+
+def test_it_ends_in_time_amid_slow_clients(tiny_onnx: Path) -> None:
+    with started([tiny_onnx]) as server:
+        clients = slow_clients(server)
+        try:
+            time.sleep(0.5)
+            began = time.monotonic()
+            server.process.send_signal(signal.SIGTERM)
+            while server.process.poll() is None and time.monotonic() - began < 20:
+                for client in clients:
+                    with contextlib.suppress(OSError):
+                        client.sendall(b"x")
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    server.process.wait(0.2)
+            assert time.monotonic() - began < 9
+            assert (server.process.returncode, server.process.communicate()[1]) == (0, "")
+        finally:
+            for client in clients:
+                client.close()
+
+
+def test_decoding_that_hangs_keeps_nobody() -> None:
+    code = (
+        "import threading, time; from svertka.serving.threads import Crew; crew = Crew(1, name='hangs');"
+        "crew.submit(lambda: time.sleep(60)); late = crew.submit(int); crew.close(); print(late.cancelled())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)
+    assert done.stdout == "True\n"
+
+
+@pytest.mark.parametrize("places", [None, 3])
+def test_it_says_that_models_are_loading(places: int | None) -> None:
+    gate, names = threading.Event(), ("quick", "slow")
+
+    def slow() -> Any:
+        gate.wait(20)
+        return source(proven(Engine()))()
+
+    with site({names[0]: source(proven(Engine())), names[1]: slow}, places=places, wait=False) as server:
+        assert server.ask("/healthz").status == 200
+        until(lambda: "slow" in server.ask("/readyz").what)
+        for path, body in (
+            ("/readyz", None),
+            ("/v1/models", None),
+            ("/v1/predict?model=quick", b""),
+            ("/v1/explain", b""),
+        ):
+            reply = server.ask(path, body)
+            assert (reply.status, reply.headers["retry-after"]) == (503, "1")
+            assert reply.what.startswith("Loading slow, 2 of 2 models, for ")
+        assert server.ask("/v1/predict?model=none", b"").status == 404
+        gate.set()
+        until(lambda: server.ask("/readyz").status == 200)
+        told = server.ask("/v1/models").json
+        assert [model["name"] for model in told["models"]] == list(names)
+        assert told["limits"]["images"] == (places or 64)
+        assert server.post("/v1/predict", png(picture(0))).status == 200
+
+
+def until(so: Any) -> None:
+    stop = time.monotonic() + 20
+    while not so():
+        assert time.monotonic() < stop
+        time.sleep(0.05)
+
+
+def test_it_ends_while_models_are_loading() -> None:
+    gate = threading.Event()
+
+    def never() -> Any:
+        gate.wait(20)
+        raise UserError("too late")
+
+    with site({"one": never}, wait=False) as server:
+        assert server.ask("/readyz").status == 503
+    gate.set()
 
 
 def test_connections_that_say_nothing_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 import svertka
 from svertka.errors import UserError
-from svertka.spelling import names_of, numbers_of, paths_of, seconds_of
+from svertka.spelling import names_of, numbers_of, paths_of, rate_text, seconds_of
 from svertka.training.recipe import Recipe
 
 COMMANDS = [name for name in svertka.__all__ if name not in ("Recipe", "UserError", "ledger")]
@@ -62,6 +62,9 @@ def test_spellings() -> None:
     assert paths_of("a/b.jpg") == paths_of(Path("a/b.jpg")) == paths_of(["a/b.jpg"]) == [Path("a/b.jpg")]
     assert names_of("flip,crop") == names_of(["flip", "crop"]) == names_of(("flip,crop",)) == ("flip", "crop")
     assert names_of("none") == names_of(["none"]) == names_of(()) == ()
+    assert [rate_text(rate) for rate in (1234.5, 10, 3.21, 0.3, 0.004)] == [
+        f"{text} images/s" for text in ("1,234", "10", "3.2", "0.3", "0.004")
+    ]
     assert numbers_of(8) == numbers_of("8") == numbers_of([8]) == (8,)
     assert numbers_of("1,8") == (1, 8)
     with pytest.raises(UserError, match="'x' is no whole number"):

@@ -16,6 +16,7 @@ def serve(
     *models: str,
     host: str = "127.0.0.1",
     port: Whole = 8000,
+    host_name: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     token: Annotated[str | None, Parameter(env_var="SVERTKA_TOKEN", show_env_var=True)] = None,
     places: Whole | None = None,
     max_bytes: Whole = 2**24,
@@ -38,6 +39,9 @@ def serve(
         Address to listen on. What others can reach needs a token.
     port
         Port to listen on; 0 takes a free one.
+    host_name
+        Name of a proxy before this server, such as photos.example.org; may be given several times. By default only
+        localhost and the address are asked for; where --host is reached by others, any name.
     token
         What requests have to bring along, in the header Authorization: Bearer TOKEN.
     places
@@ -52,7 +56,7 @@ def serve(
     watch
         Open a model again when its file has changed.
     json
-        Print one line of JSON when the server listens.
+        Print one line of JSON when the models are open.
     """
 
     def ready(serving: Serving) -> None:
@@ -66,6 +70,7 @@ def serve(
         models,
         host=host,
         port=port,
+        host_name=host_name,
         token=token,
         places=places,
         max_bytes=max_bytes,

@@ -6,11 +6,10 @@ import asyncio
 import base64
 import contextlib
 import functools
-import importlib.resources
 import io
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from PIL import Image as Pillow
 from starlette.applications import Starlette
@@ -30,20 +29,14 @@ from svertka.serving.limits import Limits
 from svertka.serving.metrics import CONTENT_TYPE, Metrics
 from svertka.serving.models import Explanation, Image, Model, Shelf
 from svertka.serving.openapi import document
+from svertka.serving.pages import PAGES, page
 from svertka.serving.pipeline import Pipeline
 from svertka.serving.refusals import RefusedError, json_bytes, json_response
 
-_PAGES: Final = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
-    "/icon.svg": ("icon.svg", "image/svg+xml"),
-    "/docs": ("docs.html", "text/html; charset=utf-8"),
-    "/docs.js": ("docs.js", "text/javascript; charset=utf-8"),
-}
 _GONE = 499  # as other servers count clients that went away
 _SIDE = 1024  # pixels of a picture that is sent, at most
-_END_SECONDS = 1.0  # for threads to end
+_END_SECONDS = 0.5  # for threads to end
+_LEAST_PLACES = 8
 
 T = TypeVar("T")
 _Work = Callable[[Callable[[], Image], float], Coroutine[Any, Any, bytes]]
@@ -54,9 +47,9 @@ class Application:
     """What the server answers.
 
     Args:
-        shelf: The models.
+        shelf: The models; until they are open, requests for them are refused with 503.
         limits: Of one request.
-        places: Images inside at a time; None for as many as are answered in a second.
+        places: Images inside at a time; None for as many as are answered in a second, once that is known.
         threads: That decode images.
         version: Of this release.
         metrics: Are counted on.
@@ -66,9 +59,14 @@ class Application:
         self, shelf: Shelf, *, limits: Limits, places: int | None, threads: int, version: str, metrics: Metrics
     ) -> None:
         self.shelf, self.limits, self.metrics = shelf, limits, metrics
-        self.pipeline = Pipeline(most=places or _places(shelf.models), threads=threads, metrics=metrics)
+        self._places = places
+        self.pipeline = Pipeline(most=places or _LEAST_PLACES, threads=threads, metrics=metrics)
         self._store = Store()
         self._description = json_bytes(document(version, limits))
+
+    def begin(self) -> None:
+        """Answer with the models, which are open now."""
+        self.pipeline.allow(self._places or _places(self.shelf.models))
         self.count_models()
 
     def count_models(self) -> None:
@@ -77,7 +75,14 @@ class Application:
             self.metrics.batch_limit.labels(model.name).set(model.batch)
             self.metrics.rate.labels(model.name).set(model.rate)
 
-    def guarded(self, *, hosts: Collection[str] | None, token: str | None, report: Callable[[str], None]) -> Guard:
+    def guarded(
+        self,
+        *,
+        hosts: Collection[str] | None,
+        token: str | None,
+        report: Callable[[str], None],
+        proxies: Collection[str] = (),
+    ) -> Guard:
         """All of it as an ASGI application; see `Guard`."""
         routes = [
             Route("/v1/predict", self._predict, methods=["POST"]),
@@ -87,7 +92,7 @@ class Application:
             Route("/readyz", self._ready),
             Route("/metrics", self._metrics),
             Route("/openapi.json", self._openapi),
-            *(Route(path, functools.partial(_page, name, kind)) for path, (name, kind) in _PAGES.items()),
+            *(Route(path, functools.partial(page, name, kind)) for path, (name, kind) in PAGES.items()),
         ]
         app = Starlette(
             routes=routes,
@@ -104,8 +109,9 @@ class Application:
         return Guard(
             app,
             hosts=hosts,
+            proxies=proxies,
             token=token,
-            open_paths=[*_PAGES, "/healthz", "/readyz", "/openapi.json"],
+            open_paths=[*PAGES, "/healthz", "/readyz", "/openapi.json"],
             paths=[route.path for route in routes],
             metrics=self.metrics,
             report=report,
@@ -177,6 +183,7 @@ class Application:
 
     async def _models(self, request: Request) -> Response:
         _parameters(request, set())
+        self.shelf.check_loaded()
         limits = {**vars(self.limits), "images": self.pipeline.most}
         return json_response({"models": [model.to_json() for model in self.shelf.models], "limits": limits})
 
@@ -184,6 +191,7 @@ class Application:
         del request
         if not self.pipeline.alive:
             raise RefusedError(503, "nothing runs any more", mend="start the server again")
+        self.shelf.check_loaded()
         return Response("ready\n", media_type="text/plain")
 
     async def _metrics(self, request: Request) -> Response:
@@ -198,7 +206,7 @@ class Application:
 def _places(models: Collection[Model]) -> int:
     # Whoever comes in waits for about a second, at most.
     slowest = min(models, key=lambda model: model.rate)
-    return round(min(64, max(8, 2 * slowest.batch, slowest.rate)))
+    return round(min(64, max(_LEAST_PLACES, 2 * slowest.batch, slowest.rate)))
 
 
 async def _unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
@@ -261,16 +269,6 @@ def _flag(asked: dict[str, str], name: str) -> bool:
 async def _alive(request: Request) -> Response:
     del request
     return Response("alive\n", media_type="text/plain")
-
-
-async def _page(name: str, kind: str, request: Request) -> Response:
-    del request
-    return Response(_page_file(name), headers={"content-type": kind, "cache-control": "no-cache"})
-
-
-@functools.cache
-def _page_file(name: str) -> bytes:
-    return importlib.resources.files(__package__).joinpath("page", name).read_bytes()
 
 
 async def _refusal(request: Request, error: Exception) -> Response:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -23,6 +23,8 @@ FIELD = "image"
 _FORM, _JSON = "multipart/form-data", "application/json"
 _HOW = f'send a form with one part called {FIELD}, or JSON: {{"{FIELD}": "base64 of the file"}}'
 _BOUNDARY = 70  # bytes: RFC 2046, 5.1.1
+_DATA_URI = re.compile(r"\s*data:[^,]{0,200};base64\s*", re.IGNORECASE)  # RFC 2397
+_ALPHABET = bytes.maketrans(b"-_", b"+/")  # RFC 4648: that of URLs as the plain one
 
 logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # a line for every request that is no form
 
@@ -157,9 +159,22 @@ def _from_json(body: bytes) -> bytes:
     if not isinstance(values, dict) or values.keys() != {FIELD} or not isinstance(values[FIELD], str):
         raise RefusedError(400, f"JSON without just one text called {FIELD}", where="body", mend=_HOW)
     try:
-        return base64.b64decode(values[FIELD], validate=True)
-    except (binascii.Error, ValueError) as error:
+        return _from_base64(values[FIELD])
+    except ValueError as error:
         raise RefusedError(400, "no base64", where=f"body, {FIELD}", mend=_HOW) from error
+
+
+def _from_base64(text: str) -> bytes:
+    """What base64 holds, in either alphabet, with or without line ends, padding and a data URI around it.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    scheme, comma, rest = text.partition(",")
+    if comma and not _DATA_URI.fullmatch(scheme):
+        raise ValueError("not a data URI of base64")
+    data = (rest if comma else text).encode("ascii").translate(_ALPHABET, b" \t\r\n").rstrip(b"=")
+    return base64.b64decode(data + b"=" * (-len(data) % 4), validate=True)
 
 
 def _from_form(body: bytes, content_type: str) -> bytes:

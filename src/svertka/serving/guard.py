@@ -39,6 +39,7 @@ class Guard:
         app: What is guarded.
         hosts: Names that the server is known by, as a Host header has them; None where it can be any. A page whose name
             suddenly leads to this machine (DNS rebinding) is turned away by it.
+        proxies: Names of proxies before this server. Their pages may ask, also where the Host header is not passed on.
         token: What requests must bring along, except those for `open_paths`; None where nothing is asked.
         open_paths: What anyone may have: it says nothing of any model.
         paths: Those that are counted by name.
@@ -51,6 +52,7 @@ class Guard:
         app: ASGIApp,
         *,
         hosts: Collection[str] | None,
+        proxies: Collection[str],
         token: str | None,
         open_paths: Iterable[str],
         paths: Iterable[str],
@@ -58,7 +60,7 @@ class Guard:
         report: Callable[[str], None],
     ) -> None:
         self._app = app
-        self._hosts = hosts
+        self._hosts, self._proxies = hosts, proxies
         self._token = None if token is None else token.encode()
         self._open_paths, self._paths = frozenset(open_paths), frozenset(paths)
         self._metrics, self._report = metrics, report
@@ -74,9 +76,7 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = list(message["headers"])
-                kept = any(name == b"cache-control" for name, _ in headers)
-                message["headers"] = [*headers, *_HEADERS] if kept else [*headers, *_HEADERS, _NOT_KEPT]
+                message["headers"] = add_headers(message["headers"])
             await send(message)
 
         try:
@@ -96,13 +96,15 @@ class Guard:
         # What is refused here is not worth reading on, unless there is nothing to be read.
         close = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
         host = headers.get("host", "")
-        named = _HOST.fullmatch(host)
-        if self._hosts is not None and (named is None or named[1].lower() not in self._hosts):
-            mend = f"ask for {' or '.join(sorted(self._hosts))}"
+        name = _host_name(host)
+        if self._hosts is not None and name not in self._hosts:
+            mend = f"ask for {' or '.join(sorted(self._hosts))}, or allow another name with --host-name"
             raise RefusedError(403, "another host's name", where="Host", mend=mend, close=close)
         for origin in headers.getlist("origin"):
-            if not host or _netloc(origin) != host.lower():
-                raise RefusedError(403, "a page from elsewhere", where="Origin", close=close)
+            netloc = _netloc(origin)
+            if not host or (netloc != host.lower() and _host_name(netloc) not in self._proxies):
+                mend = "allow the name of a proxy with --host-name"
+                raise RefusedError(403, "a page from elsewhere", where="Origin", mend=mend, close=close)
         elsewhere = headers.get("sec-fetch-site") in ("cross-site", "same-site")
         if elsewhere and headers.get("sec-fetch-mode") != "navigate":
             raise RefusedError(403, "a page from elsewhere", where="Sec-Fetch-Site", close=close)
@@ -121,6 +123,19 @@ class Guard:
         scheme, _, given = headers.get("authorization", "").partition(" ")
         same = hmac.compare_digest(given.strip().encode("latin-1"), self._token)
         return scheme.lower() == "bearer" and same
+
+
+def add_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers of an answer, and those that keep a browser safe."""
+    given = list(headers)
+    kept = any(name == b"cache-control" for name, _ in given)
+    return [*given, *_HEADERS] if kept else [*given, *_HEADERS, _NOT_KEPT]
+
+
+def _host_name(netloc: str) -> str | None:
+    """The name, without the port, in small letters; None where it is none."""
+    named = _HOST.fullmatch(netloc)
+    return None if named is None else named[1].lower().removesuffix(".")
 
 
 def _netloc(origin: str) -> str:

@@ -1,4 +1,4 @@
-"""Keeping models fresh: opened again when the server is told to, or when a file has changed."""
+"""Keeping models: opened while the server listens, and again when it is told to, or when a file has changed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from svertka.serving.app import Application
-from svertka.serving.running import aside
+from svertka.serving.threads import aside
 
 _SECONDS = 1.0  # between two looks
 
@@ -14,10 +14,19 @@ _Sign = tuple[tuple[int, int, int] | None, ...]
 
 
 class Keeper:
-    """Opens the models of an application again."""
+    """Opens the models of an application, the first time and again."""
 
     def __init__(self, application: Application) -> None:
         self._application = application
+
+    async def load(self) -> None:
+        """Open every model.
+
+        Raises:
+            UserError: One cannot be opened, or is not what its file says.
+        """
+        await aside(self._application.shelf.load)
+        self._application.begin()
 
     async def reload_all(self) -> None:
         """Open every model again."""

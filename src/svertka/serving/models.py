@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from svertka.results import Result
 from svertka.runtime.predictor import Placed, Predictor
 from svertka.serving.measuring import SIZES, batch_seconds, best_batch
 from svertka.serving.refusals import RefusedError
+from svertka.spelling import rate_text
 
 Image = NDArray[np.uint8]
 
@@ -122,7 +124,7 @@ class Model:
             "precision": self.precision,
             "golden": {"inputs": len(card.golden), "largest_difference": self.difference},
             "batch": self.batch,
-            "images_per_second": round(self.rate, 1),
+            "images_per_second": float(f"{self.rate:.3g}"),
             "batch_seconds": {str(size): round(seconds, 6) for size, seconds in self.seconds.items()},
             "explains": self.opened.explain is not None,
             "unexplained": self.opened.unexplained or None,
@@ -164,33 +166,53 @@ class Shelf:
         sources: What opens each.
         say: Told of every model that is opened.
         warn: Told of every one that could not be opened again.
-
-    Raises:
-        UserError: One of them cannot be opened, or is not what its file says.
     """
 
     def __init__(self, sources: Mapping[str, Open], *, say: Callable[[str], None], warn: Callable[[str], None]) -> None:
         self._sources = dict(sources)
         self._say, self._warn = say, warn
-        self._models = {name: self._opened(name, 1) for name in sources}
+        self._models: dict[str, Model] = {}
         self._reloading = threading.Lock()
+        self._started = time.monotonic()
+
+    def load(self) -> None:
+        """Open all models, one after the other.
+
+        Raises:
+            UserError: One of them cannot be opened, or is not what its file says.
+        """
+        self._started = time.monotonic()
+        for name in self._sources:
+            self._models = {**self._models, name: self._opened(name, 1)}
+
+    def check_loaded(self) -> None:
+        """Check that all models are open.
+
+        Raises:
+            RefusedError: They are not yet; says how far it is.
+        """
+        coming = [name for name in self._sources if name not in self._models]
+        if not coming:
+            return
+        ready, seconds = len(self._models), time.monotonic() - self._started
+        what = f"Loading {coming[0]}, {ready + 1} of {len(self._sources)} models, for {seconds:.0f} s"
+        raise RefusedError(503, what, where="models", mend="try again in 1 s", headers={"Retry-After": "1"})
 
     @property
     def models(self) -> tuple[Model, ...]:
-        """In the order in which they were given."""
-        return tuple(self._models[name] for name in self._sources)
+        """Those that are open, in the order in which they were given."""
+        return tuple(self._models[name] for name in self._sources if name in self._models)
 
     def find(self, name: str | None) -> Model:
         """The model of this name, or the first.
 
         Raises:
-            RefusedError: There is none.
+            RefusedError: There is none, or models are still loading.
         """
-        if name is None:
-            return next(iter(self._models.values()))
-        if name not in self._models:
-            raise RefusedError(404, f"no model {name[:80]!r}", where="model", mend=nearest(name[:80], self._models))
-        return self._models[name]
+        if name is not None and name not in self._sources:
+            raise RefusedError(404, f"no model {name[:80]!r}", where="model", mend=nearest(name[:80], self._sources))
+        self.check_loaded()
+        return self.models[0] if name is None else self._models[name]
 
     def reload(self, name: str) -> bool:
         """Open a model again; it takes the place of the one of its name once it has proven itself.
@@ -219,6 +241,6 @@ class Shelf:
             proof = f"golden outputs within {model.difference:.1g}"
         self._say(
             f"{name}: {card.net} by {engine} in {model.precision}, {len(card.classes):,} classes; {proof}; "
-            f"{model.rate:,.0f} images/s, {model.batch} at a time"
+            f"{rate_text(model.rate)}, {model.batch} at a time"
         )
         return model

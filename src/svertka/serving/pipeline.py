@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -22,6 +22,7 @@ from svertka.runtime.predictor import Placed
 from svertka.serving.metrics import Metrics
 from svertka.serving.models import Explanation, Image, Model
 from svertka.serving.refusals import RefusedError
+from svertka.serving.threads import Crew
 
 _WHOLE = 2  # images of which all pixels are kept, at a time: one is run, the next is decoded
 _WEIGHT = 0.1  # of the latest image in the running mean of how long they take
@@ -50,24 +51,28 @@ class Pipeline:
     """
 
     def __init__(self, *, most: int, threads: int, metrics: Metrics) -> None:
-        self.most = most
         self._metrics = metrics
+        self.allow(most)
         self._inside = 0
         self._seconds = 0.0
         self._whole = asyncio.Semaphore(_WHOLE)
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="svertka-decoding")
+        self._crew = Crew(threads, name="svertka-decoding")
         self._jobs: deque[_Job] = deque()
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="svertka-running", daemon=True)
         self._thread.start()
-        metrics.most_inside.set(most)
         metrics.inside.set_function(lambda: self._inside)
 
     @property
     def alive(self) -> bool:
         """Whether answers can be expected."""
         return self._thread.is_alive() and not self._closed
+
+    def allow(self, most: int) -> None:
+        """Let so many images be inside at a time."""
+        self.most = most
+        self._metrics.most_inside.set(most)
 
     def check_room(self) -> None:
         """Check that another image could come in now.
@@ -131,7 +136,7 @@ class Pipeline:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._crew.close()
         self._thread.join(seconds)
 
     @contextmanager
@@ -146,7 +151,7 @@ class Pipeline:
             self._inside -= 1
 
     async def _elsewhere(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+        return await asyncio.wrap_future(self._crew.submit(call))
 
     async def _answer(self, job: _Job) -> Any:
         with self._changed:

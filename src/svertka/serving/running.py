@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import re
 import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -25,8 +25,9 @@ from svertka.serving.memory import give_back_large_blocks
 
 _SWEEP_SECONDS = 1.0
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
-
-T = TypeVar("T")
+_LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*|\[[0-9a-f:.]+\]")
+_LONGEST_NAME = 253
 
 
 def is_loopback(host: str) -> bool:
@@ -44,11 +45,36 @@ def is_loopback(host: str) -> bool:
         raise UserError(f"{host!r} is no address to listen on", where="--host", mend=mend) from None
 
 
-def host_names(host: str) -> frozenset[str] | None:
-    """What a Host header may say to a server that is bound to this address; None for anything."""
+def host_names(host: str, others: Collection[str] = ()) -> frozenset[str] | None:
+    """What a Host header may say to a server that is bound to this address; None for anything.
+
+    Args:
+        host: The address.
+        others: More names that are allowed, as `proxy_names` gives them.
+    """
     if not is_loopback(host):
         return None
-    return _LOOPBACK | {f"[{host}]" if ":" in host else host}
+    return _LOOPBACK | {f"[{host}]" if ":" in host else host} | set(others)
+
+
+def proxy_names(names: Sequence[str]) -> frozenset[str]:
+    """Names by which proxies before the server are known, as a Host header has them.
+
+    Raises:
+        UserError: One is no name of a host.
+    """
+    return frozenset(_proxy_name(name) for name in names)
+
+
+def _proxy_name(given: str) -> str:
+    name = given.lower().removesuffix(".")
+    if not name.isascii():
+        with contextlib.suppress(UnicodeError):
+            name = name.encode("idna").decode("ascii")
+    if len(name) > _LONGEST_NAME or not _NAME.fullmatch(name):
+        mend = "give a name alone, without scheme, port and path, such as photos.example.org"
+        raise UserError(f"{given!r} is no host name", where="--host-name", mend=mend)
+    return name
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -78,6 +104,9 @@ def address_of(bound: socket.socket) -> str:
     """The URL of a socket."""
     host, port = bound.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+_Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Server(uvicorn.Server):
@@ -142,53 +171,51 @@ def run(
     server: Server,
     bound: socket.socket,
     *,
+    load: _Work,
     ready: Callable[[], None],
-    hang_up: Callable[[], Coroutine[Any, Any, None]],
-    beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
+    hang_up: _Work,
+    beside: Sequence[_Work] = (),
 ) -> None:
     """Serve until SIGTERM or Ctrl-C, or `Server.stop`; then finish what has come, as far as the time allows.
 
     Args:
         server: What serves.
         bound: What it listens on; closed in the end.
-        ready: Called when it listens.
-        hang_up: Called on SIGHUP; not again before it has ended.
-        beside: Run all the while.
+        load: Called when it listens.
+        ready: Called after that.
+        hang_up: Called on SIGHUP; not before it is ready, and not again before it has ended.
+        beside: Run from then on.
+
+    Raises:
+        Exception: What any of these raises.
     """
     give_back_large_blocks()
     try:
-        asyncio.run(_serve(server, bound, ready, hang_up, beside))
+        asyncio.run(_serve(server, bound, load, ready, hang_up, beside))
     finally:
         bound.close()
-
-
-async def aside(call: Callable[[], T]) -> T:
-    """What a call gives in a thread of its own, for which the end of the program does not wait."""
-    future: Future[T] = Future()
-
-    def work() -> None:
-        try:
-            future.set_result(call())
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=work, daemon=True).start()
-    return await asyncio.wrap_future(future)
 
 
 async def _serve(
     server: Server,
     bound: socket.socket,
+    load: _Work,
     ready: Callable[[], None],
-    hang_up: Callable[[], Coroutine[Any, Any, None]],
-    beside: Sequence[Callable[[], Coroutine[Any, Any, None]]],
+    hang_up: _Work,
+    beside: Sequence[_Work],
 ) -> None:
-    async def announce() -> None:
+    loaded, hung_up = asyncio.Event(), asyncio.Event()
+
+    async def begin() -> None:
         while not server.started:
             await asyncio.sleep(0.01)
+        await load()
         ready()
+        loaded.set()
 
-    hung_up = asyncio.Event()
+    async def then(work: _Work) -> None:
+        await loaded.wait()
+        await work()
 
     async def reload() -> None:
         while True:
@@ -197,7 +224,7 @@ async def _serve(
             await hang_up()
 
     with _signals(server, hung_up):
-        async with _beside(server, announce(), reload(), server.sweep(), *(work() for work in beside)):
+        async with _beside(server, begin(), server.sweep(), *(then(work) for work in (reload, *beside))):
             await server.serve(sockets=[bound])
 
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from svertka.errors import harmless
+from svertka.spelling import rate_text
 
 if TYPE_CHECKING:
     from svertka.training.contracts import Batches
@@ -116,13 +117,13 @@ class Display:
             return
         self._shown = now
         done = (epoch - self._first_batch[0]) * batches + batch - self._first_batch[1]
-        rate = done * self.batch / (now - self._started) if now > self._started else 0.0
-        text = "  ".join(f"{name} {value:.4f}" for name, value in losses.items())
+        measured = [rate_text(done * self.batch / (now - self._started))] if done and now > self._started else []
+        text = "  ".join(measured + [f"{name} {value:.4f}" for name, value in losses.items()])
         self._update(
             f"epoch {epoch + 1}/{self.epochs}",
             epoch * batches + batch,
             self.epochs * batches,
-            f"{rate:,.0f} images/s  {text}",
+            text,
         )
 
     def epoch(self, row: dict[str, float]) -> None:

@@ -41,6 +41,7 @@ def serve(
     *,
     host: str = "127.0.0.1",
     port: int = 8000,
+    host_name: str | Sequence[str] = (),
     token: str | None = None,
     places: int | None = None,
     max_bytes: int = 2**24,
@@ -61,6 +62,8 @@ def serve(
             ``model.onnx``, where that has the same weights: it needs no torch, and is quicker.
         host: Address to listen on. What others can reach needs a token.
         port: To listen on; 0 takes a free one.
+        host_name: Names of proxies before this server, one or several. They are allowed beyond localhost and the
+            address.
         token: What requests have to bring along.
         places: Images that are decoded, waiting or run at a time; more are refused. By default, as many as are answered
             in a second, 8 to 64.
@@ -68,12 +71,12 @@ def serve(
         max_pixels: Of an image; by default, as many as are read at all.
         seconds: For a request's body to come, and again for the answer.
         watch: Open a model again when its file has changed.
-        ready: Called when the server listens.
+        ready: Called when the models are open. The server listens before, and says that they are loading.
         progress: Say on standard error what is done.
 
     Raises:
         UserError: A model is missing, damaged or not what its file says; the address cannot be listened on, or needs a
-            token; or a limit is out of range.
+            token; a host's name is none; or a limit is out of range.
     """
     try:
         from svertka.serving.app import Application
@@ -81,7 +84,7 @@ def serve(
         from svertka.serving.limits import Limits
         from svertka.serving.metrics import Metrics
         from svertka.serving.models import Shelf
-        from svertka.serving.running import Server, address_of, bind, host_names, is_loopback, run
+        from svertka.serving.running import Server, address_of, bind, host_names, is_loopback, proxy_names, run
         from svertka.verbs._serve_sources import sources_of
     except ModuleNotFoundError as error:
         raise UserError(f"serving needs {error.name}", mend="pip install 'svertka[serve]'") from error
@@ -94,6 +97,7 @@ def serve(
     if places is not None and places < 1:
         raise UserError(f"{places} places", mend="at least 1")
     _check_token(token, host=None if is_loopback(host) else host)
+    proxies = proxy_names(texts_of(host_name))
     bound = bind(host, port)
     try:
         shelf = Shelf(sources_of(texts_of(models), display.say), say=display.say, warn=display.warn)
@@ -105,16 +109,19 @@ def serve(
             version=importlib.metadata.version("svertka"),
             metrics=Metrics(),
         )
-        server = Server(application.guarded(hosts=host_names(host), token=token, report=display.warn), limits)
+        guarded = application.guarded(
+            hosts=host_names(host, proxies), proxies=proxies, token=token, report=display.warn
+        )
+        server = Server(guarded, limits)
 
-        def listening() -> None:
+        def opened() -> None:
             told = tuple(model.to_json() for model in shelf.models)
             if ready is not None:
                 ready(Serving(address_of(bound), told, server.stop))
 
         keeper = Keeper(application)
         beside = [keeper.watch] if watch else []
-        run(server, bound, ready=listening, hang_up=keeper.reload_all, beside=beside)
+        run(server, bound, load=keeper.load, ready=opened, hang_up=keeper.reload_all, beside=beside)
     finally:
         bound.close()
 

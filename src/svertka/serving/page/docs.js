@@ -26,7 +26,7 @@ function table(heads, rows) {
 }
 
 function example(path, operation) {
-  const url = `${location.origin}${path}`;
+  const url = new URL(path.slice(1), document.baseURI); // the server may be below a path
   return operation.requestBody ? `curl -F image=@photo.jpg ${url}` : `curl ${url}`;
 }
 
@@ -77,7 +77,7 @@ function draw(api) {
 }
 
 try {
-  draw(await (await fetch("/openapi.json")).json());
+  draw(await (await fetch("openapi.json")).json());
 } catch (error) {
   main.append(element("p", "status wrong", `The document cannot be shown: ${error.message}`));
 }

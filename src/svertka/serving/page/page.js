@@ -45,6 +45,7 @@ class Refused extends Error {
   constructor(status, error, retry) {
     super([error.where, error.what].filter(Boolean).join(": ") + (error.mend ? `; ${error.mend}` : ""));
     this.status = status;
+    this.what = error.what;
     this.retry = retry;
   }
 }
@@ -83,9 +84,22 @@ async function send(path, query, file) {
 }
 
 // Models.
+async function whenLoaded() {
+  for (;;) {
+    try {
+      return await ask("v1/models");
+    } catch (error) {
+      if (error.status !== 503 || !error.retry) throw error;
+      say(error.what);
+      await pause(error.retry);
+    }
+  }
+}
+
 async function begin() {
   try {
-    ({ models, limits } = await ask("/v1/models"));
+    say("Loading …");
+    ({ models, limits } = await whenLoaded());
   } catch (error) {
     if (error.status === 401) {
       $("unlock").hidden = false;
@@ -309,7 +323,7 @@ function drawAnswer(image, model) {
         if (!found.explained.has(key)) {
           say("Looking where it is seen …");
           const query = { model: model.name, ...(wanted === null ? {} : { class: wanted }) };
-          found.explained.set(key, await send("/v1/explain", query, image.file));
+          found.explained.set(key, await send("v1/explain", query, image.file));
           say("");
         }
         if (!reason.checked) return;
@@ -364,7 +378,7 @@ async function predict(image) {
   if (image === current) say("Asking …");
   await Promise.all(open.map(async (model) => {
     try {
-      const answer = await send("/v1/predict", { model: model.name, drawn: true }, image.file);
+      const answer = await send("v1/predict", { model: model.name, drawn: true }, image.file);
       image.answers.set(model.name, { answer, explained: new Map() });
     } catch (error) {
       image.answers.set(model.name, { error: error.message });
