@@ -86,6 +86,9 @@ class TooLargeError(ImageError):
     """An image that takes more time or memory than one is given."""
 
 
+_SEEN = 128  # of 255: the alpha of a pixel that is half seen
+
+
 def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Decode the image file at ``path``; see ``decode``.
 
@@ -205,6 +208,19 @@ def image_size(data: bytes, *, where: object = None, max_pixels: int = MAX_PIXEL
     """
     with _opened(data, where, max_pixels) as image:
         return upright_size(image)
+
+
+def is_partly_transparent(data: bytes, *, where: object = None) -> bool:
+    """Whether an image has pixels that are seen and others through which the background is.
+
+    Raises:
+        ImageError: See `decode`.
+    """
+    with _opened(data, where, MAX_PIXELS) as image:
+        if not image.has_transparency_data:
+            return False
+        seen = np.asarray(image.convert("RGBA").getchannel("A")) >= _SEEN
+        return bool(seen.any() and not seen.all())
 
 
 @contextmanager

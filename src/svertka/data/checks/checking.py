@@ -8,9 +8,16 @@ from dataclasses import dataclass
 from svertka.data.checks.boxes import odd_boxes, other_sizes
 from svertka.data.checks.classes import imbalance, missing_classes, similar_labels
 from svertka.data.checks.duplicates import duplicates, near_duplicates
-from svertka.data.checks.files import mistyped_files, odd_modes, orientations, unusable_files, unusual_sizes
+from svertka.data.checks.files import (
+    hidden_drawings,
+    mistyped_files,
+    odd_modes,
+    orientations,
+    unusable_files,
+    unusual_sizes,
+)
 from svertka.data.checks.findings import SEVERITIES, Finding
-from svertka.data.checks.leaks import groups_across_splits, neighbours_by_name
+from svertka.data.checks.leaks import groups, neighbours_by_name
 from svertka.data.checks.masks import odd_masks
 from svertka.data.checks.survey import Survey
 from svertka.data.checks.unused import left_out_records, unannotated, unused_images
@@ -35,7 +42,7 @@ CHECKS: tuple[Check, ...] = (
     Check(mistyped_files),
     Check(duplicates),
     Check(near_duplicates),
-    Check(groups_across_splits),
+    Check(groups),
     Check(neighbours_by_name),
     Check(missing_classes),
     Check(similar_labels),
@@ -45,6 +52,7 @@ CHECKS: tuple[Check, ...] = (
     Check(odd_masks, quick=False),
     Check(unused_images, quick=False),
     Check(unannotated),
+    Check(hidden_drawings, quick=False),
     Check(odd_modes),
     Check(orientations),
     Check(unusual_sizes),

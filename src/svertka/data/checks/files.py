@@ -9,9 +9,12 @@ from pathlib import PurePath
 import numpy as np
 
 from svertka.data.checks.findings import Exhibited, Finding, images
-from svertka.data.checks.survey import FaultKind, Header, Survey
+from svertka.data.checks.survey import Encoded, FaultKind, Header, Survey
+from svertka.data.samples import Sample
+from svertka.runtime.image import ImageError, is_partly_transparent
 
 _SHOWN = 8
+_WHITE = 250  # of 255: the darkest that white paper is
 _HUGE, _SMALL = 25, 1 / 25  # times the usual number of pixels
 _USUAL = {"RGB", "L"}
 
@@ -97,6 +100,35 @@ def odd_modes(survey: Survey) -> Iterator[Finding]:
                 Exhibited(survey.samples[position].name, survey.headers[position].mode) for position in odd[:_SHOWN]
             ],
         )
+
+
+def hidden_drawings(survey: Survey) -> Iterator[Finding]:
+    """``hidden_drawings``: white on transparent, which is seen on a dark page and vanishes over white."""
+    white = [
+        position
+        for position in survey.usable.tolist()
+        if position in survey.headers and int(survey.looks.small[position].min()) >= _WHITE
+    ]
+    hidden = [position for position in white if _is_hidden(survey.samples[position])]
+    if hidden:
+        yield Finding(
+            kind="hidden_drawings",
+            severity="warning",
+            message=f"{images(len(hidden))} drawn in white on transparent: laid over white, nothing is left to see",
+            mend="save them on a background that shows them",
+            count=len(hidden),
+            files=survey.names(hidden),
+            exhibited=[Exhibited(survey.samples[position].name, "nothing to see") for position in hidden[:_SHOWN]],
+        )
+
+
+def _is_hidden(sample: Sample) -> bool:
+    if not isinstance(sample.source, Encoded):
+        return False
+    try:
+        return is_partly_transparent(sample.source.read(), where=sample.name)
+    except ImageError:
+        return False
 
 
 def orientations(survey: Survey) -> Iterator[Finding]:

@@ -11,8 +11,6 @@ Severity = Literal["error", "warning", "note"]
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
-_MOST = 100  # files that JSON names
-
 
 @dataclass(frozen=True, slots=True)
 class Exhibited:
@@ -66,15 +64,18 @@ class Finding:
         return [" = ".join(group) for group in self.groups] or list(self.files)
 
     def to_json(self) -> dict[str, Any]:
-        """As a JSON object; of many files and groups, the first."""
+        """As a JSON object: all that the text and the page say, and what a cleaned copy does about it."""
         return {
             "kind": self.kind,
             "severity": self.severity,
             "message": self.message,
             "mend": self.mend,
             "count": self.count,
-            "files": list(self.files[:_MOST]),
-            "groups": [list(group) for group in self.groups[:_MOST]],
+            "files": list(self.files),
+            "groups": [list(group) for group in self.groups],
+            "pictures": [{"file": one.name, "caption": one.caption, "detail": one.detail} for one in self.exhibited],
+            "leave_out": list(self.leave_out),
+            "rename": dict(self.rename),
         }
 
 

@@ -45,7 +45,7 @@ def duplicated_data(signals: Signals) -> Diagnosis | None:
     for finding in signals.facts["findings"]:
         if finding["kind"] in ("exact_duplicates", "near_duplicates"):
             copies[finding["kind"].removesuffix("_duplicates")] += int(finding["count"])
-    total, images = sum(copies.values()), int(signals.facts["samples"])
+    total, images = sum(copies.values()), int(signals.facts.get("images") or signals.facts["samples"])
     if total < _COPIES * images:
         return None
     return Diagnosis(
