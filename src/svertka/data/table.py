@@ -12,8 +12,9 @@ from svertka.annotations import Annotation, class_names
 from svertka.data.box_table import BoxLines, box_columns
 from svertka.data.folders import PART_SPELLINGS
 from svertka.data.paths import below
-from svertka.data.records import RecordError
+from svertka.data.records import RecordError, refuse_turned
 from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
+from svertka.data.unread import Fields, UnreadCounter
 from svertka.errors import UserError
 
 FILE_COLUMNS = ("file", "filename", "file_name", "path", "image")
@@ -21,6 +22,7 @@ _LABEL = ("label", "class", "target", "category")
 _LABELS = ("labels", "classes", "targets", "categories")
 _BETWEEN = ";"
 _PART = ("split", "part", "set", "subset")
+_MINOR = ("width", "height", "image_width", "image_height", "depth")
 LABEL_COLUMNS = frozenset((*_LABEL, *_LABELS))
 """Names, in lower case, of a column of labels."""
 COLUMNS = LABEL_COLUMNS | {*FILE_COLUMNS, *_PART}
@@ -35,6 +37,7 @@ class Gathered:
     skipped: list[Skipped] = field(default_factory=list)
     several: bool = False
     boxes: bool = False
+    unread: UnreadCounter = field(default_factory=UnreadCounter)
 
     def add(self, table: Table, folder: Path, part: str = "all") -> None:
         """Take in the records of a table; files are looked for below ``folder``."""
@@ -51,7 +54,9 @@ class Gathered:
         )
         self.boxes |= bool(sides)
         self.several |= several
+        known = Fields("a record", {file_column, label_column, part_column or file_column, *sides}, _MINOR)
         for place, row in table.records:
+            self.unread.fields(row, known, f"{table.path.name}, {place}")
             name = str(row[file_column] or "").strip()
             named = part_called(str(row[part_column] or "")) if part_column else part
             try:
@@ -61,6 +66,7 @@ class Gathered:
                 if named not in {"all", *PART_SPELLINGS}:
                     raise RecordError(f"the split {named!r} is none of train, val, test")
                 if label is None:
+                    refuse_turned(row)
                     objects.add(name, named, str(row[label_column]), [row[side] for side in sides])
                 else:
                     below(folder, name)
@@ -82,7 +88,8 @@ class Gathered:
         if self.several:
             without = sum(sample.annotation == () for samples in self.parts.values() for sample in samples)
             notes.append(f"an image may have several labels; {without:,} have none")
-        return Dataset(path, f"{title} of boxes" if self.boxes else title, self.parts, notes, self.skipped)
+        title = f"{title} of boxes" if self.boxes else title
+        return Dataset(path, title, self.parts, notes, self.skipped, unread=self.unread.found())
 
 
 @dataclass(frozen=True)
@@ -124,7 +131,7 @@ def csv_records(path: Path) -> Table:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file)
+            rows = csv.DictReader(file, restkey="beyond the header")
             return Table(path, column_names(rows.fieldnames or ()), [(f"line {rows.line_num}", row) for row in rows])
     except (csv.Error, UnicodeDecodeError, OSError) as error:
         raise UserError(f"not a readable CSV ({error})", where=path) from error
