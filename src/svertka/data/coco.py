@@ -54,7 +54,7 @@ _OTHERS = 20  # a folder with more JSON files of another kind is not gone throug
 
 def is_coco(path: Path) -> bool:
     """Whether it is a COCO file, or a folder that has one: in itself, in ``annotations/``, or in folders of parts."""
-    return next(_files(path), None) is not None
+    return next(coco_files(path), None) is not None
 
 
 def read_coco(path: Path) -> Dataset:
@@ -74,7 +74,7 @@ def read_coco(path: Path) -> Dataset:
     images: dict[str, Stated] = {}
     told: dict[str, str] = {}
     categories: list[tuple[str, int]] = []
-    for file in _chosen(list(_files(path)) or _any_files(path), notes):
+    for file in _chosen(list(coco_files(path)) or _any_files(path), notes):
         name = relative(file, root)
         part = part_in(file.stem) or part_in(file.parent.name) or "all"
         try:
@@ -235,7 +235,8 @@ class _File:
         self.skipped.append(Skipped(self._which(kind, value, place), str(error)))
 
 
-def _files(path: Path) -> Iterator[Path]:
+def coco_files(path: Path) -> Iterator[Path]:
+    """The files of COCO: the path itself, or those in a folder."""
     if path.is_file():
         if path.suffix.lower() == ".json" and _looks_right(path):
             yield path

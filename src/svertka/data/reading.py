@@ -5,18 +5,25 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from svertka.annotations import Mask
 from svertka.data.archives import archive_kind, unpacked
 from svertka.data.coco import COCO
+from svertka.data.coco_panoptic import PANOPTIC
+from svertka.data.createml import CREATEML
 from svertka.data.cvat import CVAT
+from svertka.data.documents import read_text
 from svertka.data.folders import FOLDERS, NESTED
 from svertka.data.huggingface import HUGGING_FACE
 from svertka.data.idx import IDX
 from svertka.data.imagefolder import IMAGEFOLDER
+from svertka.data.label_columns import LABEL_COLUMNS_CSV
 from svertka.data.label_studio import LABEL_STUDIO
 from svertka.data.labelme import LABELME
 from svertka.data.masks import MASKS
 from svertka.data.pairs import PAIRS
 from svertka.data.parquet import PARQUET
+from svertka.data.paths import below
+from svertka.data.records import RecordError
 from svertka.data.samples import Dataset, Format
 from svertka.data.shards import SHARDS, is_shards
 from svertka.data.table import TABLE
@@ -24,9 +31,11 @@ from svertka.data.voc import VOC
 from svertka.data.yolo import YOLO
 from svertka.errors import UserError, nearest
 
+_CLASS_LIST = 1 << 20  # bytes
+
 FORMATS: tuple[Format, ...] = (
-    *(TABLE, PARQUET, SHARDS, IDX, IMAGEFOLDER, HUGGING_FACE, COCO, LABEL_STUDIO, LABELME, VOC, CVAT, YOLO),
-    *(MASKS, PAIRS, NESTED, FOLDERS),
+    *(LABEL_COLUMNS_CSV, TABLE, PARQUET, SHARDS, IDX, IMAGEFOLDER, HUGGING_FACE, PANOPTIC, COCO, LABEL_STUDIO),
+    *(CREATEML, LABELME, VOC, CVAT, YOLO, MASKS, PAIRS, NESTED, FOLDERS),
 )
 """Those with the plainest marks come first; what has none is taken for class folders."""
 
@@ -51,18 +60,33 @@ def open_dataset(path: Path, format: str | None = None) -> Dataset:  # noqa: A00
         if format not in named:
             raise UserError(f"unknown format {format!r}", mend=nearest(format, named))
         try:
-            return named[format].read(path)
+            return _with_class_list(named[format].read(path), path)
         except (NotADirectoryError, IsADirectoryError) as error:
             kind = "folder" if path.is_dir() else "file"
             raise UserError(f"a {kind}, and no data set of the format {format}", where=path) from error
     for entry in FORMATS:
         if entry.fits(path):
-            return entry.read(path)
+            return _with_class_list(entry.read(path), path)
     raise UserError(
         "a file, not a data set",
         where=path,
         mend="give a folder with class folders, or a .csv of file,label",
     )
+
+
+def _with_class_list(dataset: Dataset, path: Path) -> Dataset:
+    # classes.txt beside what has no class list of its own, if it names all classes that occur.
+    if dataset.classes or any(isinstance(one.annotation, Mask) for part in dataset.parts.values() for one in part):
+        return dataset
+    for folder in {place if place.is_dir() else place.parent: None for place in (path, dataset.root)}:
+        try:
+            text = read_text(below(folder, "classes.txt"), _CLASS_LIST)
+        except RecordError:  # none, or none that is read
+            continue
+        lines = tuple(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
+        if set(dataset.class_list()) <= set(lines):
+            return dataclasses.replace(dataset, classes=lines)
+    return dataset
 
 
 def _in_archive(path: Path, kind: str, format: str | None) -> Dataset:  # noqa: A002

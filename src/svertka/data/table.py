@@ -20,12 +20,13 @@ from svertka.errors import UserError
 FILE_COLUMNS = ("file", "filename", "file_name", "path", "image")
 _LABEL = ("label", "class", "target", "category")
 _LABELS = ("labels", "classes", "targets", "categories")
+_LIST = "labels.csv"  # of a folder
 _BETWEEN = ";"
-_PART = ("split", "part", "set", "subset")
+PART_COLUMNS = ("split", "part", "set", "subset")
 _MINOR = ("width", "height", "image_width", "image_height", "depth")
 LABEL_COLUMNS = frozenset((*_LABEL, *_LABELS))
 """Names, in lower case, of a column of labels."""
-COLUMNS = LABEL_COLUMNS | {*FILE_COLUMNS, *_PART}
+COLUMNS = LABEL_COLUMNS | {*FILE_COLUMNS, *PART_COLUMNS}
 """Names, in lower case, of all columns that are read."""
 
 
@@ -42,7 +43,7 @@ class Gathered:
     def add(self, table: Table, folder: Path, part: str = "all") -> None:
         """Take in the records of a table; files are looked for below ``folder``."""
         file_column, label_column = _column(table, FILE_COLUMNS), _column(table, (*_LABEL, *_LABELS))
-        part_column = next((table.columns[name] for name in _PART if name in table.columns), None)
+        part_column = next((table.columns[name] for name in PART_COLUMNS if name in table.columns), None)
         sides = box_columns(table.columns)
         objects = BoxLines(folder, self.parts)
         several = not sides and (
@@ -107,8 +108,20 @@ class Table:
     records: Sequence[tuple[str, Mapping[str, Any]]]
 
 
+def is_table(path: Path) -> bool:
+    """Whether it is a CSV, or a folder with ``labels.csv`` as `svertka.data.writing` writes it."""
+    if not path.is_dir():
+        return path.suffix.lower() == ".csv"
+    try:
+        columns = csv_records(below(path, _LIST)).columns.keys()
+    except (RecordError, UserError):
+        return False
+    return not columns.isdisjoint(FILE_COLUMNS) and not columns.isdisjoint(LABEL_COLUMNS)
+
+
 def read_table(path: Path) -> Dataset:
-    """Read a CSV with a header that names a column ``file`` and a column ``label``, and maybe ``split``.
+    """Read a CSV, or ``labels.csv`` in a folder, with a header that names a column ``file`` and a column ``label``, and
+    maybe ``split``.
 
     Where a label somewhere has a semicolon, or the column is called ``labels``, every image may have several, with
     semicolons between them, or none.
@@ -118,6 +131,7 @@ def read_table(path: Path) -> Dataset:
     Raises:
         UserError: The columns are missing, or the text is no CSV.
     """
+    path = path / _LIST if path.is_dir() else path
     gathered = Gathered()
     gathered.add(csv_records(path), path.parent)
     return gathered.dataset(path, "CSV")
@@ -167,4 +181,4 @@ def _annotation(value: Any, *, several: bool) -> Annotation | None:
     return text or None
 
 
-TABLE = Format("csv", "a CSV of files and labels", lambda path: path.suffix.lower() == ".csv", read_table)
+TABLE = Format("csv", "a CSV of files and labels", is_table, read_table)
