@@ -16,7 +16,9 @@ from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
 from svertka.data.unread import Fields, UnreadCounter
 from svertka.errors import UserError
 
-_SEGMENT = Fields("a segment", read=("id", "category_id", "area", "bbox", "isthing"), minor=("iscrowd",))
+_SEGMENT = Fields(
+    "a segment", read=("id", "category_id", "area", "bbox", "isthing"), minor=("iscrowd",), default={"iscrowd": (0,)}
+)
 _ANNOTATION = Fields("an annotation", read=("image_id", "file_name", "segments_info", "id"))
 
 
@@ -73,9 +75,11 @@ class _File:
         self.images = ImageFinder(root, [*(base / folder for base in reversed(bases) for folder in inner), *bases])
         own = (path.stem, f"{path.stem}_masks", f"panoptic_{stem}", "panoptic", "masks")
         self.masks = ImageFinder(root, [*(base / folder for base in bases for folder in own), *bases])
-        self.record = table_of(read_json(path), "the file")
+        record = table_of(read_json(path), "the file")
+        self.listed = list_of(record.get("images"), "images")
+        self.annotations = list_of(record.get("annotations"), "annotations")
         self.names: dict[int, str] = {}
-        for place, value in enumerate(list_of(self.record.get("categories"), "categories"), 1):
+        for place, value in enumerate(list_of(record.get("categories"), "categories"), 1):
             try:
                 told = table_of(value, "it")
                 self.names[whole(told.get("id"), "its id")] = name_of(told.get("name"), "its name")
@@ -85,14 +89,14 @@ class _File:
     def samples(self, names: tuple[str, ...]) -> Iterator[Sample]:
         """All images that are there with their PNG."""
         files: dict[int, object] = {}
-        for place, value in enumerate(list_of(self.record.get("images"), "images"), 1):
+        for place, value in enumerate(self.listed, 1):
             try:
                 told = table_of(value, "it")
                 files[whole(told.get("id"), "its id")] = told.get("file_name")
             except RecordError as error:
                 self.skipped.append(Skipped(f"{self.name}, image at place {place}", str(error)))
         numbers = {name: number for number, name in enumerate(names)}
-        for place, value in enumerate(list_of(self.record.get("annotations"), "annotations"), 1):
+        for place, value in enumerate(self.annotations, 1):
             where = f"{self.name}, annotation at place {place}"
             try:
                 told = table_of(value, "it")
