@@ -18,7 +18,7 @@ import svertka
 from svertka.annotations import Boxes
 from svertka.data.reading import open_dataset
 
-Plant = Callable[[Path], None]
+Plant = Callable[[Path], object]
 
 
 def _json(path: Path, change: Callable[[Any], None]) -> None:
@@ -114,6 +114,32 @@ PLANTED: list[tuple[str, Plant, str]] = [
     ("labelme", _labelme(lambda told: told["shapes"][0].update(flags={"hard": True})), "'flags.hard' of a shape"),
     ("labelme", _labelme(lambda told: told["shapes"][0].update(group_id=3)), "'group_id' of a shape"),
     ("csv", _column, "'planted' of a record"),
+    (
+        "label columns",
+        lambda folder: (folder / "train/_classes.csv").write_text("filename,dog,planted,cat\ntrain.png,1,x,0\n"),
+        "'planted' of a record",
+    ),
+    (
+        "createml",
+        lambda folder: _json(
+            folder / "train/_annotations.createml.json", lambda told: told[0]["annotations"][0].update(planted=1)
+        ),
+        "'planted' of an annotation",
+    ),
+    (
+        "panoptic",
+        lambda folder: _json(
+            folder / "annotations/panoptic_val2017.json",
+            lambda told: told["annotations"][0]["segments_info"][0].update(planted=1),
+        ),
+        "'planted' of a segment",
+    ),
+    ("cvat video", _cvat('<track id="1"', '<track planted="x" id="1"'), "'planted' of a track"),
+    (
+        "label studio min",
+        lambda folder: _json(folder / "min.json", lambda told: told[0].update(planted="x")),
+        "'planted' of a task",
+    ),
     ("metadata csv", lambda _: None, "'more' of a record"),
     ("shards", _member("00.json", b'{"label": 1}'), "file '.json' of a sample"),
     ("shards", _member("01.txt", b"wet"), "file '.txt' of a sample"),

@@ -74,7 +74,13 @@ def read_coco(path: Path) -> Dataset:
     images: dict[str, Stated] = {}
     told: dict[str, str] = {}
     categories: list[tuple[str, int]] = []
-    for file in _chosen(list(coco_files(path)) or _any_files(path), notes):
+    files = list(coco_files(path)) or _any_files(path)
+    chosen = _chosen(files, notes)
+    if files and not chosen:
+        named = ", ".join(file.name for file in files[:3])
+        what = f"no boxes, masks or labels in what is there of COCO ({named})"
+        raise UserError(what, where=root, mend="put the file called instances_… beside it")
+    for file in chosen:
         name = relative(file, root)
         part = part_in(file.stem) or part_in(file.parent.name) or "all"
         try:

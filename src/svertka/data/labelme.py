@@ -116,7 +116,7 @@ def _image(
         where = f"{name}, shape {place}"
         try:
             shape = table_of(value, "it")
-            image.boxes.append(_box(shape, image.size or _size(path) if "mask" in shape else (0, 0)))
+            image.boxes.append(_box(shape, (image.size or _size(path)) if shape.get("mask") is not None else (0, 0)))
             unread.fields(shape, _SHAPE, where)
         except RecordError as error:
             skipped.append(Skipped(where, str(error)))
