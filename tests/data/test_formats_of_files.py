@@ -176,3 +176,32 @@ def test_a_table_of_boxes_in_each_part(tmp_path: Path, write_images: WriteImages
     dataset = open_dataset(tmp_path)
     assert {part: len(samples) for part, samples in dataset.parts.items()} == {"train": 1, "val": 1}
     assert boxes(dataset)["train.png"] == [("cat", 1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("via.json", '{"_via_settings": {}}', r"via\.json \(VGG Image Annotator\)"),
+        ("train/x.tfrecord", "", r"train/x\.tfrecord \(TFRecord\)"),
+        ("boxes.json", '{"a": 1}', r"boxes\.json"),
+    ],
+)
+def test_annotations_of_no_format_that_is_read_are_named(
+    tmp_path: Path, write_images: WriteImages, name: str, text: str, told: str
+) -> None:
+    write_images(tmp_path, ["1.png", "2.png"])
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match=f"annotations of no format that is read: {told}; export them as COCO JSON"):
+        open_dataset(tmp_path)
+    write_images(tmp_path, ["cat/1.png", "dog/1.png"] if "/" not in name else ["train/cat/1.png", "train/dog/1.png"])
+    (found,) = open_dataset(tmp_path).unread
+    assert name in found.what
+
+
+def test_a_file_of_captions_is_refused_by_name(tmp_path: Path, write_images: WriteImages) -> None:
+    write_images(tmp_path, ["1.png"])
+    told = {"images": [{"id": 1, "file_name": "1.png"}], "annotations": [{"id": 1, "image_id": 1, "caption": "a cat"}]}
+    (tmp_path / "captions_val2017.json").write_text(json.dumps(told))
+    with pytest.raises(UserError, match=r"captions_val2017\.json.*put the file called instances_"):
+        open_dataset(tmp_path)

@@ -94,6 +94,11 @@ PLANTED: list[tuple[str, Plant, str]] = [
     ),
     (
         "label_studio",
+        lambda folder: _json(folder / "export.json", lambda told: told[0]["annotations"][0].update(planted="x")),
+        "'planted' of an annotation",
+    ),
+    (
+        "label_studio",
         lambda folder: _json(
             folder / "export.json",
             lambda told: told[0]["annotations"][0]["result"][0]["value"]["rectanglelabels"].append("second"),

@@ -33,11 +33,10 @@ def read_shape(shape: Element, size: tuple[int, int], unread: UnreadCounter, whe
     """
     if shape.tag not in _SHAPES:
         raise RecordError(f"{shape.tag[:50]!r}, which is not read")
-    read, sides = _SHAPES[shape.tag]
-    if "rotation" not in sides and number(shape.get("rotation") or 0, "rotation"):
+    read, known = _SHAPES[shape.tag]
+    if "rotation" not in known.read and number(shape.get("rotation") or 0, "rotation"):
         raise RecordError(f"a {shape.tag} with a rotation, which is not read")
     box = read(shape, label or name_of(shape.get("label")), size)
-    known = Fields(f"a {shape.tag}", (*_COMMON, *sides), _MINOR, _DEFAULT)
     unread.fields(shape.attrib, known, where)
     count_attributes(shape, unread, where)
     return box
@@ -92,10 +91,14 @@ def _mask(shape: Element, label: str, size: tuple[int, int]) -> Box:
     return Box(label, left, top, left + width, top + height, runs=runs_at(inside, left, top, size))
 
 
+def _fields(tag: str, *sides: str) -> Fields:
+    return Fields(f"a {tag}", (*_COMMON, *sides), _MINOR, _DEFAULT)
+
+
 _Read = Callable[[Element, str, tuple[int, int]], Box]
-_SHAPES: dict[str, tuple[_Read, tuple[str, ...]]] = {
-    "box": (_box, ("xtl", "ytl", "xbr", "ybr", "rotation")),
-    "polygon": (_polygon, ("points",)),
-    "ellipse": (_ellipse, ("cx", "cy", "rx", "ry", "rotation")),
-    "mask": (_mask, ("left", "top", "width", "height", "rle")),
+_SHAPES: dict[str, tuple[_Read, Fields]] = {
+    "box": (_box, _fields("box", "xtl", "ytl", "xbr", "ybr", "rotation")),
+    "polygon": (_polygon, _fields("polygon", "points")),
+    "ellipse": (_ellipse, _fields("ellipse", "cx", "cy", "rx", "ry", "rotation")),
+    "mask": (_mask, _fields("mask", "left", "top", "width", "height", "rle")),
 }

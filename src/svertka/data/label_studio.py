@@ -44,6 +44,16 @@ _TASK = Fields(
     ),
     minor=("meta", "drafts", "agreement", "comments"),
 )
+_ANNOTATION = Fields(
+    "an annotation",
+    read=(
+        *("id", "completed_by", "result", "was_cancelled", "ground_truth", "created_at", "updated_at", "lead_time"),
+        *("draft_created_at", "result_count", "unique_id", "import_id", "last_action", "bulk_created", "task"),
+        *("project", "updated_by", "last_created_by", "parent_prediction", "parent_annotation", "created_username"),
+    ),
+    minor=("prediction",),
+    default={"result_count": (0,)},
+)
 _RESULT = Fields(
     "a result",
     read=(
@@ -134,7 +144,7 @@ class _Reader:
         else:
             self.unread.fields(data, Fields("a task's data", (key,), tuple(data)), where)
             self.unread.fields(task, _TASK, where)
-            results = self._results(task)
+            results = self._results(task, where)
         image = Stated(relative(path, self.finder.root), ImageFile(path))
         if image.name in self.images:
             raise RecordError(f"another task speaks of {image.name} already")
@@ -147,16 +157,17 @@ class _Reader:
                 self.skipped.append(Skipped(at, str(error)))
         self.images[image.name] = image
 
-    def _results(self, task: dict[str, object]) -> list[object]:
+    def _results(self, task: dict[str, object], where: str) -> list[object]:
         found = [
             table_of(value, "an annotation")
             for value in list_of(task.get("annotations", task.get("completions")), "annotations")
         ]
-        kept = [list_of(one.get("result"), "result") for one in found if not one.get("was_cancelled")]
+        kept = [one for one in found if not one.get("was_cancelled")]
         self.several += len(kept) > 1
         if not kept:
             raise RecordError("nobody has annotated it")
-        return kept[0]
+        self.unread.fields(kept[0], _ANNOTATION, where)
+        return list_of(kept[0].get("result"), "result")
 
     def _result(self, result: dict[str, object], image: Stated, regions: set[str], where: str) -> None:
         kind = result.get("type")

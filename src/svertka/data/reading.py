@@ -27,6 +27,7 @@ from svertka.data.records import RecordError
 from svertka.data.samples import Dataset, Format
 from svertka.data.shards import SHARDS, is_shards
 from svertka.data.table import TABLE
+from svertka.data.unknown import read_beside_unknown
 from svertka.data.voc import VOC
 from svertka.data.yolo import YOLO
 from svertka.errors import UserError, nearest
@@ -66,7 +67,8 @@ def open_dataset(path: Path, format: str | None = None) -> Dataset:  # noqa: A00
             raise UserError(f"a {kind}, and no data set of the format {format}", where=path) from error
     for entry in FORMATS:
         if entry.fits(path):
-            return _with_class_list(entry.read(path), path)
+            beside = entry in (NESTED, FOLDERS)  # which are read whatever lies beside them
+            return _with_class_list(read_beside_unknown(entry, path) if beside else entry.read(path), path)
     raise UserError(
         "a file, not a data set",
         where=path,

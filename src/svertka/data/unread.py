@@ -30,6 +30,9 @@ class Fields:
     minor: Collection[str] = ()
     default: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "read", frozenset(self.read))  # asked for every field of every record
+
     def states_nothing(self, name: str, value: object) -> bool:
         """Whether a field with this value is as good as absent."""
         if value is None or value is False:

@@ -83,6 +83,8 @@ def read_yolo(path: Path) -> Dataset:
     if without:
         notes.append(f"{without:,} images have no text of labels, and so no objects")
     skipped += [Skipped(relative(text, root), "no image of that name") for text in texts_without_image(root, told)]
+    if sorted(names) != list(range(len(set(names.values())))):
+        notes.append("the numbers of classes have gaps, or two have one name; what is written numbers them anew")
     classes = [names[number] for number in sorted(names)] or _numbers_up_to(parts)
     return dataset_of(root, "YOLO", parts, notes, skipped, classes=classes, unread=unread.found())
 
