@@ -270,3 +270,20 @@ def test_mistakes(
     assert run(["convert", *arguments]) == 2
     assert problem in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_left_out_is_named(tmp_path: Path, soak: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    soak.write_yolo(tmp_path / "data")
+    for number in range(12):
+        (tmp_path / f"data/labels/train/alone{number}.txt").write_text("0 0.5 0.5 1 1\n")
+    Image.new("RGB", (5, 5)).save(tmp_path / "data/more.png")
+    assert run(["convert", str(tmp_path / "data"), str(tmp_path / "out"), "--format", "yolo"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    at = lines.index("12 files or records were left out:")
+    assert lines[at + 1] == "  labels/train/alone0.txt: no image of that name"
+    assert lines[at + 11 :] == [
+        "  … and 2 more; --json names all",
+        "",
+        "1 image of the folder without annotation was left out:",
+        "  more.png",
+    ]

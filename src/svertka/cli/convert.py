@@ -46,7 +46,9 @@ def convert(
     print(f"wrote {converted.data}: {converted.written_as}, {sum(converted.images.values()):,} images{boxes} ({parts})")
     skipped = [f"{item['file']}: {item['error']}" for item in converted.skipped]
     _print_some(skipped, "files or records were left out")
-    _print_some(converted.unused, "images in the folder have no annotation and were left out")
+    one = len(converted.unused) == 1
+    what = "image of the folder without annotation was" if one else "images of the folder without annotation were"
+    _print_some(converted.unused, f"{what} left out")
 
 
 def _print_some(lines: Sequence[str], what: str) -> None:
