@@ -15,6 +15,7 @@ from PIL import Image
 from svertka.annotations import Annotation, Box, Boxes, ImageSource, Mask, names_in
 from svertka.data import writers
 from svertka.data.images import Advance
+from svertka.data.mask_writer import write_masks
 from svertka.data.samples import Dataset, ImageFile, Sample, Skipped
 from svertka.data.writers import ClassList, Item, Lost, lost
 from svertka.errors import UserError, nearest
@@ -80,7 +81,7 @@ LAYOUTS: dict[str, Layout] = {
         (Mask,),
         frozenset(),
         lambda item: f"images/{item.inner}{item.file}",
-        writers.write_masks,
+        write_masks,
     ),
     "csv": Layout(
         "a CSV", (str, tuple, Boxes), frozenset(), lambda item: f"images/{item.file}", writers.write_csv, "labels.csv"
