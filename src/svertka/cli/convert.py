@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from svertka.cli._output import Json, print_json, say
 from svertka.verbs.convert import convert as run_convert
+
+_MOST = 10  # files that are named
 
 
 def convert(
@@ -41,7 +44,17 @@ def convert(
     parts = ", ".join(f"{part} {count:,}" for part, count in converted.images.items())
     boxes = f", {converted.boxes:,} boxes" if converted.boxes else ""
     say(f"wrote {converted.data}: {converted.written_as}, {sum(converted.images.values()):,} images{boxes} ({parts})")
-    if converted.skipped:
-        say(f"\n{len(converted.skipped):,} files or records were left out:")
-        for item in converted.skipped:
-            say(f"  {item['file']}: {item['error']}")
+    skipped = [f"{item['file']}: {item['error']}" for item in converted.skipped]
+    _print_some(skipped, "files or records were left out")
+    one = len(converted.unused) == 1
+    what = "image of the folder without annotation was" if one else "images of the folder without annotation were"
+    _print_some(converted.unused, f"{what} left out")
+
+
+def _print_some(lines: Sequence[str], what: str) -> None:
+    if lines:
+        say(f"\n{len(lines):,} {what}:")
+        for line in lines[:_MOST]:
+            say(f"  {line}")
+        if len(lines) > _MOST:
+            say(f"  … and {len(lines) - _MOST:,} more; --json names all")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from svertka.annotations import Annotation, Boxes, ImageSource, Mask, class_names, names_in
 from svertka.data.checks.boxes import mended
+from svertka.data.checks.findings import some
 from svertka.data.fingerprint import fingerprint_of
 from svertka.data.grouping import groups_of
 from svertka.data.images import Advance, Images, load_images
@@ -23,6 +24,7 @@ from svertka.data.proposing import proposed
 from svertka.data.reading import open_dataset
 from svertka.data.samples import Dataset, Sample, Skipped, flat
 from svertka.data.split import Written, divide_by_group, read_split, split_by_class, split_by_labels, write_split
+from svertka.data.unread import unread_note
 from svertka.errors import UserError
 from svertka.runtime.preprocess import Preprocess
 
@@ -176,7 +178,9 @@ def prepare(
         if position not in images.errors:
             positions.setdefault(part, []).append(position)
     labels = [sample.annotation for sample in samples]
-    notes = list(dataset.notes)
+    notes = [*dataset.notes, *unread_note(dataset.unread)]
+    if unused := dataset.unused_classes():
+        notes.append(f"classes of the class list without an example: {some(unused)}")
     fingerprint = fingerprint_of(positions, labels, images.digests)
     groups = None
     looks = _looks(images, notes)

@@ -44,6 +44,7 @@ class Trained:
         skipped: Files that were left out, each with ``file`` and ``error``.
         tried: Steps of learning from trained weights: ``name``, ``metrics`` on validation, ``seconds``, ``kept``.
         findings: Errors and warnings about the data, as `svertka.check` has them.
+        notes: Choices made while reading the data, and what its annotations state that is not read.
     """
 
     run: Path
@@ -55,6 +56,7 @@ class Trained:
     skipped: tuple[dict[str, str], ...]
     tried: tuple[dict[str, Any], ...] = ()
     findings: tuple[dict[str, Any], ...] = ()
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -70,6 +72,7 @@ class Trained:
             "skipped": list(self.skipped),
             **({"tried": list(self.tried)} if self.tried else {}),
             **({"findings": list(self.findings)} if self.findings else {}),
+            **({"notes": list(self.notes)} if self.notes else {}),
         }
 
 
@@ -173,10 +176,11 @@ class Run:
         skipped: tuple[dict[str, str], ...],
         tried: tuple[dict[str, Any], ...] = (),
         findings: tuple[dict[str, Any], ...] = (),
+        notes: tuple[str, ...] = (),
     ) -> Trained:
         """The result of this run."""
         model, report = self.folder / MODEL_NAME, self.folder / "report.html"
-        return Trained(self.folder, model, report, metrics, judged_on, seconds, skipped, tried, findings)
+        return Trained(self.folder, model, report, metrics, judged_on, seconds, skipped, tried, findings, notes)
 
     def write_history(self, history: list[dict[str, float]]) -> None:
         """Write the line of every epoch as CSV, and for TensorBoard where it is installed; nothing without epochs."""
@@ -221,6 +225,7 @@ class Run:
             tuple(values["skipped"]),
             tuple(values.get("tried", ())),
             tuple(values.get("findings", ())),
+            tuple(values.get("notes", ())),
         )
 
 

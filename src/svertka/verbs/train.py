@@ -184,6 +184,7 @@ def _train(run: Run, source: Path, whole: Run, progress: bool) -> Trained:
         tuple(item.to_json() for item in prepared.skipped),
         tuple(step.to_json() for step in learnt.tried),
         tuple(finding.to_json() for finding in found if finding.severity != "note"),
+        tuple(prepared.notes),
     )
     card = save_model(trained.model, outcome.weights, card)
     run.write_history(outcome.history)

@@ -20,7 +20,7 @@ from svertka.data.checks.findings import SEVERITIES, Finding
 from svertka.data.checks.leaks import groups, neighbours_by_name
 from svertka.data.checks.masks import odd_masks
 from svertka.data.checks.survey import Survey
-from svertka.data.checks.unused import left_out_records, unannotated, unused_images
+from svertka.data.checks.unused import left_out_records, unannotated, unread_annotations, unused_classes, unused_images
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,14 @@ class Check:
 CHECKS: tuple[Check, ...] = (
     Check(unusable_files),
     Check(left_out_records, quick=False),
+    Check(unread_annotations, quick=False),
     Check(mistyped_files),
     Check(duplicates),
     Check(near_duplicates),
     Check(groups),
     Check(neighbours_by_name),
     Check(missing_classes),
+    Check(unused_classes, quick=False),
     Check(similar_labels),
     Check(imbalance),
     Check(odd_boxes),

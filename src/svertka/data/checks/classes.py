@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 
 from svertka.annotations import Boxes, Mask, names_in, natural
-from svertka.data.checks.findings import Finding
+from svertka.data.checks.findings import Finding, some
 from svertka.data.checks.survey import Survey
 
 _IMBALANCE, _BADLY = 10.0, 100.0  # times as many of the most frequent class
@@ -70,7 +70,7 @@ def missing_classes(survey: Survey) -> Iterator[Finding]:
             yield Finding(
                 kind="classes_missing_from_split",
                 severity="error" if part == "train" else "warning",
-                message=f"{part} lacks {len(missing):,} of {len(everything):,} classes: {_some(missing)}",
+                message=f"{part} lacks {len(missing):,} of {len(everything):,} classes: {some(missing)}",
                 mend="divide anew, class by class"
                 + (": what is not learnt cannot be told" if part == "train" else ": nothing is measured of them"),
                 count=len(missing),
@@ -99,7 +99,7 @@ def similar_labels(survey: Survey) -> Iterator[Finding]:
             yield Finding(
                 kind="similar_labels",
                 severity="error" if severity == "error" else "warning",
-                message=f"labels {how}: {_some([' / '.join(map(repr, names)) for names in found])}",
+                message=f"labels {how}: {some([' / '.join(map(repr, names)) for names in found])}",
                 mend="give one class one name",
                 count=len(found),
                 files=[f"{name}: {counts[name]:,}" for names in found for name in names],
@@ -134,7 +134,3 @@ def _one_letter_apart(one: str, other: str) -> bool:
         return short[at:] == long[at + 1 :]
     swapped = short[at : at + 2] == long[at : at + 2][::-1] and short[at + 2 :] == long[at + 2 :]
     return swapped or short[at + 1 :] == long[at + 1 :]
-
-
-def _some(names: list[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")

@@ -87,3 +87,8 @@ def images(count: int) -> str:
 def counted(count: int, one: str, several: str = "") -> str:
     """``1 box`` or ``1,234 boxes``."""
     return f"{count:,} {one if count == 1 else several or one + 's'}"
+
+
+def some(names: Sequence[str], most: int = 5) -> str:
+    """The first of many names, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
