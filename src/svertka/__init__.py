@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 
 # ONNX Runtime 1.29 and later write an identifier of the machine into the user's cache and report over the network. They
 # look at this variable when they are imported, by Svertka or by a library that it uses, here or in a worker.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
     from svertka.errors import UserError
