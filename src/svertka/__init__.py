@@ -62,8 +62,16 @@ __all__ = [
 _ELSEWHERE = {"UserError": "svertka.errors", "Recipe": "svertka.training.recipe"}
 
 
+def prepare() -> None:
+    """What has to be so before a command, or a function here, imports what it needs."""
+    from svertka.runtime.libraries import give_libraries_folders
+
+    give_libraries_folders()
+
+
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'svertka' has no attribute {name!r}")
+    prepare()
     module = importlib.import_module(_ELSEWHERE.get(name, f"svertka.verbs.{name}"))
     return getattr(module, name)

@@ -36,7 +36,11 @@ def replacing(path: Path, *, keep: Path | None = None) -> Iterator[BinaryIO]:
     """
     temporary = path.with_name(partial_name(path.name))
     try:
-        with new_file(temporary) as file:
+        opened = new_file(temporary)
+    except OSError as error:
+        raise write_error(path, error) from error
+    try:
+        with opened as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
