@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import shutil
+import signal
+import subprocess
+import sys
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -169,3 +175,50 @@ def _meaning(data: bytes) -> Any:
         return json.loads(data)
     except ValueError:
         return None
+
+
+FILLER = """
+import sys
+from pathlib import Path
+from svertka.data.archives import unpacked
+from svertka.data.images import load_images
+from svertka.data.samples import ImageFile
+from svertka.runtime.preprocess import Preprocess
+
+folder = Path(sys.argv[1])
+sources = [ImageFile(path) for path in sorted((folder / "images").glob("*.png"))]
+print(flush=True)
+for number in range(100_000):
+    load_images(sources, Preprocess(height=64 + number % 40, width=64))
+    unpacked(folder / "set.zip")
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="processes are killed here")
+def test_two_processes_that_are_killed_at_will_leave_caches_that_are_believed(
+    folder: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    chance = random.Random(0)
+
+    def start() -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", FILLER, str(folder)]
+        return subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE)
+
+    for _ in range(3):
+        running = [start(), start()]
+        try:
+            for process in running:
+                assert process.stdout is not None
+                process.stdout.readline()  # it has imported all
+            for process in running:
+                time.sleep(chance.uniform(0.1, 0.5))
+                process.send_signal(signal.SIGKILL)
+        finally:
+            for process in running:
+                process.kill()
+                process.communicate()
+        for number in range(40):
+            pixels(folder, height=64 + number, width=64)
+        assert len(archive(folder)) == COUNT
+    assert not caplog.records
+    assert len(list((cache / "images").glob("*.pixels"))) == 40

@@ -138,9 +138,10 @@ class Store:
         remove_stale(self.folder)
         _make_room(rows.nbytes, self.folder)
         stem = self.folder / uuid.uuid4().hex
+        # Whoever is killed in between leaves the smaller one, which nobody reads without the other.
+        write_checked(stem.with_suffix(".json"), {"digests": list(digests), "checks": checks})
         with replacing(stem.with_suffix(".rows")) as file:
             file.write(rows.tobytes())
-        write_checked(stem.with_suffix(".json"), {"digests": list(digests), "checks": checks})
         return MappedRows(stem.with_suffix(".rows"), np.float16, self.shape)
 
     def places(self, digests: Sequence[str]) -> NDArray[np.int64]:
