@@ -146,7 +146,9 @@ def test_a_budget_leaves_out_the_epochs_that_there_is_no_time_for(
     assert svertka_call(*command, "--resume").status == 0
     assert (run / "model.safetensors").read_bytes() == model
     (run / "run.json").unlink()
-    for damaged in ("", "[[0, 5]]", "{}"):
+    plan = (run / "plan.json").read_text()
+    other = plan.replace('"depth": 0', '"depth": 1')
+    for damaged in ("", "[[0, 5]]", "{}", plan[:-5], other):
         (run / "plan.json").write_text(damaged)
         answer = svertka_call(*command, "--resume")
         assert answer.status == 2

@@ -76,13 +76,15 @@ class Store:
         self.folder = (beside or cache_folder() / "memory") / key
         self._segments: list[MappedRows | HeldRows] = []
         self._places: dict[str, tuple[_Place, ...]] = {}  # several where a damaged row was computed again
+        damaged = []
         for index in sorted(self.folder.glob("*.json")):
             try:
                 self._open(index)
             except FileNotFoundError:  # another process made room
                 continue
             except (OSError, ValueError, KeyError, TypeError, AttributeError):
-                self._forget(index)
+                damaged.append(index)
+        self._forget(damaged)
 
     def __contains__(self, digest: str) -> bool:
         return digest in self._places
@@ -112,11 +114,13 @@ class Store:
     def _is_whole(self, place: _Place) -> bool:
         return _checksum(self._segments[place.segment].take(np.array([place.row]))) == place.check
 
-    def _forget(self, index: Path) -> None:
-        report_damaged(index, "what was kept there is computed again")
-        for path in (index, index.with_suffix(".rows")):
-            with suppress(OSError):
-                path.unlink()
+    def _forget(self, damaged: Sequence[Path]) -> None:
+        if damaged:
+            report_damaged(self.folder, f"what was kept in {len(damaged)} of its files is computed again")
+        for index in damaged:
+            for path in (index, index.with_suffix(".rows")):
+                with suppress(OSError):  # a cache can be another user's
+                    path.unlink()
 
     def add(self, digests: Sequence[str], rows: NDArray[np.float16]) -> None:
         """Keep the rows of these images; on disk, or in memory where there is no room on it."""
@@ -134,9 +138,10 @@ class Store:
         remove_stale(self.folder)
         _make_room(rows.nbytes, self.folder)
         stem = self.folder / uuid.uuid4().hex
+        # Whoever is killed in between leaves the smaller one, which nobody reads without the other.
+        write_checked(stem.with_suffix(".json"), {"digests": list(digests), "checks": checks})
         with replacing(stem.with_suffix(".rows")) as file:
             file.write(rows.tobytes())
-        write_checked(stem.with_suffix(".json"), {"digests": list(digests), "checks": checks})
         return MappedRows(stem.with_suffix(".rows"), np.float16, self.shape)
 
     def places(self, digests: Sequence[str]) -> NDArray[np.int64]:

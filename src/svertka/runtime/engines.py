@@ -16,6 +16,7 @@ from svertka.runtime.cores import available_cores
 from svertka.runtime.decoders import Outputs
 from svertka.runtime.deployment import Deployment
 from svertka.runtime.onnx_card import read_onnx_card
+from svertka.runtime.onnx_runtime import cpu_session
 from svertka.runtime.openvino_core import openvino_core, openvino_is_installed
 
 
@@ -62,18 +63,9 @@ class OnnxRuntimeEngine:
         spin: bool = True,
         card: Card | None = None,
     ) -> None:
-        import onnxruntime
-
         self.card = card or read_onnx_card(path)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or available_cores()
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
-        options.log_severity_level = 4  # what goes wrong is raised, not printed
-        if literal:
-            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
-            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            self._session = cpu_session(path, threads=threads, literal=literal, spin=spin)
         except Exception as error:  # ONNX Runtime's errors have no common class to catch
             raise _damaged(path, error) from error
         self._inputs = [given.name for given in self._session.get_inputs()]

@@ -6,6 +6,7 @@ digest are metadata; the digest is of all other fields, as their bytes stand in 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import os
@@ -53,10 +54,15 @@ def read_onnx_card(path: Path) -> Card:
         raise UserError("an ONNX file without a card", where=path, mend="export it with `svertka export`")
     total.update(metadata[CARD_KEY].encode())
     if DIGEST_KEY not in metadata:
-        _LOGGER.warning("svertka: warning: %s carries no digest, so damage goes unnoticed; export it again", path)
+        _warn_of_age(path)
     elif metadata[DIGEST_KEY] != f"sha256:{total.hexdigest()}":
         raise UserError("it was altered or damaged since it was exported", where=path, mend="export it again")
     return Card.from_json(metadata[CARD_KEY], where=path)
+
+
+@functools.cache  # a command may read the card of one file several times
+def _warn_of_age(path: Path) -> None:
+    _LOGGER.warning("svertka: warning: %s carries no digest, so damage goes unnoticed; export it again", path)
 
 
 def _metadata(file: BinaryIO, end: int, rest: hashlib._Hash) -> dict[str, str]:

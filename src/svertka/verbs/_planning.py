@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from svertka.errors import UserError
+from svertka.runtime.checked import read_checked, write_checked
 from svertka.runtime.files import write_text
 from svertka.training import speed
 from svertka.training.budget import Option, Pace, Phase, choose_phase
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from svertka.verbs._job import Job
 
 _PLAN = "plan.json"  # in the run's folder
+_NOTHING = "null"  # is in it where nothing is to learn
 _FORWARD_SHARE = 3  # a forward pass is about a third of a training step
 _JUDGED = 8  # images, that are timed with
 
@@ -44,9 +45,9 @@ def paced(job: Job, plan: Callable[[], Phase | None]) -> tuple[Phase, Pace] | No
 
     if file.is_file():
         try:
-            known = json.loads(file.read_text())
-            if known is None:
+            if file.read_text() == _NOTHING:
                 return None
+            known = read_checked(file, required=False)
             decided = {int(done): int(count) for done, count in known["epochs"].items()}
             phase = Phase(int(known["depth"]), decided[0], float(known["seconds"]))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -55,12 +56,12 @@ def paced(job: Job, plan: Callable[[], Phase | None]) -> tuple[Phase, Pace] | No
         with job.clock.stage("planning"):
             found = plan()
         if found is None:
-            write_text(file, "null")
+            write_text(file, _NOTHING)
             return None
         phase, decided = found, {0: found.epochs}
 
     def keep(pace: Pace) -> None:
-        write_text(file, json.dumps({"depth": phase.depth, "seconds": pace.seconds, "epochs": pace.decided}))
+        write_checked(file, {"depth": phase.depth, "seconds": pace.seconds, "epochs": pace.decided})
 
     pace = Pace(phase.seconds, decided, keep)
     keep(pace)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from svertka.errors import UserError
-from svertka.runtime.files import make_folder, write_error, write_text
+from svertka.runtime.files import PARTIAL, make_folder, write_error, write_text
 from svertka.training.recipe import Recipe
 from svertka.verbs._models import MODEL_NAME, net_of
 from svertka.zoo import registry
@@ -24,7 +24,6 @@ from svertka.zoo import registry
 _RECIPE, _BEGUN, _RESULT = "recipe.toml", "begun.json", "run.json"
 SPLIT_NAME = "split.csv"
 """What the file is called that says which image was in which part."""
-_PARTIAL = ".*.partial"  # as `svertka.runtime.files.replacing` calls what is not whole yet
 
 _FREE_TO_CHANGE = {"workers", "save_every"}
 """Recipe fields that change no bit of the result, so a resumed run may differ in them."""
@@ -165,7 +164,7 @@ class Run:
             write_text(self.folder / SPLIT_NAME, text)
 
     def _tidy(self) -> None:
-        for partial in self.folder.glob(_PARTIAL):  # of a process that was killed while it wrote
+        for partial in self.folder.glob(PARTIAL):  # of a process that was killed while it wrote
             partial.unlink(missing_ok=True)
 
     def trained(
@@ -235,7 +234,7 @@ def _is_empty(folder: Path) -> bool:
 
 def _is_barely_begun(folder: Path) -> bool:
     # Killed before the recipe was written.
-    return all(path.name == _BEGUN or path.match(_PARTIAL) for path in folder.iterdir())
+    return all(path.name == _BEGUN or path.match(PARTIAL) for path in folder.iterdir())
 
 
 def _begun(folder: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from svertka.errors import UserError, nearest
+from svertka.runtime.checked import report_damaged
 from svertka.runtime.files import cache_folder, make_folder
 from svertka.zoo import registry
 from svertka.zoo.classes import class_names
@@ -219,7 +220,7 @@ def obtain(record: WeightsRecord, *, advance: Advance | None = None) -> Path:
     """
     folder = make_folder(cache_folder() / "weights")
     target = folder / f"{record.full_name}.safetensors"
-    if not target.is_file():
+    if not _is_whole(target):
         if record.package is not None:
             source = _in_package(record, *record.package)
         else:
@@ -227,6 +228,21 @@ def obtain(record: WeightsRecord, *, advance: Advance | None = None) -> Path:
             source = download(record.url, folder / "downloads" / file, digest=record.digest, advance=advance)
         convert_checkpoint(record, source, target)
     return target
+
+
+def _is_whole(target: Path) -> bool:
+    if not target.is_file():
+        return False
+    from svertka.runtime import safetensors
+    from svertka.zoo.modelfile import read_card
+
+    try:
+        if safetensors.file_digest(target, safetensors.read_header(target)) == read_card(target).weights:
+            return True
+    except UserError:
+        pass
+    report_damaged(target, "it is converted again")
+    return False
 
 
 def convert_checkpoint(record: WeightsRecord, source: Path, target: Path) -> None:
