@@ -14,8 +14,11 @@ from svertka.errors import UserError
 
 _MAX_HEADER = 100_000_000  # bytes; the format's own bound
 _CHUNK = 1 << 20
+_MOST_VALUES = 500_000  # in a header, each of which takes some dozens of bytes as an object
+_MOST_AXES = 32
+_MOST_ELEMENTS = 1 << 48
 _WIDTHS = {
-    **dict.fromkeys(("F64", "I64", "U64"), 8),
+    **dict.fromkeys(("F64", "I64", "U64", "C64"), 8),
     **dict.fromkeys(("F32", "I32", "U32"), 4),
     **dict.fromkeys(("F16", "BF16", "I16", "U16"), 2),
     **dict.fromkeys(("I8", "U8", "BOOL", "F8_E4M3", "F8_E5M2"), 1),
@@ -63,7 +66,10 @@ def read_header(path: Path) -> Header:
                 raise _damaged(path, "it is truncated or no safetensors file")
             file.seek(8)
             # Decoded here, as json.loads would take other encodings and half surrogates, which the library does not.
-            values = json.loads(file.read(length).decode(), object_pairs_hook=_once)
+            text = file.read(length)
+            if sum(map(text.count, (b",", b"[", b"{"))) > _MOST_VALUES:
+                raise _damaged(path, "its header has more entries than any network")
+            values = json.loads(text.decode(), object_pairs_hook=_once)
         return _checked(values, 8 + length, size, path)
     except OSError as error:
         raise UserError(f"cannot be read ({error.strerror})", where=path) from error
@@ -96,6 +102,8 @@ def _entry(data: int, *, dtype: Any, shape: Any, data_offsets: Any) -> TensorEnt
     start, stop = data_offsets
     if not all(type(number) is int and number >= 0 for number in (*shape, start, stop)):
         raise TypeError("sizes are whole numbers")
+    if len(shape) > _MOST_AXES or math.prod(max(1, side) for side in shape) > _MOST_ELEMENTS:
+        raise ValueError("a shape that no tensor can have, even where an axis is empty")
     if dtype not in _WIDTHS or stop - start != math.prod(shape) * _WIDTHS[dtype]:
         raise ValueError(f"{stop - start} bytes for {shape} of {dtype}")
     return TensorEntry(dtype, tuple(shape), data + start, data + stop)

@@ -16,23 +16,11 @@ from svertka.layers.net import Net
 from svertka.layers.trunk import Classifier
 from svertka.runtime.card import CARD_KEY, Card
 from svertka.runtime.files import replacing
-from svertka.runtime.safetensors import Header, Serialised, read_header, read_tensors
+from svertka.runtime.safetensors import Header, Serialised, read_header
 from svertka.zoo import registry
+from svertka.zoo.tensors import DTYPE_NAMES, check_plain, read_tensors
 
 _CARD_DIGEST_KEY = "svertka.card.sha256"
-
-_DTYPE_NAMES = {
-    torch.float64: "F64",
-    torch.float32: "F32",
-    torch.float16: "F16",
-    torch.bfloat16: "BF16",
-    torch.int64: "I64",
-    torch.int32: "I32",
-    torch.int16: "I16",
-    torch.int8: "I8",
-    torch.uint8: "U8",
-    torch.bool: "BOOL",
-}
 
 
 def save_model(path: Path, tensors: Mapping[str, Tensor], card: Card) -> Card:
@@ -95,12 +83,11 @@ def load_model(path: Path) -> tuple[Net, Card]:
     except UserError as error:
         raise UserError(f"its card names no network of this release: {error}", where=path) from error
     _compare(path, header, net.state_dict())
-    # Not mapped: where the file's bytes happen to lie decides which kernel sums them, and so the last bit. Nor mapped
-    # and copied, which is twice the memory.
-    weights = {name: torch.empty(tensor.shape, dtype=tensor.dtype) for name, tensor in net.state_dict().items()}
-    buffers = {name: tensor.view(-1).view(torch.uint8).numpy().data for name, tensor in weights.items()}
-    if read_tensors(path, header, buffers) != card.weights:
+    weights, digest = read_tensors(path, header)
+    if digest != card.weights:
         raise UserError("its weights are not those its card was written for", where=path, mend="get it again")
+    for name, tensor in weights.items():
+        check_plain(name, tensor, where=path)
     net.load_state_dict(weights, assign=True)
     return net.eval(), card
 
@@ -119,7 +106,7 @@ def _compare(path: Path, header: Header, expected: Mapping[str, Tensor]) -> None
     problems += [f"{name} is not part of the network" for name in sorted(header.tensors.keys() - expected.keys())]
     for name in sorted(expected.keys() & header.tensors.keys()):
         entry, tensor = header.tensors[name], expected[name]
-        want = (_DTYPE_NAMES[tensor.dtype], tuple(tensor.shape))
+        want = (DTYPE_NAMES[tensor.dtype], tuple(tensor.shape))
         if (entry.dtype, entry.shape) != want:
             problems.append(f"{name} is {entry.dtype} {list(entry.shape)}, not {want[0]} {list(want[1])}")
     if problems:
