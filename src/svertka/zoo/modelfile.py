@@ -24,7 +24,7 @@ _CARD_DIGEST_KEY = "svertka.card.sha256"
 
 
 def save_model(path: Path, tensors: Mapping[str, Tensor], card: Card) -> Card:
-    """Write weights and card to ``path``, whole or not at all.
+    """Write weights and card to ``path``, whole or not at all: what `load_model` would refuse is not written.
 
     Args:
         path: Where to.
@@ -33,7 +33,12 @@ def save_model(path: Path, tensors: Mapping[str, Tensor], card: Card) -> Card:
 
     Returns:
         The card as it was written.
+
+    Raises:
+        UserError: A weight is not finite, or the file cannot be written.
     """
+    for name, tensor in tensors.items():
+        check_plain(name, tensor, where=path)
     serialised = Serialised(
         safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
     )
@@ -83,6 +88,7 @@ def load_model(path: Path) -> tuple[Net, Card]:
     except UserError as error:
         raise UserError(f"its card names no network of this release: {error}", where=path) from error
     _compare(path, header, net.state_dict())
+    _check_card(path, net, card)
     weights, digest = read_tensors(path, header)
     if digest != card.weights:
         raise UserError("its weights are not those its card was written for", where=path, mend="get it again")
@@ -99,6 +105,30 @@ def _card(path: Path, header: Header) -> Card:
     if header.metadata.get(_CARD_DIGEST_KEY) != _text_digest(text):
         raise UserError("its card was altered", where=path, mend="get it again")
     return Card.from_json(text, where=path)
+
+
+def _check_card(path: Path, net: Net, card: Card) -> None:
+    # Before a weight is read or an input made: the sizes on a card are those of a network, or they are none.
+    record, preprocess = registry.record(card.net), card.preprocess
+    built = card.arguments.get("image_size", record.image_size) if record.one_size else None
+    wanted = {
+        "classes": (len(card.classes), net.classes),
+        "channels": (preprocess.channels, net.in_channels),
+        "margin": (preprocess.margin, getattr(record.constructor(), "margin", 0)),
+        "regions": (preprocess.regions, getattr(record.constructor(), "regions", 0)),
+        "height": (preprocess.height, built or preprocess.height),
+        "width": (preprocess.width, built or preprocess.width),
+    }
+    problems = [f"{name} {said:,}, not {own:,}" for name, (said, own) in wanted.items() if said != own]
+    if (preprocess.fit == "whole") != (record.traits.fit == "whole"):
+        problems.append(f"images fitted by {preprocess.fit!r}")
+    for side in {preprocess.height, preprocess.width} if not problems else ():
+        try:
+            record.check_side(side)
+        except UserError as error:
+            problems.append(error.what)
+    if problems:
+        raise UserError(f"its card does not suit {card.net}: {and_more(problems)}", where=path, mend="get it again")
 
 
 def _compare(path: Path, header: Header, expected: Mapping[str, Tensor]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,9 +86,14 @@ def _problem(tensor: Tensor) -> str | None:
         return f"is of {tensor.dtype}, not of real numbers".replace("torch.", "")
     if tensor.nbytes > tensor.untyped_storage().nbytes():
         return f"has {tensor.numel():,} elements, more than are stored"
-    if tensor.dtype in _REAL and not all(bool(piece.isfinite().all()) for piece in _pieces(tensor.detach())):
+    if tensor.dtype in _REAL and not all(map(_is_finite, _pieces(tensor.detach()))):
         return "holds numbers that are not finite (NaN or infinite)"
     return None
+
+
+def _is_finite(piece: Tensor) -> bool:
+    # Several times faster than isfinite: a NaN is the least and the greatest of all.
+    return not piece.numel() or all(math.isfinite(float(value)) for value in piece.aminmax())
 
 
 def _pieces(tensor: Tensor) -> Iterator[Tensor]:
