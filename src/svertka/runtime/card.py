@@ -25,7 +25,7 @@ LONGEST_CLASS = 4096
 """Characters that the name of a class can have."""
 
 _GOLDEN_DTYPES = ("uint8", "float32")
-_CLASS_AXIS = {"logits": 0, "scores": -1}
+CLASS_AXIS = {"logits": 0, "scores": -1}
 """Of outputs by name, without the batch axis: along which there is one number for each class."""
 
 _MOST_VALUES = 500_000  # in a card's JSON, each of which takes some dozens of bytes as an object
@@ -119,7 +119,7 @@ class Card:
         for name, output in ((name, output) for golden in self.golden for name, output in golden.outputs.items()):
             if not np.isfinite(output).all():
                 return f"the golden output {name[:_LONGEST_NAME]!r} is not finite (NaN or infinite)"
-            if name in _CLASS_AXIS and (not output.ndim or output.shape[_CLASS_AXIS[name]] != len(self.classes)):
+            if name in CLASS_AXIS and (not output.ndim or output.shape[CLASS_AXIS[name]] != len(self.classes)):
                 return f"golden {name} of shape {list(output.shape)} for {len(self.classes):,} classes"
         return None
 

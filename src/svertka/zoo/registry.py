@@ -28,7 +28,7 @@ _HEAD = "head."  # what the paths of a head's layers begin with
 _LARGE = 1024
 """Side of images, in pixels, up to which no network here takes much memory for one of them."""
 
-_MOST_BYTES = 512 << 20  # of what a stage makes of one image
+_MOST_BYTES = 256 << 20  # of what a stage makes of one image
 _MOST_MODULES = 8_000
 """Six times as many as the deepest network here has: a number of layers is believed as little as any other."""
 
