@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
 import os
 import pickle
@@ -21,10 +22,11 @@ from torch import Tensor
 from svertka.errors import UserError
 from svertka.runtime.card import CARD_KEY
 from svertka.runtime.predictor import Predictor
-from svertka.runtime.safetensors import read_header
+from svertka.runtime.safetensors import Serialised, read_header
 from svertka.zoo import registry
 from svertka.zoo.engine import TorchEngine
 from svertka.zoo.modelfile import load_model, read_card, save_model
+from svertka.zoo.tensors import DTYPE_NAMES, tensor_bytes
 
 State = dict[str, Tensor]
 
@@ -129,6 +131,23 @@ def test_every_flipped_byte_of_the_weights_is_found(copy: Path) -> None:
     for position in (start, start + 1, (start + len(data)) // 2, len(data) - 1):
         copy.write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :])
         assert "not those its card was written for" in refused(copy)
+
+
+def test_tensors_lie_where_the_library_lays_them() -> None:
+    generator = torch.Generator().manual_seed(0)
+    tensors = {
+        f"{letter}.{dtype}": torch.randint(0, 2, (number, 3), generator=generator).to(dtype)
+        for number, letter in enumerate("bЯa")
+        for dtype in DTYPE_NAMES
+    }
+    tensors["scalar"] = torch.tensor(1.0)
+    one, other = io.BytesIO(), io.BytesIO()
+    ours = Serialised.of({name: tensor_bytes(tensor) for name, tensor in tensors.items()})
+    theirs = Serialised(safetensors.torch.save(tensors))
+    for serialised, file in ((ours, one), (theirs, other)):
+        serialised.write(file, {"a": "b"})
+    assert one.getvalue() == other.getvalue()
+    assert ours.digest() == theirs.digest()
 
 
 def test_weights_of_a_sister_are_refused(copy: Path) -> None:

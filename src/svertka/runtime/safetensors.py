@@ -25,6 +25,26 @@ _WIDTHS = {
 }
 """Bytes of an element by type."""
 
+_ORDER = [
+    "U64",
+    "I64",
+    "F64",
+    "C64",
+    "F32",
+    "U32",
+    "I32",
+    "BF16",
+    "F16",
+    "U16",
+    "I16",
+    "F8_E4M3",
+    "F8_E5M2",
+    "I8",
+    "U8",
+    "BOOL",
+]
+"""In which tensors of these types lie in a file, as `safetensors.torch.save` lays them."""
+
 
 @dataclass(frozen=True)
 class TensorEntry:
@@ -163,16 +183,32 @@ class Serialised:
     def __init__(self, data: bytes) -> None:
         length = int.from_bytes(data[:8], "little")
         self._values = json.loads(data[8 : 8 + length])
-        self._body = memoryview(data)[8 + length :]
+        body = memoryview(data)[8 + length :]
+        self._pieces = [body[slice(*value["data_offsets"])] for value in self._values.values()]
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, tuple[str, tuple[int, ...], memoryview]]) -> Serialised:
+        """The same of tensors that are not copied, to save the memory: type, shape and bytes by name."""
+        made = cls.__new__(cls)
+        made._values, made._pieces, place = {}, [], 0
+        # The widest types first, so that all are aligned.
+        for name in sorted(tensors, key=lambda name: (_ORDER.index(tensors[name][0]), name)):
+            dtype, shape, data = tensors[name]
+            offsets = [place, place + data.nbytes]
+            made._values[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": offsets}
+            made._pieces.append(data)
+            place += data.nbytes
+        return made
 
     def digest(self) -> str:
         """What `file_digest` gives once the tensors are in a file."""
         total = hashlib.sha256()
+        pieces = dict(zip(self._values, self._pieces, strict=True))
         for name in sorted(self._values):
             value = self._values[name]
             entry = TensorEntry(value["dtype"], tuple(value["shape"]), *value["data_offsets"])
             total.update(_prefix(name, entry))
-            total.update(self._body[entry.start : entry.stop])
+            total.update(pieces[name])
         return total.hexdigest()
 
     def write(self, file: BinaryIO, metadata: Mapping[str, str]) -> None:
@@ -180,7 +216,8 @@ class Serialised:
         header = json.dumps({"__metadata__": dict(metadata), **self._values}).encode()
         header += b" " * (-len(header) % 8)  # the format keeps its tensors aligned
         file.write(len(header).to_bytes(8, "little") + header)
-        file.write(self._body)
+        for piece in self._pieces:
+            file.write(piece)
 
 
 def _prefix(name: str, entry: TensorEntry) -> bytes:

@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -18,7 +17,7 @@ from svertka.runtime.card import CARD_KEY, Card
 from svertka.runtime.files import replacing
 from svertka.runtime.safetensors import Header, Serialised, read_header
 from svertka.zoo import registry
-from svertka.zoo.tensors import DTYPE_NAMES, check_plain, read_tensors
+from svertka.zoo.tensors import DTYPE_NAMES, check_plain, read_tensors, tensor_bytes
 
 _CARD_DIGEST_KEY = "svertka.card.sha256"
 
@@ -39,9 +38,7 @@ def save_model(path: Path, tensors: Mapping[str, Tensor], card: Card) -> Card:
     """
     for name, tensor in tensors.items():
         check_plain(name, tensor, where=path)
-    serialised = Serialised(
-        safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
-    )
+    serialised = Serialised.of({name: tensor_bytes(tensor) for name, tensor in tensors.items()})
     card = dataclasses.replace(card, weights=serialised.digest())
     text = card.to_json()
     with replacing(path) as file:

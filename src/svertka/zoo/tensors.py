@@ -57,6 +57,12 @@ def read_tensors(path: Path, header: Header) -> tuple[dict[str, Tensor], str]:
     return tensors, safetensors.read_tensors(path, header, buffers)
 
 
+def tensor_bytes(tensor: Tensor) -> tuple[str, tuple[int, ...], memoryview]:
+    """Type, shape and bytes of a tensor, as safetensors has them; nothing is copied of one that is contiguous."""
+    dense = tensor.detach().cpu().contiguous()
+    return DTYPE_NAMES[dense.dtype], tuple(dense.shape), dense.view(-1).view(torch.uint8).numpy().data
+
+
 def check_plain(name: str, tensor: Tensor, *, where: object) -> None:
     """See that a tensor is dense, has room for its elements, and holds finite real or whole numbers.
 
