@@ -201,8 +201,10 @@ def test_a_header_of_a_million_brackets(tmp_path: Path) -> None:
         ([STATE], "no tensors by name"),
         ({"a" * 5000: torch.zeros(1)}, "too long"),
         ({"a": {"b": torch.zeros(1)}, "a.b": torch.zeros(1)}, "two tensors"),
+        ({"a\x1b[31m": torch.zeros(1)}, r"'a\x1b[31m' of a tensor cannot be printed"),
+        ({**STATE, "b\n": Namespace()}, "argparse.Namespace"),
     ],
-    ids=["namespace", "module", "tensor", "list", "long", "twice"],
+    ids=["namespace", "module", "tensor", "list", "long", "twice", "escape", "line"],
 )
 @pytest.mark.parametrize("zipped", [True, False])
 def test_what_else_is_saved_is_refused_in_our_own_words(value: Any, word: str, zipped: bool, tmp_path: Path) -> None:

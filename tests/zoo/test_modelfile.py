@@ -237,6 +237,12 @@ def test_a_card_with_other_classes_than_the_network(copy: Path, count: int) -> N
     assert f"its card does not suit perceptron: classes {count:,}, not 3" in refused(copy)
 
 
+@pytest.mark.parametrize("values", [{"task": "segmentation"}, {"task": "x"}, {"reject_limit": 0.5}], ids=str)
+def test_a_card_of_what_the_network_does_not_do(copy: Path, values: dict[str, Any]) -> None:
+    rewritten(copy, lambda card: card.update(values))
+    assert "its card does not suit perceptron: " in refused(copy)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [{"depth": 10**9}, {"depth": 10**5}, {"depth": True}, {"in_channels": 10**9}, {"classes": 10**9}],

@@ -58,6 +58,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise UserError("it holds no tensors by name", where=path)
     left = path.stat().st_size if checkpoint.format == "pytorch" else None
     for name, tensor in checkpoint.tensors.items():
+        if not name.isprintable():
+            raise UserError(f"the name {name[:80]!a} of a tensor cannot be printed", where=path)
         check_plain(name, tensor, where=path)
         if left is not None:
             left -= tensor.nbytes

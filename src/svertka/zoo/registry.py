@@ -41,22 +41,22 @@ class NetKind:
 
     Attributes:
         gives: What they say of an image, in a word.
-        task: What published weights of such a network were trained for, as the card names it.
+        tasks: What such a network can be trained for, as the card names it; the first is that of published weights.
         fit: How images are brought to the size they learn from; see `svertka.runtime.preprocess.Preprocess`.
         beyond: How much larger that may be than what a trunk's weights were trained at: at the borders of a piece of an
             image, less is known of a pixel. None if it is the network's own size, whatever the weights saw.
     """
 
     gives: str
-    task: str
+    tasks: tuple[str, ...]
     fit: Fit
     beyond: float | None = 1.0
 
 
 KINDS: Mapping[Kind, NetKind] = {
-    "classifier": NetKind("classes", "classification", "stretch"),
-    "segmenter": NetKind("masks", "segmentation", "whole", beyond=1.25),
-    "detector": NetKind("boxes", "detection", "stretch", beyond=None),
+    "classifier": NetKind("classes", ("classification", "multilabel"), "stretch"),
+    "segmenter": NetKind("masks", ("segmentation",), "whole", beyond=1.25),
+    "detector": NetKind("boxes", ("detection",), "stretch", beyond=None),
 }
 
 
