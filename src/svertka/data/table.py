@@ -79,8 +79,8 @@ class Gathered:
                     refuse_turned(row)
                     objects.add(name, named, str(row[label_column]), [row[side] for side in sides])
                 else:
-                    known, file = finder.named(name, within=None if named == "all" else named)
-                    self.parts.setdefault(named, []).append(Sample(known, ImageFile(file), label))
+                    called, file = finder.named(name, within=None if named == "all" else named)
+                    self.parts.setdefault(named, []).append(Sample(called, ImageFile(file), label))
             except RecordError as error:
                 self.skipped.append(Skipped(f"{table.path.name}, {place}", str(error)))
         objects.close()

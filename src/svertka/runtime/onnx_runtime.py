@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from svertka.runtime.cores import available_cores
@@ -13,11 +12,11 @@ from svertka.runtime.cores import available_cores
 _QUIET = 4  # severity from which on it logs: what goes wrong is raised, not printed
 
 
-def cpu_session(graph: Path | bytes, *, threads: int | None = None, literal: bool = False, spin: bool = True) -> Any:
+def cpu_session(graph: str | bytes, *, threads: int | None = None, literal: bool = False, spin: bool = True) -> Any:
     """An ``onnxruntime.InferenceSession`` on the processor.
 
     Args:
-        graph: A file, or its content.
+        graph: Path of a file, or the content of one.
         threads: How many to use; all that the process may use if not given.
         literal: Run every operation as the graph says it.
         spin: Let threads that have nothing to do go round and round.
@@ -35,4 +34,5 @@ def cpu_session(graph: Path | bytes, *, threads: int | None = None, literal: boo
     options.log_severity_level = _QUIET
     if literal:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    # Without its fallback, which prints.
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"], enable_fallback=0)

@@ -99,7 +99,8 @@ def adopt(
     if net is not None:
         registry.record(net)
     target = _target(path, out)
-    converted = _converted(read_checkpoint(path), net, source)
+    read = read_checkpoint(path)
+    converted = _converted(read, net, source)
     if registry.record(converted.net).kind != "classifier":
         raise UserError(f"it is of {converted.net}, which finds masks; only classifiers are adopted", where=path)
     known = weights.published(path)
@@ -107,6 +108,8 @@ def adopt(
         known = None
     like = known or _like(converted)
     assumed: list[str] = []
+    if read.beside:
+        assumed.append(f"the weights are not among {len(read.beside):,} other tensors, such as {read.beside[0][:80]}")
     preprocess = _preprocess(converted, like, assumed if known is None else [], image_size, fit, mean, std)
     names = _class_names(converted, like, classes, assumed if known is None else [])
     card = write_model(
@@ -116,7 +119,7 @@ def adopt(
         preprocess=preprocess,
         licence=licence or (known.licence if known else "unspecified"),
         provenance={
-            "file": path.name,
+            "file": path.name.encode(errors="replace").decode(),
             "digest": file_digest(path, "sha256"),
             **({"weights": known.full_name, "from": known.url} if known else {}),
         },
@@ -149,7 +152,11 @@ def _converted(checkpoint: Checkpoint, net: str | None, source: str | None) -> C
     if net is None:
         fitting = conversion.fitting(checkpoint)
         if not fitting:
-            raise UserError("it fits no network here", where=checkpoint.path, mend="give --net to see what differs")
+            raise UserError(
+                f"it fits no network here; it begins with {conversion.beginning(checkpoint.tensors)}",
+                where=checkpoint.path,
+                mend="give --net to see what differs",
+            )
         if len(fitting) > 1:
             names = " or ".join(converted.net for converted in fitting)
             raise UserError("it fits several networks", where=checkpoint.path, mend=f"give --net {names}")
@@ -158,7 +165,7 @@ def _converted(checkpoint: Checkpoint, net: str | None, source: str | None) -> C
     if not tried:
         raise UserError(f"nothing can be converted to {net} yet", mend="svertka nets lists the others")
     misfits = []
-    for candidate in tried:
+    for candidate in [name for name in tried if conversion.reads(name, checkpoint)] or tried:
         try:
             return conversion.convert(net, candidate, checkpoint)
         except conversion.MisfitError as error:
