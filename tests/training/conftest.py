@@ -85,6 +85,7 @@ def training() -> Callable[..., Training]:
         task: Task | None = None,
         masks: dict[str, torch.Tensor] | None = None,
         pace: Pace | None = None,
+        least: int = 1,
         **changes: Any,
     ) -> Training:
         plain = {"net": "mlp", "optimizer": "sgd", "lr": 0.05, "schedule": "constant", "weight_decay": 0.0}
@@ -108,7 +109,7 @@ def training() -> Callable[..., Training]:
             mixing = Mixing(names, Classification(CLASSES).mixed, recipe.seed) if names else None
             pixels_of = Pixels(images, np.arange(count), preprocess, augment, recipe.seed)
             part = Part(pixels_of, targets, recipe.seed, mixing)
-            return Loader(part, recipe.batch, recipe.workers)
+            return Loader(part, recipe.batch, recipe.workers, least=least)
 
         return Training(
             net,

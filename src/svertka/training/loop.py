@@ -190,14 +190,14 @@ class Training:
         torch.manual_seed(_step_seed(recipe.seed, state.steps, self.fabric.global_rank))
         for group in self.raw_optimizer.param_groups:
             group["lr"] = self._lr(state.steps) * group["scale"]
-        ahead = self.train.samples - state.batches_done * recipe.batch
+        sizes = [self._size(state.batches_done + number) for number in range(count)]
         self.observer.before(state.steps)
         for number in range(1, count + 1):
             asked = time.perf_counter()
             batch = next(batches)
             loading = time.perf_counter() - asked
-            # Every sample of the step counts alike, also where its last batch is a short one.
-            share = min(recipe.batch, ahead - (number - 1) * recipe.batch) / min(count * recipe.batch, ahead)
+            # Every sample of the step counts alike, also where its last batch is a shorter or longer one.
+            share = sizes[number - 1] / sum(sizes)
             images = laid_out(self.fabric.to_device(batch.images), self.layout)
             targets = self.fabric.to_device(batch.targets)
             with self.fabric.no_backward_sync(self.net, enabled=number < count):
@@ -221,6 +221,11 @@ class Training:
             self.average.update(self.module, state.steps)
         state.batches_done += count
         state.steps += 1
+
+    def _size(self, number: int) -> int:
+        """Samples of a batch of an epoch, over all processes."""
+        last = number + 1 == self.train.batches
+        return self.train.samples - number * self.recipe.batch if last else self.recipe.batch
 
     def _mask(self) -> None:
         with torch.no_grad():

@@ -143,9 +143,10 @@ class _Times:
 
 def _loading(job: Job) -> float:
     """Seconds to decode and augment an image, where that is not done beside the learning."""
-    if job.recipe.workers:
+    loader = job.loader(job.pixels(), "train", job.recipe)
+    if loader.workers:
         return 0.0
-    batches = job.loader(job.pixels(), "train", job.recipe).training(0)
+    batches = loader.training(0)
     batch = next(batches)  # the first makes what all need
     started = time.perf_counter()
     batch = next(batches, batch)

@@ -75,12 +75,21 @@ class Trained:
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder and its recipe."""
+    """A run's folder and its recipe.
+
+    Attributes:
+        folder: Where it lies.
+        recipe: What was asked for.
+        resumed: Whether it was begun before.
+        finished: Whether its result is there.
+        within: The run of all folds, of which this is one; it begins with its first.
+    """
 
     folder: Path
     recipe: Recipe
     resumed: bool
     finished: bool
+    within: Run | None = None
 
     @classmethod
     def open(
@@ -141,6 +150,8 @@ class Run:
                     )
             self._tidy()
             return
+        if self.within is not None and not self.within.begun:
+            self.within.begin(self.within.recipe, images="")
         existed = self.folder.exists()
         make_folder(self.folder)
         try:

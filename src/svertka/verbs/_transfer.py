@@ -141,6 +141,9 @@ class Transfer:
             idle = not self.depth and not self._fits_head and not job.recipe.budget
             engine = "pytorch" if idle else self.memory.choose_engine(self.taps or trunk.names[-1:])
             self.recipe = job.recipe = job.recipe.changed({"engine": engine})
+        trunk.freeze(self.depth)
+        trunk.keeps_statistics = True
+        job.check_batches(self.net, (self.preprocess.channels, self.preprocess.height, self.preprocess.width))
         job.begin(weights=start.card.weights)
 
     def run(self) -> Learnt:
@@ -153,7 +156,6 @@ class Transfer:
         trunk = self.net.trunk
         whole = len(trunk.names)
         trunk.freeze(whole)
-        trunk.keeps_statistics = True
         tried: list[_Candidate] = []
         started = time.perf_counter()
         if self._fits_head:
