@@ -36,7 +36,7 @@ class Watch:
         self.steps: list[dict[str, float]] = []
         self.rows: list[dict[str, float]] = []
         self.warnings: list[str] = []
-        self.planned: list[int] = []
+        self.planned: list[float] = []
 
     def step(self, epoch: int, batch: int, batches: int, losses: dict[str, float]) -> None:
         del epoch, batch, batches
@@ -45,7 +45,7 @@ class Watch:
     def epoch(self, row: dict[str, float]) -> None:
         self.rows.append(row)
 
-    def shortened(self, epochs: int) -> None:
+    def shortened(self, epochs: float) -> None:
         self.planned.append(epochs)
 
     def warn(self, text: str) -> None:

@@ -112,6 +112,7 @@ class Training:
         self.average = WeightAverage(net, recipe.ema) if recipe.ema else None
         self.penalised = penalties.decayed(net)
         self.steps_per_epoch = -(-train.batches // recipe.accumulate)
+        self.steps = recipe.epochs * self.steps_per_epoch
         self.best: dict[str, Tensor] = {}
         self.state = _State()
         self.saved_at = time.monotonic()
@@ -147,10 +148,11 @@ class Training:
         started = time.perf_counter()
         self.net.train()
         batches = self.train.training(state.epoch, state.batches_done)
-        while state.batches_done < self.train.batches:
+        while state.batches_done < self.train.batches and state.steps < self.steps:
             count = min(recipe.accumulate, self.train.batches - state.batches_done)
             self._step(batches, count)
             self._clock("training", started)
+            self._keep_pace()
             self._maybe_save()
             started = time.perf_counter()
         row = {"epoch": float(state.epoch + 1), **self._training_means(), "lr": self._lr(state.steps - 1)}
@@ -165,7 +167,7 @@ class Training:
             row.update({f"val_{name}": value for name, value in metrics.items()})
             self._choose(metrics)
             self._clock("validation", started)
-        row["seconds"] = state.seconds["training"] - sum(earlier["seconds"] for earlier in state.history)
+        row["seconds"] = self._learning()
         state.history.append(row)
         state.epoch += 1
         state.batches_done = 0
@@ -175,14 +177,29 @@ class Training:
         self._keep_pace()
         self._maybe_save()
 
+    def _learning(self) -> float:
+        """Seconds that the steps of this epoch took so far."""
+        return self.state.seconds.get("training", 0.0) - sum(earlier["seconds"] for earlier in self.state.history)
+
     def _keep_pace(self) -> None:
-        if self.pace is None:
+        state, an_epoch = self.state, self.steps_per_epoch
+        done = state.steps - state.epoch * an_epoch
+        if self.pace is None or done == an_epoch:
             return
-        epochs = self.pace.epochs(self.state.epoch, sum(self.state.seconds.values()))
-        if epochs != self.recipe.epochs:
-            self.recipe = self.recipe.changed({"epochs": epochs})
+        spent = sum(state.seconds.values())
+        if done:
+            judging = state.seconds.get("validation", 0.0) / state.epoch if state.epoch else None
+            epochs = self.pace.within(
+                state.epoch, done, an_epoch, spent=spent, learning=self._learning(), judging=judging
+            )
+        else:
+            epochs = self.pace.epochs(state.epoch, spent)
+        steps = round(epochs * an_epoch)
+        if steps != self.steps:
+            self.steps = steps
+            self.recipe = self.recipe.changed({"epochs": math.ceil(steps / an_epoch)})
             self.watcher.shortened(epochs)
-            self.observer.shortened(epochs, epochs * self.steps_per_epoch)
+            self.observer.shortened(self.recipe.epochs, steps)
 
     def _step(self, batches: Iterator[Any], count: int) -> None:
         # One movement of the weights, from ``count`` batches.
@@ -257,7 +274,7 @@ class Training:
         )
 
     def _lr(self, step: int) -> float:
-        return self.recipe.lr * self.state.plateau * lr_factor(self.recipe, step, self.steps_per_epoch)
+        return self.recipe.lr * self.state.plateau * lr_factor(self.recipe, step, self.steps_per_epoch, self.steps)
 
     def _training_means(self) -> dict[str, float]:
         sums = self._over_processes(self.state.sums)
