@@ -178,7 +178,7 @@ def test_frozen_stages_are_run_anew_where_they_cannot_be_remembered(
     run = tmp_path / "run"
     command = ("train", discs, "--net", "unet", "--weights", weights, "--image-size", 32, *flags, *QUICK, *plain)
     if why != "no time":
-        monkeypatch.setattr("svertka.verbs._frozen.free_bytes", lambda _: 1000)
+        monkeypatch.setattr("svertka.verbs._frozen.room_bytes", lambda _: 1000)
     answer = svertka_call(*command, "--out", run)
     assert answer.status == 0, answer.err
     plan = json.loads((run / "plan.json").read_text())
@@ -191,7 +191,7 @@ def test_frozen_stages_are_run_anew_where_they_cannot_be_remembered(
     # Resumed, it does what it has decided, though there is room now.
     model = (run / "model.safetensors").read_bytes()
     (run / "run.json").unlink()
-    monkeypatch.setattr("svertka.verbs._frozen.free_bytes", lambda _: 1 << 40)
+    monkeypatch.setattr("svertka.verbs._frozen.room_bytes", lambda _: 1 << 40)
     answer = svertka_call(*command, "--out", run, "--resume")
     assert answer.status == 0, answer.err
     assert (run / "model.safetensors").read_bytes() == model

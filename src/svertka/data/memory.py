@@ -30,6 +30,7 @@ from svertka.runtime.files import cache_folder, make_folder, replacing, write_te
 from svertka.runtime.preprocess import Preprocess
 
 _SEGMENT, _SECONDS = 64 << 20, 10.0  # bytes, and time, after which a segment is written
+_HELD = 512 << 20  # bytes that are held in memory, where there is no room on the disk
 _TRIED = 8 << 20  # bytes that are written to learn how long that takes
 _SHIFT = 1 / 16  # of the side, for the views of the corners
 _VIEW = 777  # tells the choice of a view from other random numbers of a sample
@@ -114,7 +115,7 @@ class Store:
         """Keep the rows of these images; on disk, or in memory where there is no room on it."""
         checks = [_checksum(row) for row in rows]
         segment: MappedRows | HeldRows = HeldRows(rows)
-        if rows.nbytes <= cache_limit():
+        if _size(self.folder) + rows.nbytes <= cache_limit():
             with suppress(UserError, OSError, ValueError):
                 segment = self._write(digests, checks, rows)
         self._segments.append(segment)
@@ -277,11 +278,11 @@ def _half(rows: NDArray[np.float32]) -> NDArray[np.float16]:
     return np.clip(rows, -largest, largest).astype(np.float16)
 
 
-def free_bytes(beside: Path | None = None) -> int:
-    """How much may be written to stores: what the disk has free, and no more than the limit of the cache."""
+def room_bytes(beside: Path | None = None) -> int:
+    """How much may be kept in stores: what the disk has free, within the limit of the cache, or a little in memory."""
     folder = beside or cache_folder()
     there = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
-    return min(cache_limit(), shutil.disk_usage(there).free)
+    return max(_HELD, min(cache_limit(), shutil.disk_usage(there).free))
 
 
 def seconds_a_byte(beside: Path | None = None) -> float:

@@ -21,9 +21,9 @@ from svertka.data.memory import (
     Pictures,
     Remembered,
     Store,
-    free_bytes,
     memory_bytes,
     remember,
+    room_bytes,
     seconds_a_byte,
 )
 from svertka.data.parts import remembered_inputs
@@ -111,7 +111,7 @@ class FrozenMemory:
 
     def lacking(self, kinds: Sequence[Kind], writing: int) -> str:
         """Why so much cannot be written for these; empty where it can."""
-        room = free_bytes(self.job.memory)
+        room = room_bytes(self.job.memory)
         if not any(kind.maps for kind in kinds) or writing <= room:
             return ""
         return f"what they give takes {writing / 1e9:,.1f} GB, of which {room / 1e9:,.1f} GB may be kept"
