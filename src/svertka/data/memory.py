@@ -30,6 +30,8 @@ from svertka.runtime.files import cache_folder, make_folder, remove_stale, repla
 from svertka.runtime.preprocess import Preprocess
 
 _SEGMENT, _SECONDS = 64 << 20, 10.0  # bytes, and time, after which a segment is written
+_HELD = 512 << 20  # bytes that are held in memory, where there is no room on the disk
+_TRIED = 8 << 20  # bytes that are written to learn how long that takes
 _SHIFT = 1 / 16  # of the side, for the views of the corners
 _VIEW = 777  # tells the choice of a view from other random numbers of a sample
 
@@ -99,6 +101,11 @@ class Store:
             place = _Place(len(self._segments) - 1, row, int(check))
             self._places[str(digest)] = (*self._places.get(str(digest), ()), place)
 
+    @property
+    def bytes_a_row(self) -> int:
+        """Bytes that a row takes."""
+        return math.prod(self.shape) * np.dtype(np.float16).itemsize
+
     def check(self, digests: Iterable[str]) -> None:
         """Forget what is kept of these images where it is damaged."""
         damaged = 0
@@ -126,7 +133,7 @@ class Store:
         """Keep the rows of these images; on disk, or in memory where there is no room on it."""
         checks = [_checksum(row) for row in rows]
         segment: MappedRows | HeldRows = HeldRows(rows)
-        if rows.nbytes <= cache_limit():
+        if _size(self.folder) + rows.nbytes <= cache_limit():
             with suppress(UserError, OSError, ValueError):
                 segment = self._write(digests, checks, rows)
         self._segments.append(segment)
@@ -289,6 +296,24 @@ def _checksum(row: NDArray[np.float16]) -> int:
 def _half(rows: NDArray[np.float32]) -> NDArray[np.float16]:
     largest = np.finfo(np.float16).max
     return np.clip(rows, -largest, largest).astype(np.float16)
+
+
+def room_bytes(beside: Path | None = None) -> int:
+    """How much may be kept in stores: what the disk has free, within the limit of the cache, or a little in memory."""
+    folder = beside or cache_folder()
+    there = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
+    return max(_HELD, min(cache_limit(), shutil.disk_usage(there).free))
+
+
+def seconds_a_byte(beside: Path | None = None) -> float:
+    """How long it takes to keep a byte, by keeping a few megabytes that are deleted again."""
+    rows = np.ones((_TRIED >> 12, 1 << 11), np.float32)
+    store = Store(f"trial-{uuid.uuid4().hex}", rows.shape[1:], beside)
+    started = time.perf_counter()
+    store.add([str(number) for number in range(len(rows))], _half(rows))
+    seconds = time.perf_counter() - started
+    shutil.rmtree(store.folder, ignore_errors=True)
+    return seconds / _TRIED
 
 
 def memory_bytes() -> int:

@@ -90,7 +90,7 @@ class _Watch:
     def warn(self, text: str) -> None:
         del text
 
-    def shortened(self, epochs: int) -> None:
+    def shortened(self, epochs: float) -> None:
         del epochs
 
     def stopping(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,14 +59,12 @@ def cross_validate(run: Run, source: Path, train: Callable[[Run], Trained]) -> C
     """
     from svertka.zoo.modelfile import read_card
 
-    if not run.begun:
-        run.begin(run.recipe, images="")
     trained = []
     for fold in range(1, run.recipe.folds + 1):
         folder = run.folder / f"fold-{fold}"
         # Once begun, its recipe has nothing left open.
         recipe = None if (folder / "recipe.toml").is_file() else run.recipe.changed({"fold": fold})
-        trained.append(train(Run.open(source, recipe, {}, folder, resume=True)))
+        trained.append(train(replace(Run.open(source, recipe, {}, folder, resume=True), within=run)))
     by_fold = [read_card(result.model).metrics["val"] for result in trained]
     means = {name: statistics.fmean(metrics[name] for metrics in by_fold) for name in by_fold[0]}
     spread = {name: statistics.stdev(metrics[name] for metrics in by_fold) for name in by_fold[0]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -135,10 +136,10 @@ class Display:
         parts += [f"lr {row['lr']:.2g}", f"{row['seconds']:.1f} s"]
         self.say("  ".join(parts))
 
-    def shortened(self, epochs: int) -> None:
+    def shortened(self, epochs: float) -> None:
         """See `svertka.training.loop.Watcher.shortened`."""
-        self.say(f"epochs take longer than was planned: {epochs} of them instead of {self.epochs}")
-        self.epochs = epochs
+        self.say(f"epochs take longer than was planned: {epochs:.4g} of them instead of {self.epochs}")
+        self.epochs = math.ceil(epochs)
 
     def close(self) -> None:
         """Take the bar away."""

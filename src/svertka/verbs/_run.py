@@ -77,12 +77,21 @@ class Trained:
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder and its recipe."""
+    """A run's folder and its recipe.
+
+    Attributes:
+        folder: Where it lies.
+        recipe: What was asked for.
+        resumed: Whether it was begun before.
+        finished: Whether its result is there.
+        within: The run of all folds, of which this is one; it begins with its first.
+    """
 
     folder: Path
     recipe: Recipe
     resumed: bool
     finished: bool
+    within: Run | None = None
     typed: frozenset[str] = frozenset()
     """Fields of the recipe that the user gave now, be they equal to their defaults or not."""
 
@@ -101,7 +110,7 @@ class Run:
             saved = Recipe.from_toml(out / _RECIPE)
             asked = _recipe(recipe, {}) if recipe is not None else saved
             finished = (out / _RESULT).is_file()
-            return cls(out, _reconciled(saved, asked.changed(changes), out), True, finished, frozenset(changes))
+            return cls(out, _reconciled(saved, asked.changed(changes), out), True, finished, typed=frozenset(changes))
         wanted = _with_net(_recipe(recipe, changes))
         if out is None:
             stem = f"{data.resolve().name.split('.')[0]}-{wanted.net}"
@@ -115,7 +124,7 @@ class Run:
                 where=out,
                 mend="choose another --out, or go on with it by --resume",
             )
-        return cls(out, wanted, False, False, frozenset(changes))
+        return cls(out, wanted, False, False, typed=frozenset(changes))
 
     @property
     def begun(self) -> bool:
@@ -146,6 +155,8 @@ class Run:
                     )
             self._tidy()
             return
+        if self.within is not None and not self.within.begun:
+            self.within.begin(self.within.recipe, images="")
         existed = self.folder.exists()
         make_folder(self.folder)
         try:

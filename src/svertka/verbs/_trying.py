@@ -76,6 +76,7 @@ def _net(job: Job) -> Net:
     chosen = speed.choose(net, job.task, job.recipe, image_shape=shape, machine=job.machine)
     job.recipe = job.recipe.changed(chosen._asdict())
     job.machine = Machine(job.recipe)
+    job.check_batches(net, shape)
     return net
 
 
