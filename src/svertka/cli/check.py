@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from svertka.cli._output import Flag, Json, apart, print_json, print_table
 from svertka.verbs.check import Checked
 from svertka.verbs.check import check as run_check
+from svertka.wording import counted, inflected
 
 _MOST = 4  # files and groups of a finding
 
@@ -84,8 +85,11 @@ def check(
             print(f"{what}: {path}")
     if checked.fixed:
         fixed = checked.fixed
-        print(f"cleaned: {fixed.path}, {fixed.images:,} images; left out {fixed.left_out:,}", end="")
-        for count, what in ((fixed.respelt, "with labels spelt alike now"), (fixed.boxes, "boxes mended")):
+        print(f"cleaned: {fixed.path}, {counted(fixed.images, 'image')}; left out {fixed.left_out:,}", end="")
+        for count, what in (
+            (fixed.respelt, "with labels spelt alike now"),
+            (fixed.boxes, inflected(fixed.boxes, "box mended", "boxes mended")),
+        ):
             print(f"; {count:,} {what}" if count else "", end="")
         print()
     return int(not checked.ok)

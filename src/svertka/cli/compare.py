@@ -11,6 +11,7 @@ from svertka.cli._output import Json, Whole, print_json, print_table
 from svertka.verbs._advice import COLUMNS, row
 from svertka.verbs.compare import NETS
 from svertka.verbs.compare import compare as run_compare
+from svertka.wording import counted
 
 Names = Annotated[list[str] | None, Parameter(negative=(), consume_multiple=True)]
 
@@ -70,12 +71,12 @@ def compare(
     if json:
         print_json(compared.to_json())
         return
-    print(f"on {compared.judged_on}, {compared.images['test']:,} images:\n")
+    print(f"on {compared.judged_on}, {counted(compared.images['test'], 'image')}:\n")
     print_table(COLUMNS, [row(way) for way in compared.ways], right=COLUMNS[2:])
     for item in compared.left_out:
         print(f"left out: {item['name']}: {item['error']}")
     if compared.skipped:
-        print(f"left out: {len(compared.skipped)} files")
+        print(f"left out: {counted(len(compared.skipped), 'file')}")
     print(f"\n{compared.advice.text}")
     if compared.report is not None:
         print(f"\nreport: {compared.report}" + (f"\nmodel:  {compared.model}" if compared.model else ""))

@@ -7,6 +7,7 @@ from typing import Literal
 
 from svertka.cli._output import Json, print_json
 from svertka.verbs.convert import convert as run_convert
+from svertka.wording import counted
 
 
 def convert(
@@ -39,9 +40,12 @@ def convert(
     for note in converted.notes:
         print(f"  {note}")
     parts = ", ".join(f"{part} {count:,}" for part, count in converted.images.items())
-    boxes = f", {converted.boxes:,} boxes" if converted.boxes else ""
-    print(f"wrote {converted.data}: {converted.written_as}, {sum(converted.images.values()):,} images{boxes} ({parts})")
+    boxes = f", {counted(converted.boxes, 'box')}" if converted.boxes else ""
+    print(
+        f"wrote {converted.data}: {converted.written_as}, "
+        f"{counted(sum(converted.images.values()), 'image')}{boxes} ({parts})"
+    )
     if converted.skipped:
-        print(f"\n{len(converted.skipped):,} files or records were left out:")
+        print(f"\n{counted(len(converted.skipped), 'file or record was', 'files or records were')} left out:")
         for item in converted.skipped:
             print(f"  {item['file']}: {item['error']}")

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from svertka.cli._output import Json, Whole, apart, print_json
 from svertka.verbs.explain import DEFAULT_METHODS, Explained
 from svertka.verbs.explain import explain as run_explain
+from svertka.wording import counted
 
 Names = Annotated[tuple[str, ...], Parameter(negative=(), consume_multiple=True)]
 
@@ -83,19 +84,24 @@ def _print(explained: Explained) -> None:
         print(f"rank correlation with random weights, low is well: {told}")
     if "adversarial" in methods:
         found = methods["adversarial"]
-        print(f"score on {found['images']:,} images, by {found['judged_by']}, for changes of so many levels of 255:")
+        print(
+            f"score on {counted(found['images'], 'image')}, by {found['judged_by']}, for changes of so "
+            "many levels of 255:"
+        )
         print("  " + "  ".join(["levels".ljust(9), *(f"{level:>6}" for level in found["levels"])]))
         for name, scores in found["score"].items():
             print("  " + "  ".join([name.ljust(9), *(f"{score:6.1%}" for score in scores)]))
     if "pruning" in methods:
         found = methods["pruning"]
         wide = max(map(len, found["score"]), default=0)
-        print(f"score on {found['images']:,} images, by {found['judged_by']}, with so much of one stage pruned:")
+        print(
+            f"score on {counted(found['images'], 'image')}, by {found['judged_by']}, with so much of one stage pruned:"
+        )
         print("  " + "  ".join([" " * wide, *(f"{share:6.0%}" for share in found["shares"])]))
         for name, scores in found["score"].items():
             print("  " + "  ".join([name.ljust(wide), *(f"{score:6.1%}" for score in scores)]))
     for note in explained.notes:
         print(f"note: {note}")
     if explained.skipped:
-        print(f"left out: {len(explained.skipped):,} files")
-    print(f"\npage: {explained.report}, and {len(explained.pictures):,} pictures")
+        print(f"left out: {counted(len(explained.skipped), 'file')}")
+    print(f"\npage: {explained.report}, and {counted(len(explained.pictures), 'picture')}")

@@ -29,6 +29,7 @@ from svertka.data.images import cache_limit
 from svertka.data.tar import Member, is_tar, members
 from svertka.errors import UserError
 from svertka.runtime.files import cache_folder, make_folder, write_error
+from svertka.wording import counted
 
 _CHUNK = 1 << 20
 _STALE = 86_400  # seconds after which what nobody finished is nobody's
@@ -201,7 +202,7 @@ def _unpack_zip(path: Path, folder: Path, limits: Limits) -> None:
         struct.error,
     ) as error:
         raise UserError(
-            f"a damaged zip archive of {count:,} entries ({error})", where=path, mend="get it again"
+            f"a damaged zip archive of {counted(count, 'entry')} ({error})", where=path, mend="get it again"
         ) from error
     except OSError as error:
         if error.errno != errno.EINVAL:

@@ -16,6 +16,7 @@ from svertka.data.records import RecordError, alike, dataset_of, extent, name_of
 from svertka.data.runs import runs_of
 from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
 from svertka.errors import UserError
+from svertka.wording import counted
 
 
 def is_cvat(path: Path) -> bool:
@@ -133,7 +134,7 @@ def _mask(shape: Element, size: tuple[int, int]) -> Box:
         raise RecordError("a mask that reaches out of its image")
     counts = np.asarray([whole(text, "a run") for text in (shape.get("rle") or "").split(",")], np.int64)
     if counts.min() < 0 or counts.max() > width * height or counts.sum() != width * height:
-        raise RecordError(f"runs of {int(counts.sum()):,} pixels for a mask of {width * height:,}")
+        raise RecordError(f"runs of {counted(int(counts.sum()), 'pixel')} for a mask of {width * height:,}")
     inside = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
     mask = np.zeros(size, np.bool_)
     mask[top : top + height, left : left + width] = inside.reshape(height, width)

@@ -14,6 +14,7 @@ from svertka.data.folders import part_in_name
 from svertka.data.samples import Dataset, Format, Sample, Skipped, file_stamp
 from svertka.data.table import LABEL_COLUMNS
 from svertka.errors import UserError
+from svertka.wording import counted
 
 _DEPTH = 3  # folders between the data set's and its shards: config/split
 _CONFIGS = 64  # folders; where there are more, they are classes
@@ -63,7 +64,7 @@ def read_hugging_face(path: Path) -> Dataset:
     if not any(parts.values()):
         reason = f"; the first, {skipped[0].file}: {skipped[0].error}" if skipped else ""
         raise UserError(f"no image with a label{reason}", where=path)
-    return Dataset(path, "Hugging Face data set", parts, [f"{len(shards)} shards"], skipped)
+    return Dataset(path, "Hugging Face data set", parts, [counted(len(shards), "shard")], skipped)
 
 
 def holds_images(schema: Any) -> bool:

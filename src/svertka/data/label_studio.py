@@ -14,6 +14,7 @@ from svertka.data.paths import ImageFinder
 from svertka.data.records import RecordError, alike, dataset_of, extent, list_of, name_of, number, size_of, table_of
 from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
 from svertka.errors import UserError
+from svertka.wording import counted
 
 _SHAPES = ("rectanglelabels", "polygonlabels", "ellipselabels")
 _PREFIX = re.compile(r"[0-9a-f]{8}-")  # Label Studio puts it before the name of an uploaded file
@@ -62,7 +63,11 @@ def read_label_studio(path: Path) -> Dataset:
             samples[name] = Sample(name, ImageFile(image), _annotation(chosen, where, skipped))
         except RecordError as error:
             skipped.append(Skipped(where, str(error)))
-    notes = [f"{several:,} tasks were annotated more than once; the first annotation counts"] if several else []
+    notes = (
+        [f"{counted(several, 'task was', 'tasks were')} annotated more than once; the first annotation counts"]
+        if several
+        else []
+    )
     return dataset_of(root, "Label Studio JSON", {"all": alike(list(samples.values()))}, notes, skipped)
 
 

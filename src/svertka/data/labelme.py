@@ -12,6 +12,7 @@ from svertka.data.layout import files_in, part_in, relative, subfolders, unwrapp
 from svertka.data.paths import ImageFinder
 from svertka.data.records import RecordError, dataset_of, extent, list_of, name_of, numbers, shown, size_of, table_of
 from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
+from svertka.wording import counted
 
 _CORNERS = 3
 
@@ -98,7 +99,7 @@ def _box(shape: dict[str, object]) -> Box:
             radius = math.dist((x, y), rim)
             return Box(label, x - radius, y - radius, x + radius, y + radius)
         case kind:
-            raise RecordError(f"{shown(kind)} of {len(points)} points, which is not read")
+            raise RecordError(f"{shown(kind)} of {counted(len(points), 'point')}, which is not read")
 
 
 LABELME = Format("labelme", "LabelMe JSON", is_labelme, read_labelme)

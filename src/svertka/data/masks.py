@@ -18,6 +18,7 @@ from svertka.data.records import RecordError, dataset_of
 from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
 from svertka.errors import UserError
 from svertka.runtime.image import ImageError, decode_samples, read_file
+from svertka.wording import counted
 
 VOID = 255
 """Where a mask says nothing."""
@@ -150,8 +151,11 @@ class _Place:
         images = {_key_of(image, self.images) for image in images_below(self.images, root)}
         masks = {_key_of(mask, self.masks) for mask in self._masks(root)}
         return [
-            f"{len(alone):,} {what} and are left out, such as {min(alone)}"
-            for what, alone in (("images have no mask", images - masks), ("masks have no image", masks - images))
+            f"{counted(len(alone), *words)} left out, such as {min(alone)}"
+            for words, alone in (
+                (("image has no mask and is", "images have no mask and are"), images - masks),
+                (("mask has no image and is", "masks have no image and are"), masks - images),
+            )
             if alone
         ]
 
@@ -251,7 +255,8 @@ def _encoding(
             where=masks[0].parent,
             mend="save them without loss, or give a legend such as classes.csv with columns name, r, g, b",
         )
-    notes.append(f"no legend: {len(keys)} {'colours' if colours else 'grey levels'} are taken for as many classes")
+    what = "colour" if colours else "grey level"
+    notes.append(f"no legend: {counted(len(keys), f'{what} is', f'{what}s are')} taken for as many classes")
     names = tuple(f"#{key:06x}" if colours else str(key) for key in keys)
     return keys, tuple(range(len(keys))), names, colours
 

@@ -21,6 +21,7 @@ from svertka.data.samples import Dataset, FileSlice, Format, Sample, Skipped, cl
 from svertka.data.tar import Member, members, members_in
 from svertka.errors import UserError
 from svertka.runtime.image import IMAGE_SUFFIXES
+from svertka.wording import counted
 
 _LABELS = ("cls", "json", "txt")  # the first of them that a sample has says what it is
 _IN_JSON = ("label", "labels", "cls", "class", "category", "target")
@@ -90,7 +91,7 @@ def read_shards(path: Path) -> Dataset:
     samples = [sample for part in parts.values() for sample in part]
     if any(isinstance(sample.annotation, tuple) for sample in samples):
         parts = {name: [_several(sample) for sample in part] for name, part in parts.items()}
-    return Dataset(path, "WebDataset shards", parts, [f"{len(shards)} shards"], skipped)
+    return Dataset(path, "WebDataset shards", parts, [counted(len(shards), "shard")], skipped)
 
 
 @dataclass
@@ -121,7 +122,7 @@ def _read_shard(shard: Path, names: list[str], samples: list[Sample], skipped: l
     for key, entry in found.items():
         try:
             if len(entry.images) != 1:
-                raise ValueError(f"{len(entry.images)} images" if entry.images else "no image")
+                raise ValueError(counted(len(entry.images), "image") if entry.images else "no image")
             annotation = _annotation(entry, names)
         except (ValueError, RecursionError) as error:
             skipped.append(Skipped(f"{shard.name}, {key}", str(error)))

@@ -15,6 +15,7 @@ from svertka.data.paths import below
 from svertka.data.records import RecordError
 from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
 from svertka.errors import UserError
+from svertka.wording import inflected
 
 FILE_COLUMNS = ("file", "filename", "file_name", "path", "image")
 _LABEL = ("label", "class", "target", "category")
@@ -81,7 +82,7 @@ class Gathered:
         notes = []
         if self.several:
             without = sum(sample.annotation == () for samples in self.parts.values() for sample in samples)
-            notes.append(f"an image may have several labels; {without:,} have none")
+            notes.append(f"an image may have several labels; {without:,} {inflected(without, 'has', 'have')} none")
         return Dataset(path, f"{title} of boxes" if self.boxes else title, self.parts, notes, self.skipped)
 
 

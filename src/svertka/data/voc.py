@@ -17,6 +17,7 @@ from svertka.data.layout import child, files_in, part_in, relative, subfolders, 
 from svertka.data.paths import ImageFinder
 from svertka.data.records import RecordError, dataset_of, name_of, number, size_of
 from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
+from svertka.wording import counted
 
 _ROOT = re.compile(r"<annotation[\s>]")
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
@@ -70,7 +71,8 @@ def read_voc(path: Path) -> Dataset:
     ]
     if unlisted:
         notes.append(
-            f"{len(unlisted):,} files stand in no list of ImageSets/Main and are left out, such as {unlisted[0]}"
+            f"{counted(len(unlisted), 'file stands', 'files stand')} in no list of ImageSets/Main, left "
+            f"out, such as {unlisted[0]}"
         )
     return dataset_of(root, "Pascal VOC", parts, notes, skipped)
 

@@ -17,6 +17,7 @@ from svertka.annotations import Annotation, Box, Boxes, Mask, class_names
 from svertka.data.masks import MaskFile
 from svertka.errors import UserError
 from svertka.runtime.files import make_folder, write_error, write_text
+from svertka.wording import counted
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NEAR = 0.5  # pixels
@@ -92,8 +93,8 @@ def write_coco(target: Path, items: list[Item]) -> list[str]:
                 objects.append({"id": len(objects) + 1, "image_id": place, "category_id": numbers[box.label], **told})
         told_all = {"images": images, "annotations": objects, "categories": categories}
         write_text(target / "annotations" / f"instances_{part}.json", json.dumps(told_all, ensure_ascii=False))
-    lost = "boxes have other keypoints than the first of their class, and were written without"
-    return [f"{odd:,} {lost}"] if odd else []
+    have = counted(odd, "box has", "boxes have")
+    return [f"{have} other keypoints than the first of that class, written without"] if odd else []
 
 
 def write_voc(target: Path, items: list[Item]) -> list[str]:
@@ -142,8 +143,8 @@ def write_yolo(target: Path, items: list[Item]) -> list[str]:
     told["names"] = dict(enumerate(names))
     write_text(target / "data.yaml", yaml.safe_dump(told, sort_keys=False, allow_unicode=True))
     if outlined and not outlines:
-        why = "boxes have outlines, but not all have exactly one that fills the box: boxes were written"
-        return [f"{len(outlined):,} {why}"]
+        have = counted(len(outlined), "box has an outline", "boxes have outlines")
+        return [f"{have}, but not every box has exactly one that fills it: boxes were written"]
     return []
 
 

@@ -20,6 +20,7 @@ from svertka.data.writers import Item
 from svertka.errors import UserError, nearest
 from svertka.runtime.files import make_folder, write_error
 from svertka.runtime.image import IMAGE_SUFFIXES, ImageError, image_size, read_file
+from svertka.wording import counted
 
 _LONG = 100  # characters of a file's name
 _EXTRAS: dict[str, Callable[[Box], object]] = {
@@ -221,7 +222,7 @@ def _lost(layout: Layout, items: list[Item]) -> list[str]:
     for what, told in _EXTRAS.items():
         count = sum(bool(told(box)) for box in boxes) if what not in layout.keeps else 0
         if count:
-            notes.append(f"{layout.title} cannot hold what {count:,} boxes have: {what}")
+            notes.append(f"{layout.title} cannot hold what {counted(count, 'box has', 'boxes have')}: {what}")
     return notes
 
 
@@ -232,5 +233,5 @@ def _turned(items: list[Item]) -> list[str]:
         count += size is not None and size == (item.width, item.height) and item.height != item.width
     if not count:
         return []
-    told = "annotations give width and height of the image before it was turned upright; look at their boxes"
-    return [f"{count:,} {told}"]
+    give = counted(count, "annotation gives", "annotations give")
+    return [f"{give} width and height of the image before it was turned upright; look at the boxes"]

@@ -18,6 +18,7 @@ from svertka.data.records import RecordError, dataset_of, extent, name_of, numbe
 from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
 from svertka.errors import UserError
 from svertka.runtime.image import IMAGE_SUFFIXES, ImageError, image_size, read_file
+from svertka.wording import counted
 
 _YAML = (".yaml", ".yml")
 _NAMES = ("classes.txt", "obj.names", "labels.txt")
@@ -74,7 +75,7 @@ def read_yolo(path: Path) -> Dataset:
             if found is not None:
                 parts.setdefault(part, []).append(found)
     if without:
-        notes.append(f"{without:,} images have no text of labels, and so no objects")
+        notes.append(f"{counted(without, 'image has', 'images have')} no text of labels, and so no objects")
     return dataset_of(root, "YOLO", parts, notes, skipped)
 
 
@@ -133,7 +134,7 @@ class _Labels:
         if len(values) >= 6 and len(values) % 2 == 0:
             outline = tuple(value * side for value, side in zip(values, self._sides(len(values)), strict=True))
             return Box(name, *extent([outline]), polygons=(outline,))
-        raise RecordError(f"{len(words)} numbers, neither a box nor an outline")
+        raise RecordError(f"{counted(len(words), 'number')}, neither a box nor an outline")
 
     def _around(self, values: list[float]) -> tuple[float, float, float, float]:
         x, y, across, down = values[:4]
@@ -188,7 +189,7 @@ def _names(root: Path, settings: dict[str, object]) -> dict[int, str]:
         file = next((root / name for name in _NAMES if (root / name).is_file()), None)
         pairs = list(enumerate(read_text(below(root, file.name)).rstrip().splitlines())) if file else []
     if len(pairs) > _MOST:
-        raise RecordError(f"{len(pairs):,} classes, over the limit of {_MOST:,}")
+        raise RecordError(f"{counted(len(pairs), 'class')}, over the limit of {_MOST:,}")
     return {whole(key, "the number of a class"): name_of(name) for key, name in pairs}
 
 

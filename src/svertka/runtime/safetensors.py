@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from svertka.errors import UserError
+from svertka.wording import counted
 
 _MAX_HEADER = 100_000_000  # bytes; the format's own bound
 _CHUNK = 1 << 20
@@ -97,7 +98,7 @@ def _entry(data: int, *, dtype: Any, shape: Any, data_offsets: Any) -> TensorEnt
     if not all(type(number) is int and number >= 0 for number in (*shape, start, stop)):
         raise TypeError("sizes are whole numbers")
     if dtype not in _WIDTHS or stop - start != math.prod(shape) * _WIDTHS[dtype]:
-        raise ValueError(f"{stop - start} bytes for {shape} of {dtype}")
+        raise ValueError(f"{counted(stop - start, 'byte')} for {shape} of {dtype}")
     return TensorEntry(dtype, tuple(shape), data + start, data + stop)
 
 

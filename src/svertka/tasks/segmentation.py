@@ -19,6 +19,7 @@ from svertka.results import Result, Segmentation, tinted
 from svertka.runtime.preprocess import Preprocess
 from svertka.runtime.tiling import assemble
 from svertka.tasks.task import Evaluation, Score, Task
+from svertka.wording import counted
 
 VOID = 255
 """The target of a pixel of which nothing is learnt and nothing judged."""
@@ -128,7 +129,8 @@ class SegmentationTask(Task):
         """See `Task.sentence`."""
         metrics = evaluation.metrics
         return (
-            f"It gets {metrics['accuracy']:.1%} of the pixels of {len(evaluation.arrays['loss']):,} {part} images "
+            f"It gets {metrics['accuracy']:.1%} of the pixels of "
+            f"{counted(len(evaluation.arrays['loss']), f'{part} image')} "
             "right; "
             f"the mean IoU of the classes is {metrics['miou']:.1%}."
         )

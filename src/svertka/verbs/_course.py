@@ -25,6 +25,7 @@ from svertka.tasks.classification import Classification
 from svertka.tasks.intervals import wilson
 from svertka.verbs._advice import Way
 from svertka.verbs._images import say_data
+from svertka.wording import counted
 
 if TYPE_CHECKING:
     from svertka.annotations import ImageSource
@@ -158,7 +159,7 @@ class Course:
             latency=self._latency(predict),
             right=evaluation.arrays["predicted"] == evaluation.arrays["target"],
         )
-        self.display.say(f"{name}: {found.share} of {count:,} images, {seconds:.1f} s to train")
+        self.display.say(f"{name}: {found.share} of {counted(count, 'image')}, {seconds:.1f} s to train")
         return found
 
     def _latency(self, predict: Callable[[Image], object]) -> float:

@@ -23,6 +23,7 @@ from svertka.errors import UserError, nearest
 from svertka.layers.frozen import FrozenStages
 from svertka.runtime.choices import remembered_choice
 from svertka.verbs._job import Job
+from svertka.wording import counted
 from svertka.zoo.transfer import Start
 
 _EXAMPLES = 16  # images that engines are timed with
@@ -97,7 +98,7 @@ class FrozenMemory:
         if not kinds:
             return
         last = max((kind.stage for kind in kinds), key=self.trunk.depth)
-        what = "pieces of images" if isinstance(self._looked_at, Pieces) else "images"
+        what = ("piece of an image", "pieces of images") if isinstance(self._looked_at, Pieces) else ("image",)
         for number, view in enumerate(job.recipe.views):
             # What is judged is judged by the first view alone.
             parts = ["train"] if number else list(job.prepared.parts)
@@ -114,7 +115,7 @@ class FrozenMemory:
             how = f" by {job.recipe.engine}" if count else ""
             kept = "" if job.memory else f"; {memory_bytes() / 1e6:,.0f} MB are kept in all"
             job.display.say(
-                f"frozen stages up to {last} ({view}): {count:,} of {len(positions):,} {what} run{how}, "
+                f"frozen stages up to {last} ({view}): {count:,} of {counted(len(positions), *what)} run{how}, "
                 f"the others remembered{kept}"
             )
 

@@ -34,6 +34,7 @@ from svertka.verbs._models import model_file
 from svertka.verbs._planning import paced, plan_depth
 from svertka.verbs._rejection import Rejection, learn_to_reject
 from svertka.verbs._scratch import options_of
+from svertka.wording import counted
 from svertka.zoo.transfer import Start, put_head, scale_logits, start_from, taps_of
 
 if TYPE_CHECKING:
@@ -275,7 +276,7 @@ class Transfer:
         outcome = self._train(module, inputs, recipe, boundary or "all", pace)
         epochs = len(outcome.history)
         what = f"all that follows {boundary}" if boundary else "the whole network"
-        return self._candidate(f"{what}, {epochs} epochs", depth, module, inputs, started, outcome, {})
+        return self._candidate(f"{what}, {counted(epochs, 'epoch')}", depth, module, inputs, started, outcome, {})
 
     def _learner(self, depth: int) -> tuple[nn.Module, tuple[int, ...]]:
         """What learns behind the first ``depth`` stages, and the shape of what it gets."""

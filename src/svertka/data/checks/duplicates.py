@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from svertka.data.checks.findings import Exhibited, Finding, counted, images
+from svertka.data.checks.findings import Exhibited, Finding, images
 from svertka.data.checks.survey import Survey
 from svertka.data.likeness import Pair
+from svertka.wording import counted
 
 _SHOWN = 6  # groups
 
