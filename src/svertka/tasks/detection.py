@@ -15,7 +15,7 @@ from svertka.annotations import Annotation, Box, Boxes
 from svertka.errors import UserError
 from svertka.exhibits import Curve, Curves, Exhibit, Table
 from svertka.layers.detector import Found, Saying
-from svertka.results import Detections, Result, boxed
+from svertka.results import Detections, Result, boxed, css, drawn_colour
 from svertka.runtime.boxes import MOST, choose
 from svertka.runtime.decoders import DEFAULT_THRESHOLD, found_boxes
 from svertka.tasks.box_losses import (
@@ -216,6 +216,10 @@ class DetectionTask(Task):
             "Worst images": [described(int(position)) for position in order[:shown]],
             "From the best to the worst": [described(int(position)) for position in spread],
         }
+
+    def colour_key(self) -> list[tuple[str, str]]:
+        """See `Task.colour_key`."""
+        return [(name, css(drawn_colour(number))) for number, name in enumerate(self.classes)]
 
     def panels(
         self, image: NDArray[np.uint8], annotation: Annotation, predict: Callable[[NDArray[np.uint8]], Result]

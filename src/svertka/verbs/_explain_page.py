@@ -41,6 +41,7 @@ def write_page(path: Path, study: Study, model: Path) -> None:
 
 def _images(study: Study) -> Choice:
     options = []
+    names = _told_apart([study.material.names[int(place)] for place in study.shown])
     for number, image in enumerate(study.pictures):
         place = int(study.shown[number])
         group = study.material.group(place)
@@ -54,16 +55,25 @@ def _images(study: Study) -> Choice:
             inner.append(Option(name="Maps along the network", pictures=study.map_pictures[number]))
         options.append(
             Option(
-                name=study.material.names[place],
+                name=names[number],
                 detail=f"It says {said}." + (f" In the data set: {group}." if group else ""),
                 thumbnail=image,
-                label="what is shown",
+                label=f"what is shown of {names[number]}",
                 options=inner,
             )
         )
     notes = [f"Class activation maps are those of {study.layer}."] if "grad_cam" in study.found else []
     note = " ".join([*notes, study.subject.note]).strip()
     return Choice(title="What it goes by", label="image", options=options, note=note)
+
+
+def _told_apart(names: list[str]) -> list[str]:
+    """File names without the folders that all of them share: buttons have little room, and what differs stands last."""
+    parts = [Path(name).parts for name in names]
+    shared = 0
+    while all(len(part) > shared + 1 and part[shared] == parts[0][shared] for part in parts):
+        shared += 1
+    return ["/".join(part[shared:]) for part in parts]
 
 
 def _stages(study: Study) -> Choice:

@@ -84,7 +84,15 @@ def write_run_report(
     stages = [(name, value) for name, value in trained.seconds.items() if value >= 0.005]
     sections.append(Section(name="Time", exhibits=[Bars(title="Time by stage", unit="s", items=stages)]))
     sections.append(
-        Section(name="To do it again", exhibits=[Listing(title="Recipe", text=recipe.to_toml()), _versions(card)])
+        Section(
+            name="To do it again",
+            exhibits=[
+                Listing(
+                    title="Recipe", text=recipe.to_toml(), note="recipe.toml, beside this page, has paths in full."
+                ),
+                _versions(card),
+            ],
+        )
     )
     title = f"{card.net} on {prepared.dataset.root.resolve().name}"
     write_report(trained.report, title=title, lead=lead, headline=headline, sections=sections)
@@ -183,7 +191,7 @@ def _galleries(task: Task, judged: Evaluation, prepared: Prepared, part: str, pr
                     panels=len(panels),
                 )
             )
-        galleries.append(Gallery(title=heading, pictures=pictures, note=note))
+        galleries.append(Gallery(title=heading, pictures=pictures, key=task.colour_key(), note=note))
     return galleries
 
 
