@@ -158,7 +158,7 @@ def test_boxes_stay_on_an_image_that_is_turned(tmp_path: Path) -> None:
     text = f"<annotation><filename>1.jpg</filename>{size}<object><name>cat</name>{box}</object></annotation>"
     (tmp_path / "1.xml").write_text(text)
     converted = svertka.convert(tmp_path, tmp_path / "out", format="yolo", progress=False)
-    assert any(note.startswith("1 annotations give width and height") for note in converted.notes)
+    assert any(note.startswith("1 annotation gives width and height") for note in converted.notes)
     assert told(open_dataset(tmp_path / "out")) == {"all": {"1": [("cat", *map(pytest.approx, (1, 20, 9, 23)))]}}
 
 

@@ -297,4 +297,4 @@ def test_unknown_images_that_are_not_there(
     (tmp_path / "broken.png").write_bytes(b"no image")
     answer = svertka_call("evaluate", refusing[0], digits, "--unknown", tmp_path)
     assert answer.status == 2
-    assert "none of the 1 unknown images can be read" in answer.err
+    assert "the only unknown image cannot be read" in answer.err

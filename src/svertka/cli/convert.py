@@ -8,6 +8,7 @@ from typing import Literal
 
 from svertka.cli._output import Json, print_json, say
 from svertka.verbs.convert import convert as run_convert
+from svertka.wording import counted, inflected
 
 _MOST = 10  # files that are named
 
@@ -42,13 +43,15 @@ def convert(
     for note in converted.notes:
         say(f"  {note}")
     parts = ", ".join(f"{part} {count:,}" for part, count in converted.images.items())
-    boxes = f", {converted.boxes:,} boxes" if converted.boxes else ""
-    say(f"wrote {converted.data}: {converted.written_as}, {sum(converted.images.values()):,} images{boxes} ({parts})")
+    boxes = f", {counted(converted.boxes, 'box')}" if converted.boxes else ""
+    say(
+        f"wrote {converted.data}: {converted.written_as}, "
+        f"{counted(sum(converted.images.values()), 'image')}{boxes} ({parts})"
+    )
     skipped = [f"{item['file']}: {item['error']}" for item in converted.skipped]
-    _print_some(skipped, "files or records were left out")
-    one = len(converted.unused) == 1
-    what = "image of the folder without annotation was" if one else "images of the folder without annotation were"
-    _print_some(converted.unused, f"{what} left out")
+    _print_some(skipped, inflected(len(skipped), "file or record was left out", "files or records were left out"))
+    one, several = "image of the folder without annotation was", "images of the folder without annotation were"
+    _print_some(converted.unused, f"{inflected(len(converted.unused), one, several)} left out")
 
 
 def _print_some(lines: Sequence[str], what: str) -> None:

@@ -28,6 +28,7 @@ from svertka.data.images import cache_limit
 from svertka.data.tar import Member, is_tar, members
 from svertka.errors import UserError
 from svertka.runtime.files import partial_name
+from svertka.wording import counted
 
 _CHUNK = 1 << 20
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)  # LZMA's memory is up to its author
@@ -153,7 +154,7 @@ def _unpack_zip(path: Path, folder: Path, limits: Limits) -> None:
         struct.error,
     ) as error:
         raise UserError(
-            f"a damaged zip archive of {count:,} entries ({error})", where=path, mend="get it again"
+            f"a damaged zip archive of {counted(count, 'entry')} ({error})", where=path, mend="get it again"
         ) from error
     except OSError as error:
         if error.errno != errno.EINVAL:

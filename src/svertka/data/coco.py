@@ -29,6 +29,7 @@ from svertka.data.samples import Dataset, Format, ImageFile, Skipped
 from svertka.data.stated import Stated, samples_by_part
 from svertka.data.unread import Fields, UnreadCounter
 from svertka.errors import UserError
+from svertka.wording import counted
 
 _FILE = Fields("the file", read=("info", "licenses", "images", "annotations", "categories"), minor=("type",))
 _CATEGORY = Fields(
@@ -199,7 +200,7 @@ class _File:
         if told.get("bbox") not in (None, []):
             sides = numbers(told["bbox"], "bbox")
             if len(sides) != 4:
-                raise RecordError(f"bbox has {len(sides)} numbers instead of 4")
+                raise RecordError(f"bbox has {counted(len(sides), 'number')} instead of 4")
             around = sides[0], sides[1], sides[0] + sides[2], sides[1] + sides[3]
         if around is None:
             raise RecordError("neither bbox nor segmentation")
@@ -222,7 +223,7 @@ class _File:
 
     def _keypoints(self, values: list[object], names: list[str]) -> tuple[tuple[str, float, float, int], ...]:
         if len(values) % 3 or (names and len(values) != 3 * len(names)):
-            raise RecordError(f"{len(values)} numbers for {len(names)} keypoints")
+            raise RecordError(f"{counted(len(values), 'number')} for {counted(len(names), 'keypoint')}")
         names = names or [str(place + 1) for place in range(len(values) // 3)]
         found = []
         for place, name in enumerate(names):

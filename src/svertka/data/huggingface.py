@@ -16,6 +16,7 @@ from svertka.data.samples import Dataset, Format, Sample, Skipped, file_stamp
 from svertka.data.table import LABEL_COLUMNS
 from svertka.data.unread import UnreadCounter
 from svertka.errors import UserError
+from svertka.wording import counted
 
 _DEPTH = 3  # folders between the data set's and its shards: config/split
 _CONFIGS = 64  # folders; where there are more, they are classes
@@ -72,7 +73,7 @@ def read_hugging_face(path: Path) -> Dataset:
     if not any(parts.values()):
         reason = f"; the first, {skipped[0].file}: {skipped[0].error}" if skipped else ""
         raise UserError(f"no image with a label{reason}", where=path)
-    notes = [f"{len(shards)} shards"]
+    notes = [counted(len(shards), "shard")]
     return Dataset(path, "Hugging Face data set", parts, notes, skipped, classes=tuple(classes), unread=unread.found())
 
 

@@ -27,6 +27,7 @@ from svertka.data.stated import Stated, samples_by_part
 from svertka.data.turned import turned_corners, turned_ellipse
 from svertka.data.unread import Fields, UnreadCounter
 from svertka.errors import UserError
+from svertka.wording import counted
 
 _SHAPES = {
     "rectanglelabels": ("x", "y", "width", "height", "rotation"),
@@ -103,7 +104,8 @@ def read_label_studio(path: Path) -> Dataset:
         raise UserError(what, where=file, mend="export it from Label Studio as JSON")
     notes = []
     if reader.several:
-        notes.append(f"{reader.several:,} tasks were annotated more than once; the first annotation counts")
+        told = counted(reader.several, "task was", "tasks were")
+        notes.append(f"{told} annotated more than once; the first annotation counts")
     parts = samples_by_part(list(reader.images.values()), reader.unread)
     return dataset_of(root, "Label Studio JSON", parts, notes, reader.skipped, unread=reader.unread.found())
 

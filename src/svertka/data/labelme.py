@@ -32,6 +32,7 @@ from svertka.data.samples import Dataset, Format, ImageFile, Skipped
 from svertka.data.stated import Stated, samples_by_part
 from svertka.data.unread import Fields, UnreadCounter
 from svertka.runtime.image import ImageError, decode, image_size, read_file
+from svertka.wording import counted
 
 _CORNERS = 3
 _FILE = Fields(
@@ -151,7 +152,7 @@ def _box(shape: dict[str, object], size: tuple[int, int]) -> Box:
         case "mask" if len(points) == 2:
             return _mask(label, outline, shape.get("mask"), size)
         case kind:
-            raise RecordError(f"{shown(kind)} of {len(points)} points, which is not read")
+            raise RecordError(f"{shown(kind)} of {counted(len(points), 'point')}, which is not read")
 
 
 def _mask(label: str, corners: tuple[float, ...], value: object, size: tuple[int, int]) -> Box:

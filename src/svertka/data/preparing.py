@@ -27,6 +27,7 @@ from svertka.data.split import Written, divide_by_group, read_split, split_by_cl
 from svertka.data.unread import unread_note
 from svertka.errors import UserError
 from svertka.runtime.preprocess import Preprocess
+from svertka.wording import counted, none_can
 
 if TYPE_CHECKING:
     from svertka.data.batches import Inputs
@@ -169,7 +170,7 @@ def prepare(
     ]
     if len(images.errors) == len(samples):
         raise UserError(
-            f"none of the {len(samples)} images can be read; the first, {skipped[-len(samples)].file}: "
+            f"{none_can(len(samples), 'image')} be read; the first, {skipped[-len(samples)].file}: "
             f"{skipped[-len(samples)].error}",
             where=path,
         )
@@ -364,9 +365,12 @@ class _Pool:
             raise UserError("names none of the images", where=path, mend="give the split.csv of a run on this data set")
         self.notes.append(f"divided as {path} says")
         if count < len(pool):
-            self.notes.append(f"{len(pool) - count:,} images that it does not name are left out")
+            left = counted(len(pool) - count, "image that it does not name is", "images that it does not name are")
+            self.notes.append(f"{left} left out")
         if count < len(written):
-            self.notes.append(f"{len(written) - count:,} images that it names are not here")
+            self.notes.append(
+                f"{counted(len(written) - count, 'image that it names is', 'images that it names are')} not here"
+            )
         self.positions = divided
 
     def _of(self, pool: list[int]) -> tuple[list[tuple[str, ...]], list[str]]:
@@ -378,7 +382,7 @@ class _Pool:
         count = len({keys[position] for position in pool})
         if count < parts:
             raise UserError(
-                f"{count} groups cannot be divided into {parts} parts",
+                f"{counted(count, 'group')} cannot be divided into {counted(parts, 'part')}",
                 mend="give a --group that tells more of them apart" if self.groups else "give fewer --folds",
             )
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svertka.data.records import RecordError, list_of, numbers, size_of, table_of
+from svertka.wording import counted
 
 _DIGITS = 7  # of 5 bits each; 2³⁴ is more than any image has pixels
 
@@ -123,5 +124,5 @@ def _checked(runs: NDArray[np.int64], pixels: int) -> tuple[int, ...]:
     if len(runs) and (runs.min() < 0 or runs.max() > pixels):
         raise RecordError("a run of pixels that is negative or longer than the image")
     if int(runs.sum()) != pixels:
-        raise RecordError(f"runs of {int(runs.sum()):,} pixels for an image of {pixels:,}")
+        raise RecordError(f"runs of {counted(int(runs.sum()), 'pixel')} for an image of {pixels:,}")
     return tuple(runs.tolist())

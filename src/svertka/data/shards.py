@@ -23,6 +23,7 @@ from svertka.data.tar import Member, members, members_in
 from svertka.data.unread import Fields, UnreadCounter
 from svertka.errors import UserError
 from svertka.runtime.image import IMAGE_SUFFIXES
+from svertka.wording import counted
 
 _LABELS = ("cls", "json", "txt")  # the first of them that a sample has says what it is
 _IN_JSON = ("label", "labels", "cls", "class", "category", "target")
@@ -94,7 +95,8 @@ def read_shards(path: Path) -> Dataset:
     samples = [sample for part in parts.values() for sample in part]
     if any(isinstance(sample.annotation, tuple) for sample in samples):
         parts = {name: [_several(sample) for sample in part] for name, part in parts.items()}
-    return Dataset(path, "WebDataset shards", parts, [f"{len(shards)} shards"], skipped, unread=unread.found())
+    notes = [counted(len(shards), "shard")]
+    return Dataset(path, "WebDataset shards", parts, notes, skipped, unread=unread.found())
 
 
 @dataclass
@@ -130,7 +132,7 @@ def _read_shard(
     for key, entry in found.items():
         try:
             if len(entry.images) != 1:
-                raise ValueError(f"{len(entry.images)} images" if entry.images else "no image")
+                raise ValueError(counted(len(entry.images), "image") if entry.images else "no image")
             annotation = _annotation(entry, names, unread, f"{shard.name}, {key}")
         except (ValueError, RecursionError) as error:
             skipped.append(Skipped(f"{shard.name}, {key}", str(error)))

@@ -19,6 +19,7 @@ from svertka.data.records import RecordError, refuse_turned
 from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
 from svertka.data.unread import Fields, UnreadCounter
 from svertka.errors import UserError
+from svertka.wording import inflected
 
 FILE_COLUMNS = (
     *("file", "filename", "file_name", "path", "image", "filepath", "file_path", "image_path"),
@@ -97,7 +98,7 @@ class Gathered:
         notes = []
         if self.several:
             without = sum(sample.annotation == () for samples in self.parts.values() for sample in samples)
-            notes.append(f"an image may have several labels; {without:,} have none")
+            notes.append(f"an image may have several labels; {without:,} {inflected(without, 'has', 'have')} none")
         title = f"{title} of boxes" if self.boxes else title
         return Dataset(path, title, self.parts, notes, self.skipped, unread=self.unread.found())
 

@@ -18,6 +18,7 @@ from svertka.data.paths import ImageFinder
 from svertka.data.records import RecordError, dataset_of, name_of, number, refuse_turned, size_of
 from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
 from svertka.data.unread import Fields, UnreadCounter
+from svertka.wording import counted
 
 _ZERO = dict.fromkeys(("segmented", "truncated", "occluded", "difficult"), ("0",))
 _ROOT = re.compile(r"<annotation[\s>]")
@@ -87,7 +88,8 @@ def read_voc(path: Path) -> Dataset:
     ]
     if unlisted:
         notes.append(
-            f"{len(unlisted):,} files stand in no list of ImageSets/Main and are left out, such as {unlisted[0]}"
+            f"{counted(len(unlisted), 'file stands', 'files stand')} in no list of ImageSets/Main, left "
+            f"out, such as {unlisted[0]}"
         )
     return dataset_of(root, "Pascal VOC", parts, notes, skipped, unread=unread.found())
 

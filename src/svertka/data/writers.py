@@ -87,7 +87,8 @@ class Lost:
     def note(self) -> str:
         """In one line, with the first images."""
         named = ", ".join(self.files[:_NAMED]) + (", …" if len(self.files) > _NAMED else "")
-        return f"{self.count:,} {self.what} ({named})"
+        what = self.what.replace("boxes have", "box has", 1) if self.count == 1 else self.what
+        return f"{self.count:,} {what} ({named})"
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""

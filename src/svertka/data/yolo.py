@@ -20,6 +20,7 @@ from svertka.data.unread import Fields, UnreadCounter
 from svertka.data.yolo_texts import MAX_LABELS, is_labels, some_labels, text_of, texts_without_image
 from svertka.errors import UserError
 from svertka.runtime.image import ImageError, image_size, read_file
+from svertka.wording import counted
 
 _YAML = (".yaml", ".yml")
 _NAMES = ("classes.txt", "obj.names", "labels.txt")
@@ -81,7 +82,7 @@ def read_yolo(path: Path) -> Dataset:
             if found is not None:
                 parts.setdefault(part, []).append(found)
     if without:
-        notes.append(f"{without:,} images have no text of labels, and so no objects")
+        notes.append(f"{counted(without, 'image has', 'images have')} no text of labels, and so no objects")
     skipped += [Skipped(relative(text, root), "no image of that name") for text in texts_without_image(root, told)]
     if sorted(names) != list(range(len(set(names.values())))):
         notes.append("the numbers of classes have gaps, or two have one name; what is written numbers them anew")
@@ -159,7 +160,7 @@ class _Labels:
         if len(values) >= 6 and len(values) % 2 == 0:
             outline = tuple(value * side for value, side in zip(values, self._sides(len(values)), strict=True))
             return Box(name, *extent([outline]), polygons=(outline,))
-        raise RecordError(f"{len(words)} numbers, neither a box nor an outline")
+        raise RecordError(f"{counted(len(words), 'number')}, neither a box nor an outline")
 
     def _around(self, values: list[float]) -> tuple[float, float, float, float]:
         x, y, across, down = values[:4]
@@ -216,7 +217,7 @@ def _names(root: Path, settings: dict[str, object]) -> dict[int, str]:
         inner = file.relative_to(root).as_posix() if file else ""
         pairs = list(enumerate(read_text(below(root, inner)).rstrip().splitlines())) if file else []
     if len(pairs) > _MOST:
-        raise RecordError(f"{len(pairs):,} classes, over the limit of {_MOST:,}")
+        raise RecordError(f"{counted(len(pairs), 'class')}, over the limit of {_MOST:,}")
     return {whole(key, "the number of a class"): name_of(name) for key, name in pairs}
 
 

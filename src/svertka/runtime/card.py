@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from svertka.errors import UserError
 from svertka.runtime.deployment import AGREEMENT, Deployment
 from svertka.runtime.preprocess import Preprocess
+from svertka.wording import counted
 
 CARD_VERSION = 1
 CARD_KEY = "svertka.card"
@@ -174,7 +175,9 @@ class Card:
             values["golden"] = tuple(Golden.from_json(golden) for golden in values["golden"])
             values["thresholds"] = tuple(_fraction(number) for number in values.get("thresholds", ()))
             if len(values["thresholds"]) not in (0, len(values["classes"])):
-                raise ValueError(f"{len(values['thresholds'])} thresholds for {len(values['classes'])} classes")
+                raise ValueError(
+                    f"{counted(len(values['thresholds']), 'threshold')} for {counted(len(values['classes']), 'class')}"
+                )
             if "reject_limit" in values:
                 values["reject_limit"] = _distance(values["reject_limit"])
             if "deployment" in values:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from svertka.errors import UserError
 from svertka.runtime.proposals import selective_search
+from svertka.wording import counted
 
 Fit = Literal["stretch", "crop", "pad", "whole"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
@@ -91,13 +92,13 @@ class Preprocess:
         if not _whole(self.channels) or self.channels not in (1, 3):
             return f"{self.channels} channels: an image can be given as 1 (grey) or 3 (RGB)"
         if len(self.mean) != self.channels or len(self.std) != self.channels:
-            return f"mean and std need {self.channels} values, one a channel"
+            return f"mean and std need {counted(self.channels, 'value')}, one a channel"
         if not all(np.isfinite(self.mean)) or not all(0 < value < np.inf for value in self.std):
             return "mean and std must be finite, and std above zero"
         if self.fit not in get_args(Fit) or self.interpolation not in _RESAMPLING:
             return f"unknown fit {self.fit!r} or interpolation {self.interpolation!r}"
         if self.order not in get_args(Order) or (self.order == "bgr" and self.channels != 3):
-            return f"the channel order {self.order!r} does not suit {self.channels} channels"
+            return f"the channel order {self.order!r} does not suit {counted(self.channels, 'channel')}"
         if (self.fit == "crop") != (self.shorter is not None):
             return "'shorter' belongs to the fit 'crop', and only to it"
         if not _whole(self.margin) or not 0 <= 2 * self.margin < min(self.height, self.width):

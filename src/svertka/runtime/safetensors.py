@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from svertka.errors import UserError
+from svertka.wording import counted
 
 _MAX_HEADER = 100_000_000  # bytes; the format's own bound
 _CHUNK = 1 << 20
@@ -125,7 +126,7 @@ def _entry(data: int, *, dtype: Any, shape: Any, data_offsets: Any) -> TensorEnt
     if len(shape) > _MOST_AXES or math.prod(max(1, side) for side in shape) > _MOST_ELEMENTS:
         raise ValueError("a shape that no tensor can have, even where an axis is empty")
     if dtype not in _WIDTHS or stop - start != math.prod(shape) * _WIDTHS[dtype]:
-        raise ValueError(f"{stop - start} bytes for {shape} of {dtype}")
+        raise ValueError(f"{counted(stop - start, 'byte')} for {shape} of {dtype}")
     return TensorEntry(dtype, tuple(shape), data + start, data + stop)
 
 

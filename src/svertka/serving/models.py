@@ -16,6 +16,7 @@ from svertka.results import Result
 from svertka.runtime.predictor import Placed, Predictor
 from svertka.serving.measuring import SIZES, batch_seconds, best_batch
 from svertka.serving.refusals import RefusedError
+from svertka.wording import counted
 
 Image = NDArray[np.uint8]
 
@@ -218,7 +219,7 @@ class Shelf:
         else:
             proof = f"golden outputs within {model.difference:.1g}"
         self._say(
-            f"{name}: {card.net} by {engine} in {model.precision}, {len(card.classes):,} classes; {proof}; "
+            f"{name}: {card.net} by {engine} in {model.precision}, {counted(len(card.classes), 'class')}; {proof}; "
             f"{model.rate:,.0f} images/s, {model.batch} at a time"
         )
         return model

@@ -25,6 +25,7 @@ from svertka.tasks.classification import Classification
 from svertka.tasks.intervals import wilson
 from svertka.verbs._advice import Latency, Way
 from svertka.verbs._images import say_data
+from svertka.wording import counted
 
 if TYPE_CHECKING:
     from svertka.annotations import ImageSource
@@ -169,7 +170,7 @@ class Course:
         )
         self._entered.append((found, graph))
         self._predict.setdefault(graph, predict)
-        self.display.say(f"{name}: {found.share} of {count:,} images, {seconds:.1f} s to train")
+        self.display.say(f"{name}: {found.share} of {counted(count, 'image')}, {seconds:.1f} s to train")
 
     def ways(self) -> list[Way]:
         """All ways that have entered, in that order, timed in turns: what else the machine does falls on all alike."""

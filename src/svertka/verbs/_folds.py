@@ -14,6 +14,7 @@ from typing import Any
 
 from svertka.runtime.files import write_text
 from svertka.verbs._run import Run, Trained
+from svertka.wording import counted
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,6 @@ def _write_report(found: CrossValidated, source: Path) -> None:
     write_report(
         found.report,
         title=f"Cross-validation on {source.resolve().name}",
-        lead=f"{len(found.folds)} folds: {score}.",
+        lead=f"{counted(len(found.folds), 'fold')}: {score}.",
         sections=[Section(name="What was measured", exhibits=[table])],
     )

@@ -33,6 +33,7 @@ from svertka.layers.frozen import FrozenStages
 from svertka.runtime.choices import remembered_choice
 from svertka.runtime.files import cache_folder
 from svertka.verbs._job import Job
+from svertka.wording import counted
 from svertka.zoo.transfer import Start
 
 _EXAMPLES = 16  # images that engines are timed with
@@ -132,7 +133,7 @@ class FrozenMemory:
         if not kinds:
             return
         last = max((kind.stage for kind in kinds), key=self.trunk.depth)
-        what = "pieces of images" if isinstance(self._looked_at, Pieces) else "images"
+        what = ("piece of an image", "pieces of images") if isinstance(self._looked_at, Pieces) else ("image",)
         writing = self.bytes_to_write(kinds)
         if writing >= _WORTH_SAYING:
             place = job.memory or cache_folder() / "memory"
@@ -160,7 +161,7 @@ class FrozenMemory:
             how = f" by {job.recipe.engine}" if count else ""
             kept = "" if job.memory else f"; {memory_bytes() / 1e6:,.0f} MB are kept in all"
             job.display.say(
-                f"frozen stages up to {last} ({view}): {count:,} of {len(positions):,} {what} run{how}, "
+                f"frozen stages up to {last} ({view}): {count:,} of {counted(len(positions), *what)} run{how}, "
                 f"the others remembered{kept}"
             )
 

@@ -40,6 +40,7 @@ from svertka.verbs._planning import (
 )
 from svertka.verbs._rejection import Rejection, learn_to_reject
 from svertka.verbs._scratch import options_of
+from svertka.wording import counted
 from svertka.zoo.transfer import Start, put_head, scale_logits, start_from, taps_of
 
 if TYPE_CHECKING:
@@ -292,7 +293,7 @@ class Transfer:
         outcome = self._train(module, inputs, recipe, boundary or "all", pace)
         epochs = len(outcome.history)
         what = f"all that follows {boundary}" if boundary else "the whole network"
-        return self._candidate(f"{what}, {epochs} epochs", depth, module, inputs, started, outcome, {})
+        return self._candidate(f"{what}, {counted(epochs, 'epoch')}", depth, module, inputs, started, outcome, {})
 
     def _cannot_remember(self, depth: int, pace: Pace | None) -> str:
         """See that what the frozen stages give is in the stores; why not, if there is no room or no time for it."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from svertka.errors import UserError
 from svertka.runtime.preprocess import Fit, Preprocess
+from svertka.wording import counted
 
 if TYPE_CHECKING:
     from svertka.zoo.checkpoints import Checkpoint
@@ -197,7 +198,7 @@ def _preprocess(
 
     record, channels = registry.record(converted.net), converted.arguments["in_channels"]
     if channels not in (1, 3):
-        raise UserError(f"it takes images of {channels} channels; here an image has 1 or 3")
+        raise UserError(f"it takes images of {counted(channels, 'channel')}; here an image has 1 or 3")
     if like is not None:
         start = like.preprocess()
         where = f"that of {like.full_name}"
@@ -229,7 +230,10 @@ def _by_channel(values: Sequence[float], channels: int, name: str) -> tuple[floa
     if channels == 1 and len(values) == 3:  # of colours, for a network that sees grey
         return (sum(values) / 3,)
     if len(values) != channels:
-        raise UserError(f"{len(values)} values of {name} for {channels} channels", mend="give one a channel, or one")
+        raise UserError(
+            f"{counted(len(values), 'value')} of {name} for {counted(channels, 'channel')}",
+            mend="give one a channel, or one",
+        )
     return tuple(values)
 
 
@@ -242,7 +246,7 @@ def _class_names(
     if given is not None:
         names = _read_names(given) if isinstance(given, str) else tuple(given)
         if len(names) != count or len(set(names)) != count:
-            raise UserError(f"{len(set(names)):,} class names for a network of {count:,} classes")
+            raise UserError(f"{counted(len(set(names)), 'class name')} for a network of {counted(count, 'class')}")
         return names
     if like is not None and len(class_names(like.data)) == count:
         assumed.append(f"the classes are those of {like.full_name}, in their usual order")

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from svertka.errors import UserError, nearest
+from svertka.wording import counted
 
 if TYPE_CHECKING:
     from svertka.layers.net import Net
@@ -131,7 +132,8 @@ class NetRecord:
         beyond = (side - self.smallest) % self.step
         if beyond:
             raise UserError(
-                f"{self.name} takes images of {self.smallest}×{self.smallest} and {self.step} pixels more at a time, "
+                f"{self.name} takes images of {self.smallest}×{self.smallest} and "
+                f"{counted(self.step, 'pixel')} more at a time, "
                 f"not {side}×{side}",
                 mend=f"give --image-size {side - beyond}",
             )

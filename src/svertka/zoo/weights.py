@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from svertka.errors import UserError, nearest
 from svertka.runtime.checked import report_damaged
 from svertka.runtime.files import cache_folder, make_folder
+from svertka.wording import counted
 from svertka.zoo import registry
 from svertka.zoo.classes import class_names
 from svertka.zoo.download import Advance, download, file_digest
@@ -258,7 +259,9 @@ def convert_checkpoint(record: WeightsRecord, source: Path, target: Path) -> Non
     converted = convert(record.net, record.source, read_checkpoint(source))
     classes = class_names(record.data)
     if converted.arguments["classes"] != len(classes):
-        raise UserError(f"it has {converted.arguments['classes']:,} classes, not {len(classes):,}", where=source)
+        raise UserError(
+            f"it has {counted(converted.arguments['classes'], 'class')}, not {len(classes):,}", where=source
+        )
     write_model(
         target,
         converted,

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import PurePath
 
 from svertka.annotations import natural
-from svertka.data.checks.findings import Exhibited, Finding, counted, images
+from svertka.data.checks.findings import Exhibited, Finding, images
 from svertka.data.checks.survey import Survey
 from svertka.data.layout import part_in
 from svertka.data.likeness import Pair
+from svertka.wording import counted
 
 _SHOWN = 6  # groups
 _GAP = 3  # places in the order of names, within which the next frame that looks alike follows

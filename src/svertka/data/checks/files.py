@@ -12,17 +12,26 @@ from svertka.data.checks.findings import Exhibited, Finding, images
 from svertka.data.checks.survey import Encoded, FaultKind, Header, Survey
 from svertka.data.samples import Sample
 from svertka.runtime.image import ImageError, is_partly_transparent
+from svertka.wording import counted
 
 _SHOWN = 8
 _WHITE = 250  # of 255: the darkest that white paper is
 _HUGE, _SMALL = 25, 1 / 25  # times the usual number of pixels
 _USUAL = {"RGB", "L"}
 
-_FAULTS: dict[FaultKind, tuple[str, str]] = {
-    "empty": ("empty files", "get them again, or delete them"),
-    "truncated": ("files cut short", "get them again: the copying was cut off"),
-    "oversized": ("images take more time or memory than one is given", "save them anew, and smaller"),
-    "unreadable": ("files cannot be read as images", "save them as JPEG or PNG, or delete them"),
+_FAULTS: dict[FaultKind, tuple[str, str, str]] = {
+    "empty": ("empty file", "empty files", "get them again, or delete them"),
+    "truncated": ("file cut short", "files cut short", "get them again: the copying was cut off"),
+    "oversized": (
+        "image takes more time or memory than one is given",
+        "images take more time or memory than one is given",
+        "save them anew, and smaller",
+    ),
+    "unreadable": (
+        "file cannot be read as an image",
+        "files cannot be read as images",
+        "save them as JPEG or PNG, or delete them",
+    ),
 }
 _SUFFIXES = {
     "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif"},
@@ -43,12 +52,12 @@ def unusable_files(survey: Survey) -> Iterator[Finding]:
     by_kind: dict[FaultKind, list[int]] = defaultdict(list)
     for position, fault in sorted(survey.faults.items()):
         by_kind[fault.kind].append(position)
-    for kind, (what, mend) in _FAULTS.items():
+    for kind, (one, several, mend) in _FAULTS.items():
         if positions := by_kind.get(kind):
             yield Finding(
                 kind=f"{kind}_files",
                 severity="error",
-                message=f"{len(positions):,} {what}",
+                message=counted(len(positions), one, several),
                 mend=mend,
                 count=len(positions),
                 files=[f"{survey.samples[position].name}: {survey.faults[position].text}" for position in positions],
@@ -154,7 +163,7 @@ def unusual_sizes(survey: Survey) -> Iterator[Finding]:
         "unusual_sizes",
         lambda header: not _SMALL * usual < header.height * header.width < _HUGE * usual,
         lambda header: f"{header.width}×{header.height}",
-        f"far from the usual size ({round(usual**0.5):,} pixels a side)",
+        f"far from the usual size ({counted(round(usual**0.5), 'pixel')} a side)",
         "look whether they belong here; large ones slow down every pass over the files",
     )
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from svertka.wording import counted
+
 Severity = Literal["error", "warning", "note"]
 """An error spoils training or its figures; a warning may; a note is good to know."""
 
@@ -82,11 +84,6 @@ class Finding:
 def images(count: int) -> str:
     """``1 image`` or ``1,234 images``."""
     return counted(count, "image")
-
-
-def counted(count: int, one: str, several: str = "") -> str:
-    """``1 box`` or ``1,234 boxes``."""
-    return f"{count:,} {one if count == 1 else several or one + 's'}"
 
 
 def some(names: Sequence[str], most: int = 5) -> str:

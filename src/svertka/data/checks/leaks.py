@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from svertka.annotations import Annotation, natural
 from svertka.data.chance import permutation
-from svertka.data.checks.findings import Exhibited, Finding, counted, images
+from svertka.data.checks.findings import Exhibited, Finding, images
 from svertka.data.checks.survey import Survey
 from svertka.data.folders import PART_SPELLINGS
+from svertka.wording import counted
 
 _ASKED = 2000  # images whose neighbour is looked for, at most
 _LEAST = 60  # images, for the question to make sense
@@ -55,7 +56,8 @@ def groups(survey: Survey) -> Iterator[Finding]:
         yield Finding(
             kind="groups_across_splits",
             severity="error",
-            message=f"{len(across):,} of {len(members):,} groups lie in several parts of the split",
+            message=f"{len(across):,} of {counted(len(members), 'group lies', 'groups lie')} in several parts "
+            "of the split",
             mend="divide anew by group: merge the parts and train with --group",
             count=len(across),
             files=[told[name] for name in across],

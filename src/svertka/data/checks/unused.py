@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from svertka.annotations import Mask, Picture
-from svertka.data.checks.findings import Finding, counted, images
+from svertka.data.checks.findings import Finding, images
 from svertka.data.checks.survey import Survey
 from svertka.data.folders import PART_SPELLINGS
 from svertka.data.samples import Sample
 from svertka.runtime.image import IMAGE_SUFFIXES
+from svertka.wording import counted, inflected
 
 _MOST = 1_000_000  # files that are looked at
 _LIKE_A_PART = (
@@ -30,16 +31,16 @@ def left_out_records(survey: Survey) -> Iterator[Finding]:
         (
             "annotations_without_image",
             missing,
-            "annotations without their image",
+            ("annotation without its image", "annotations without their image"),
             "add the images, or delete the records",
         ),
-        ("unusable_records", other, "records cannot be used", "mend them as they are named"),
+        ("unusable_records", other, ("record cannot be used", "records cannot be used"), "mend them as they are named"),
     ):
         if items:
             yield Finding(
                 kind=kind,
                 severity="error",
-                message=f"{len(items):,} {what}",
+                message=counted(len(items), *what),
                 mend=mend,
                 count=len(items),
                 files=[f"{item.file}: {item.error}" for item in items],
@@ -98,7 +99,8 @@ def unused_images(survey: Survey) -> Iterator[Finding]:
         yield Finding(
             kind="ignored_split",
             severity="warning",
-            message=f"{images(len(unused[top]))} in {top}/ are ignored, though it looks like a part of a split",
+            message=f"{images(len(unused[top]))} in {top}/ {inflected(len(unused[top]), 'is', 'are')} ignored, "
+            "though it looks like a part of a split",
             mend="call it train, val or test, with the same class folders or annotations as the others",
             count=len(unused[top]),
             files=unused[top],
