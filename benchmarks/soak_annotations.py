@@ -217,6 +217,68 @@ def write_labelme(folder: Path) -> None:
         (folder / f"{name}.json").write_text(json.dumps(told | {"imageHeight": HEIGHT, "imageWidth": WIDTH}))
 
 
+def write_cvat_video(folder: Path) -> None:
+    """Two tracks through three frames, one of which leaves, and a label that nothing has."""
+    write_images(folder, tuple(f"images/frame_00000{number}.PNG" for number in range(3)))
+    boxes = "".join(
+        f'<box frame="{frame}" keyframe="1" outside="{int(frame == 2)}" occluded="0" xtl="{frame}" ytl="1" '
+        f'xbr="{frame + 4}" ybr="6" z_order="0"/>'
+        for frame in range(3)
+    )
+    polygon = '<polygon frame="1" keyframe="1" outside="0" occluded="0" points="1,1;9,1;5,8.5" z_order="0"/>'
+    labels = "".join(f"<label><name>{name}</name></label>" for name in ("dog", "ox", "cat"))
+    meta = f"<meta><task><size>3</size><labels>{labels}</labels></task></meta>"
+    tracks = f'<track id="0" label="cat" source="manual">{boxes}</track><track id="1" label="dog">{polygon}</track>'
+    (folder / "annotations.xml").write_text(f"<annotations><version>1.1</version>{meta}{tracks}</annotations>")
+
+
+def write_label_studio_min(folder: Path) -> None:
+    """A rectangle and an ellipse in flat tasks."""
+    write_images(folder, ("1.png", "2.png"))
+    common = {"original_width": WIDTH, "original_height": HEIGHT, "rotation": 0}
+    box = {"x": 10, "y": 20, "width": 50, "height": 25, "rectanglelabels": ["cat"]}
+    ellipse = {"x": 50, "y": 50, "radiusX": 10, "radiusY": 20, "ellipselabels": ["dog"]}
+    task = {"annotator": 1, "annotation_id": 1, "created_at": "2024-01-01T00:00:00.5Z", "lead_time": 1.5}
+    tasks = [
+        task | {"id": 1, "image": "/data/upload/1/0a1b2c3d-1.png", "label": [box | common, ellipse | common]},
+        task | {"id": 2, "image": "/data/upload/1/0a1b2c3d-2.png"},
+    ]
+    (folder / "min.json").write_text(json.dumps(tasks))
+
+
+def write_createml(folder: Path) -> None:
+    """Boxes by their middle, in a file for each part."""
+    box = {"label": "cat", "coordinates": {"x": 6, "y": 8, "width": 4, "height": 6}}
+    for part, number in (("train", 1), ("valid", 2)):
+        write_images(folder, (f"{part}/{number}.png",))
+        told = [{"image": f"{number}.png", "annotations": [box, box | {"label": "dog"}]}]
+        (folder / part / "_annotations.createml.json").write_text(json.dumps(told))
+
+
+def write_label_columns(folder: Path) -> None:
+    """A column for each label, in a file for each part."""
+    for part, line in (("train", "1, 0"), ("valid", "1, 1")):
+        write_images(folder, (f"{part}/{part}.png",))
+        (folder / part / "_classes.csv").write_text(f"filename, dog, cat\n{part}.png, {line}\n")
+
+
+def write_panoptic(folder: Path) -> None:
+    """Segments of two classes in a PNG, and pixels of none."""
+    write_images(folder, ("val2017/1.jpg",))
+    ids = np.zeros((HEIGHT, WIDTH), np.int64)
+    ids[2:6, 3:9], ids[6:9, 3:9] = 70_000, 300
+    (folder / "annotations/panoptic_val2017").mkdir(parents=True)
+    colours = np.stack([ids & 255, ids >> 8 & 255, ids >> 16], -1).astype(np.uint8)
+    Image.fromarray(colours).save(folder / "annotations/panoptic_val2017/1.png")
+    segments = [{"id": 70_000, "category_id": 9, "iscrowd": 0}, {"id": 300, "category_id": 2, "iscrowd": 0}]
+    told = {
+        "images": [{"id": 1, "file_name": "1.jpg", "width": WIDTH, "height": HEIGHT}],
+        "annotations": [{"image_id": 1, "file_name": "1.png", "segments_info": segments}],
+        "categories": [{"id": 2, "name": "sky"}, {"id": 5, "name": "ox"}, {"id": 9, "name": "cat"}],
+    }
+    (folder / "annotations/panoptic_val2017.json").write_text(json.dumps(told))
+
+
 def write_csv(folder: Path) -> None:
     """Boxes in a CSV."""
     write_images(folder, ("1.png", "2.png"))
@@ -381,6 +443,11 @@ SETS: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "label_studio": ("label_studio", write_label_studio, "*.json"),
     "cvat": ("cvat", write_cvat, "*.xml"),
     "labelme": ("labelme", write_labelme, "*.json"),
+    "cvat video": ("cvat", write_cvat_video, "*.xml"),
+    "label studio min": ("label_studio", write_label_studio_min, "*.json"),
+    "createml": ("createml", write_createml, "*.json"),
+    "label columns": ("label_columns", write_label_columns, "*.csv"),
+    "panoptic": ("coco_panoptic", write_panoptic, "*.json"),
     "csv": ("csv", write_csv, "*.csv"),
     "masks": ("masks", write_masks, "masks/*.png"),
     "legend csv": ("masks", write_masks, "*.csv"),

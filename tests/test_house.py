@@ -94,7 +94,7 @@ def plant(line: str, path: str) -> Callable[[Path], None]:
         (plant("import svertka.explaining.gradcam", "training/loop.py"), "only verbs explain"),
         (plant("import svertka.zoo", "serving/app.py"), "serving stands on results and the runtime"),
         (plant("def f():\n    import torch", "serving/pipeline.py"), "serving stands on results and the runtime"),
-        (plant("import svertka.results", "errors.py"), "errors, annotations and exhibits stand on nothing"),
+        (plant("import svertka.results", "errors.py"), "errors, annotations, exhibits and wording stand on nothing"),
     ],
     ids=[
         "as it is",

@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 
 # ONNX Runtime 1.29 and later write an identifier of the machine into the user's cache and report over the network. They
 # look at this variable when they are imported, by Svertka or by a library that it uses, here or in a worker.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
     from svertka.errors import UserError
@@ -62,9 +62,17 @@ __all__ = [
 _ELSEWHERE = {"UserError": "svertka.errors", "Recipe": "svertka.training.recipe"}
 
 
+def prepare() -> None:
+    """What has to be so before a command, or a function here, imports what it needs."""
+    from svertka.runtime.libraries import give_libraries_folders
+
+    give_libraries_folders()
+
+
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'svertka' has no attribute {name!r}")
+    prepare()
     if name in _ELSEWHERE:
         return getattr(importlib.import_module(_ELSEWHERE[name]), name)
     from svertka.signatures import checked

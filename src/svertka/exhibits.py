@@ -101,10 +101,11 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class Gallery:
-    """Pictures side by side."""
+    """Pictures side by side. ``key`` has the names that have a colour in the pictures, with it, such as ``#0072b2``."""
 
     title: str
     pictures: Sequence[Picture]
+    key: Sequence[tuple[str, str]] = ()
     note: str = ""
 
 

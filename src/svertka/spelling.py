@@ -49,11 +49,6 @@ def names_of(given: Given | Iterable[Given]) -> tuple[str, ...]:
     return () if names == ("none",) else names
 
 
-def rate_text(rate: float) -> str:
-    """Images a second, as text: a slow rate keeps two digits and is never shown as 0."""
-    return f"{rate:,.0f} images/s" if rate >= 10 else f"{rate:.2g} images/s"
-
-
 def numbers_of(given: int | str | Iterable[int | str]) -> tuple[int, ...]:
     """Whole numbers: one, many, or text with commas between them.
 

@@ -254,6 +254,23 @@ def _table(root: Path, seed: int) -> Survey:
     return of_folder(root / "list.csv")
 
 
+def _stated(root: Path, seed: int) -> Survey:
+    folders(root, seed)
+    rows = [(file.relative_to(root).as_posix(), file.parent.name, "") for file in images(root)]
+    rows[seed] = *rows[seed][:2], ("wet", "0", "2024", "x;y", "[1, 2]")[seed]
+    with (root / "list.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("file", "label", "weather"), *rows])
+    return of_folder(root / "list.csv")
+
+
+def _class_list(root: Path, seed: int) -> Survey:
+    folders(root, seed)
+    names = [*NAMES]
+    names.insert(seed % 4, f"ox {seed}")
+    (root / "classes.txt").write_text("\n".join(names))
+    return of_folder(root)
+
+
 def _unlisted(root: Path, seed: int) -> Survey:
     folders(root, seed)
     rows = [(file.relative_to(root).as_posix(), file.parent.name) for file in images(root)]
@@ -402,6 +419,8 @@ PLANTED: dict[str, Callable[[Path, int], Survey]] = {
     "similar_labels": _written(_spell),
     "annotations_without_image": _table,
     "unusable_records": _unusable,
+    "unread_annotations": _stated,
+    "unused_classes": _class_list,
     "images_without_annotation": _unlisted,
     "images_without_objects": _unnamed,
     "ignored_split": _odd_split,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -14,6 +16,8 @@ import torch
 from svertka.data.batches import Batch, Loader, Part, Pixels
 from svertka.data.images import Images
 from svertka.data.mapped import HeldRows
+from svertka.data.workers import workers_that_fit
+from svertka.errors import UserError
 from svertka.runtime.preprocess import Preprocess
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
@@ -61,6 +65,18 @@ def test_every_sample_comes_once_an_epoch(count: int, batch: int, sizes: list[in
     assert flat(indices(loader.in_order())) == list(range(count))
 
 
+@pytest.mark.parametrize(
+    ("count", "world", "sizes"), [(9, 1, [4, 5]), (10, 1, [4, 4, 2]), (11, 2, [4, 7]), (8, 1, [4, 4]), (1, 1, [1])]
+)
+def test_a_last_batch_with_too_few_joins_the_one_before(count: int, world: int, sizes: list[int]) -> None:
+    loaders = [Loader(part(count), 4, rank=rank, world=world, least=2) for rank in range(world)]
+    assert [loader.batches for loader in loaders] == [len(sizes)] * world
+    shares = [indices(loader.training(0)) for loader in loaders]
+    assert [sum(map(len, mine)) for mine in zip(*shares, strict=True)] == sizes
+    assert sorted(flat(flat(shares))) == list(range(count))
+    assert all(indices(loaders[0].training(0, skip)) == shares[0][skip:] for skip in range(len(sizes) + 1))
+
+
 def test_the_order_is_a_function_of_seed_and_epoch() -> None:
     def order(seed: int, epoch: int) -> list[list[int]]:
         return indices(Loader(part(seed=seed), 4).training(epoch))
@@ -89,6 +105,46 @@ def test_workers_change_nothing() -> None:
         assert len(pairs) == 3
         assert all(same(*pair) for pair in pairs)
         assert all(isinstance(batch, Batch) for pair in pairs for batch in pair)
+
+
+def test_what_workers_have_no_room_for_is_prepared_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(tensor: torch.Tensor) -> None:
+        del tensor
+        raise RuntimeError("unable to allocate shared memory(shm): No space left on device (28)")
+
+    expected = list(Loader(part(), 4).training(5))
+    monkeypatch.setattr(torch.Tensor, "share_memory_", full)  # workers are forked, so it is theirs too
+    found = list(Loader(part(), 4, workers=2).training(5))
+    assert all(same(*pair) for pair in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [(UserError("gone", where="a.png"), "a.png: gone"), (PermissionError(13, "denied", "b"), "b: denied")],
+)
+def test_a_mistake_that_a_worker_finds_is_one_line(
+    error: Exception, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Part, "__getitem__", Mock(side_effect=error))
+    with pytest.raises(UserError) as caught:
+        list(Loader(part(), 4, workers=1).training(0))
+    assert str(caught.value) == line
+
+
+@pytest.mark.parametrize(("free", "fitting"), [(0, 0), (1 << 20, 0), (5 << 20, 1), (7 << 20, 2), (1 << 40, 3)])
+def test_as_many_workers_as_shared_memory_has_room_for(
+    free: int, fitting: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.statvfs", lambda _: SimpleNamespace(f_bavail=free // 4096, f_frsize=4096))
+    assert workers_that_fit(3, 1 << 20) == fitting
+
+
+def test_no_worker_starts_where_there_are_no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("multiprocessing.Lock", full)
+    assert workers_that_fit(3, 1) == 0
 
 
 @pytest.mark.parametrize("skip", [0, 1, 2, 3, 7])

@@ -78,7 +78,7 @@ def test_a_written_split_is_reused_under_new_names(tmp_path: Path) -> None:
     planted.picture(5, 5).save(root / "cat" / "new.png")
     renamed = prepare(root, MEDIUM, val_fraction=0.5, seed=8, split=tmp_path / "split.csv")
     assert renamed.division == first.division
-    assert any("1 images that it does not name are left out" in note for note in renamed.notes)
+    assert any("1 image that it does not name is left out" in note for note in renamed.notes)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_group_that_cannot_be_found_is_refused(group: str, said: str, tmp_path
 
 
 def test_too_few_groups_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="1 groups cannot be divided into 2 parts"):
+    with pytest.raises(UserError, match="1 group cannot be divided into 2 parts"):
         prepare(people(tmp_path, 12), MEDIUM, val_fraction=0.2, seed=0, group="(p)")
 
 

@@ -271,7 +271,7 @@ def test_what_no_list_names_is_left_out_and_noted(tmp_path: Path, soak: ModuleTy
     (tmp_path / "ImageSets/Main/val.txt").write_text("a\ngone\n")
     dataset = open_dataset(tmp_path)
     assert list(dataset.parts) == ["train"]
-    assert any("1 files stand in no list" in note for note in dataset.notes)
+    assert any("1 file stands in no list" in note for note in dataset.notes)
     assert errors(dataset) == {
         "ImageSets/Main/val.txt, line 1": "a is in train already",
         "the list of val, gone": "it has no XML file",

@@ -184,8 +184,8 @@ def test_what_is_alone_is_noted(tmp_path: Path, write_images: WriteImages) -> No
     for name in ("1", "3"):
         write_mask(tmp_path, f"masks/{name}.png", [[0, 1]])
     notes = open_dataset(tmp_path).notes
-    assert any(note.startswith("1 images have no mask") for note in notes)
-    assert any(note.startswith("1 masks have no image") for note in notes)
+    assert any(note.startswith("1 image has no mask") for note in notes)
+    assert any(note.startswith("1 mask has no image") for note in notes)
 
 
 def test_links_that_lead_out_are_not_followed(tmp_path: Path, write_images: WriteImages) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -127,3 +128,63 @@ def test_a_network_for_masks_is_not_adopted(svertka_call: Callable[..., Any], tm
     assert answer.status == 2
     assert "it is of fcn_resnet50, which finds masks; only classifiers are adopted" in answer.err
     assert len(answer.err.strip().splitlines()) == 1
+
+
+@pytest.fixture
+def state(shared_data: Path) -> dict[str, torch.Tensor]:
+    """A published ResNet-20, under the names of its authors."""
+    loaded = torch.load(shared_data / CIFAR, map_location="cpu", weights_only=True)["state_dict"]
+    return {name.removeprefix("module."): value for name, value in loaded.items()}
+
+
+def test_wrapped_checkpoints_are_the_same_model(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    optimiser = {"state": {0: {"exp_avg": torch.zeros(3)}}}
+    torch.save(state, tmp_path / "plain.pth")
+    torch.save({"ema": {f"module._orig_mod.{name}": value for name, value in state.items()}}, tmp_path / "a.pth")
+    safetensors.torch.save_file(
+        {f"model.net.{name}": value for name, value in state.items()}, tmp_path / "b.safetensors"
+    )
+    torch.save({"model": state, "optimizer": optimiser, "args": {"lr": 0.1}}, tmp_path / "c.pth")
+    weights = set()
+    for name in ("plain.pth", "a.pth", "b.safetensors", "c.pth"):
+        adopted = svertka.adopt(tmp_path / name, net="resnet20_cifar", out=tmp_path / f"{name}.ours.safetensors")
+        weights.add(read_card(adopted.model).weights)
+        beside = "the weights are not among 1 other tensors, such as optimizer.state.0.exp_avg"
+        assert (beside in adopted.assumed) == (name == "c.pth")
+    assert len(weights) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"linear.bias": torch.full((10,), float("nan"))}, ("linear.bias", "not finite")),
+        ({"linear.bias": torch.full((10,), 1e39, dtype=torch.float64)}, ("linear.bias", "not finite")),
+        ({"linear.bias": torch.zeros(10, dtype=torch.int64)}, ("linear.bias is of int64, not of float32",)),
+        ({"linear.bias": torch.zeros(10, dtype=torch.complex64)}, ("linear.bias", "complex64")),
+        ({"bn1.running_var": torch.full((16,), -1.0)}, ("odd\u00e9.pth", "outputs that are not finite")),
+        ({"bn1.weight": None}, ("begins with conv1.weight [16, 3, 3, 3], bn1.bias [16]", "trunk.conv1.conv.weight")),
+    ],
+    ids=["nan", "overflow", "whole", "complex", "variance", "missing"],
+)
+def test_weights_that_cannot_be_adopted(
+    change: dict[str, torch.Tensor | None],
+    words: tuple[str, ...],
+    state: dict[str, torch.Tensor],
+    svertka_call: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    changed = {name: value for name, value in {**state, **change}.items() if value is not None}
+    torch.save(changed, tmp_path / "oddé.pth")
+    answer = svertka_call("adopt", tmp_path / "oddé.pth", "--net", "resnet20_cifar")
+    assert answer.status == 2
+    assert all(word in answer.err for word in words), answer.err
+    assert answer.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == [tmp_path / "oddé.pth"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="where names are bytes")
+def test_a_name_that_is_no_text(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"\xff\xe9.pth")
+    with path.open("wb") as file:
+        torch.save(state, file)
+    assert read_card(svertka.adopt(path, net="resnet20_cifar").model).provenance["file"] == "??.pth"

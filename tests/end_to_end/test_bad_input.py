@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -118,6 +119,54 @@ def test_all_images_broken(refused: Callable[..., str], out: Path, tmp_path: Pat
     for number, path in enumerate(sorted(data.rglob("*.png"))):
         path.write_bytes(path.read_bytes()[: 7 * number])
     refused(("train", data, "--out", out, "--json"), "none of the 8 images can be read", str(data), "cat/0.png")
+
+
+BATCH_NORM = ("--net", "mobilenet_025", "--image-size", 32, "--epochs", 1)  # 1 × 1 in the end, normalised
+
+
+@pytest.mark.parametrize("test", [(), ("--check-wiring",), ("--find-lr",), ("--folds", 2), ("--budget", "1m")])
+def test_a_batch_of_one_image_under_batch_norm(
+    test: tuple[Any, ...], refused: Callable[..., str], out: Path, plain: tuple[str, ...], tmp_path: Path
+) -> None:
+    data = two_classes(tmp_path / "data")
+    refused(("train", data, "--out", out, *BATCH_NORM, *plain, *test, "--batch", 1, "--json"), "--batch 2", "BatchNorm")
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_last_batch_of_one_image_under_batch_norm(
+    accumulate: int, svertka_call: Callable[..., Any], plain: tuple[str, ...], out: Path, tmp_path: Path
+) -> None:
+    data = two_classes(tmp_path / "data")
+    recipe = (*BATCH_NORM, *plain, "--val-fraction", 0, "--batch", 7, "--accumulate", accumulate)
+    answer = svertka_call("train", data, "--out", out, *recipe)
+    assert answer.status == 0, answer.err
+    assert answer.err.count("the last batch of an epoch has 8 images instead of 1") == 1
+
+
+def test_no_room_in_shared_memory_for_workers(
+    svertka_call: Callable[..., Any], plain: tuple[str, ...], out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = two_classes(tmp_path / "data")
+    alone = svertka_call("train", data, "--out", tmp_path / "alone", *RECIPE, *plain, "--json")
+    monkeypatch.setattr("svertka.data.workers.os.statvfs", lambda _: SimpleNamespace(f_bavail=1, f_frsize=4096))
+    answer = svertka_call("train", data, "--out", out, *RECIPE, *plain, "--workers", 2, "--json")
+    assert answer.status == 0, answer.err
+    assert answer.err.count("\n") == 1
+    assert all(word in answer.err for word in ("/dev/shm", "--workers 0"))
+    assert answer.json["metrics"] == alone.json["metrics"]
+
+
+def test_too_little_memory_to_learn(
+    refused: Callable[..., str], out: Path, plain: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def step(*given: Any) -> None:
+        del given
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory")
+
+    data = two_classes(tmp_path / "data")
+    monkeypatch.setattr("svertka.tasks.task.Task.step", step)
+    auto = [word for word in plain if word not in ("--layout", "channels_first")]  # so that steps are timed first
+    refused(("train", data, "--out", out, *RECIPE, *auto, "--json"), "memory", "--batch", "--image-size")
 
 
 def test_a_class_that_only_validation_has(refused: Callable[..., str], out: Path, tmp_path: Path) -> None:

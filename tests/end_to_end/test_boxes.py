@@ -282,7 +282,6 @@ def test_a_budget_is_spent_on_boxes(
     assert answer.status == 0, answer.err
     tried = answer.json["tried"]
     assert sum(step["kept"] for step in tried) == 1
-    assert sum(step["seconds"] for step in tried) < 30
     assert svertka_call("verify", run, "--json").json["ok"]
 
 

@@ -110,13 +110,20 @@ def test_what_coco_holds_stays(tmp_path: Path, soak: ModuleType) -> None:
 
 def test_what_a_format_cannot_hold_is_said(tmp_path: Path, soak: ModuleType) -> None:
     soak.write_coco(tmp_path / "data")
-    notes = svertka.convert(tmp_path / "data", tmp_path / "voc", format="voc", progress=False).notes
-    assert notes == (
-        "Pascal VOC XML cannot hold what 2 boxes have: polygons",
-        "Pascal VOC XML cannot hold what 4 boxes have: masks",
-        "Pascal VOC XML cannot hold what 2 boxes have: keypoints",
-        "Pascal VOC XML cannot hold what 4 boxes have: crowd",
+    converted = svertka.convert(tmp_path / "data", tmp_path / "voc", format="voc", progress=False)
+    files = "train2017/1.png", "train2017/2.png", "val2017/3.png"
+    several = f"{', '.join(files)}"
+    assert converted.notes == (
+        f"2 boxes have polygons, which Pascal VOC XML cannot hold ({files[0]}, {files[2]})",
+        f"4 boxes have masks, which Pascal VOC XML cannot hold ({several})",
+        f"2 boxes have keypoints, which Pascal VOC XML cannot hold ({files[0]}, {files[2]})",
+        f"4 boxes have crowd, which Pascal VOC XML cannot hold ({several})",
     )
+    assert converted.to_json()["lost"][0] == {
+        "what": "boxes have polygons, which Pascal VOC XML cannot hold",
+        "count": 2,
+        "files": [files[0], files[2]],
+    }
 
 
 @pytest.mark.parametrize("write", ["write_masks", "write_legend"])
@@ -151,7 +158,7 @@ def test_boxes_stay_on_an_image_that_is_turned(tmp_path: Path) -> None:
     text = f"<annotation><filename>1.jpg</filename>{size}<object><name>cat</name>{box}</object></annotation>"
     (tmp_path / "1.xml").write_text(text)
     converted = svertka.convert(tmp_path, tmp_path / "out", format="yolo", progress=False)
-    assert any(note.startswith("1 annotations give width and height") for note in converted.notes)
+    assert any(note.startswith("1 annotation gives width and height") for note in converted.notes)
     assert told(open_dataset(tmp_path / "out")) == {"all": {"1": [("cat", *map(pytest.approx, (1, 20, 9, 23)))]}}
 
 
@@ -220,7 +227,7 @@ def test_the_command(tmp_path: Path, soak: ModuleType, capsys: pytest.CaptureFix
     assert run(["convert", str(tmp_path / "data"), str(out), "--format", "coco"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         f"{tmp_path / 'data'}: Pascal VOC",
-        "  COCO JSON cannot hold what 3 boxes have: difficult",
+        "  3 boxes have difficult, which COCO JSON cannot hold (JPEGImages/a.png, JPEGImages/b.png, JPEGImages/c.png)",
         f"wrote {out}: COCO JSON, 3 images, 6 boxes (train 2, val 1)",
     ]
     assert run(["convert", str(out), str(tmp_path / "yolo"), "--format", "yolo", "--json"]) == 0
@@ -233,6 +240,10 @@ def test_the_command(tmp_path: Path, soak: ModuleType, capsys: pytest.CaptureFix
         "boxes": 6,
         "notes": [],
         "skipped": [],
+        "unused": [],
+        "lost": [],
+        "unread": [],
+        "classes": ["cat", "dog"],
     }
 
 
@@ -259,3 +270,20 @@ def test_mistakes(
     assert run(["convert", *arguments]) == 2
     assert problem in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_left_out_is_named(tmp_path: Path, soak: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    soak.write_yolo(tmp_path / "data")
+    for number in range(12):
+        (tmp_path / f"data/labels/train/alone{number}.txt").write_text("0 0.5 0.5 1 1\n")
+    Image.new("RGB", (5, 5)).save(tmp_path / "data/more.png")
+    assert run(["convert", str(tmp_path / "data"), str(tmp_path / "out"), "--format", "yolo"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    at = lines.index("12 files or records were left out:")
+    assert lines[at + 1] == "  labels/train/alone0.txt: no image of that name"
+    assert lines[at + 11 :] == [
+        "  … and 2 more; --json names all",
+        "",
+        "1 image of the folder without annotation was left out:",
+        "  more.png",
+    ]

@@ -118,7 +118,7 @@ def test_files_folders_and_hostile_names(
     )
     assert answer.status == 0, answer.err
     assert "skipped" in answer.err
-    assert "left out: 1 files" in answer.out
+    assert "left out: 1 file" in answer.out
     page = (tmp_path / "out" / "explain.html").read_text()
     assert "<img src=x" not in page
     assert "&lt;img src=x onerror=alert(1)&gt;" in page
@@ -235,7 +235,7 @@ def test_several_labels(tmp_path: Path, digits: Path, svertka_call: Call, plain:
         (("--target", "dgo"), "the model knows no class 'dgo'"),
         (("--examples", "0"), "examples is 0; it must be at least 1"),
         (("--channel", "-1"), "channels are counted from 0 on"),
-        (("nowhere.png",), "none of the 1 images can be read"),
+        (("nowhere.png",), "the only image cannot be read"),
         (("nowhere",), "nowhere: no such folder"),
     ],
 )

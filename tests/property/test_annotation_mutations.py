@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from svertka.errors import UserError
 
 SETS = (
-    *("coco", "voc", "voc lists", "yolo", "yolo yaml", "label_studio", "cvat", "labelme", "csv"),
+    *("coco", "voc", "voc lists", "yolo", "yolo yaml", "label_studio", "cvat", "labelme"),
+    *("cvat video", "label studio min", "createml", "label columns", "panoptic", "csv"),
     *("masks", "legend csv", "legend json", "parquet", "hugging face", "arrow", "shards"),
     *("metadata csv", "metadata jsonl", "idx", "idx.gz", "zip", "tar", "tar.gz"),
 )
@@ -77,7 +78,9 @@ values = st.recursive(
 )
 
 
-@pytest.mark.parametrize("name", ["coco", "label_studio", "labelme", "legend json"])
+@pytest.mark.parametrize(
+    "name", ["coco", "label_studio", "labelme", "legend json", "label studio min", "createml", "panoptic"]
+)
 @SHORT
 @given(place=st.integers(0, 2**16), value=values)
 def test_structure(

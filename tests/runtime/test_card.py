@@ -50,8 +50,16 @@ ARRAY = {"dtype": "uint8", "shape": [1, 1, 3], "base64": base64.b64encode(b"abc"
 
 
 def golden(**changes: Any) -> dict[str, Any]:
-    logits = {"dtype": "float32", "shape": [1], "base64": base64.b64encode(bytes(4)).decode()}
-    return {"golden": [{"image": ARRAY, "outputs": {"logits": logits}} | changes]}
+    return {"golden": [{"image": ARRAY, "outputs": {"logits": numbers(0, 0, 0)}} | changes]}
+
+
+def numbers(*values: float) -> dict[str, Any]:
+    data = np.array(values, np.float32).tobytes()
+    return {"dtype": "float32", "shape": [len(values)], "base64": base64.b64encode(data).decode()}
+
+
+def preprocess(**changes: Any) -> dict[str, Any]:
+    return {"preprocess": {"height": 4, "width": 4} | changes}
 
 
 def test_the_golden_of_these_tests_is_whole(text: str) -> None:
@@ -98,6 +106,28 @@ ALIEN: list[dict[str, Any]] = [
     golden(image=ARRAY | {"base64": "YWJ"}),
     golden(image=ARRAY | {"base64": "YW Jj"}),
     golden(image=ARRAY | {"base64": 3}),
+    golden(outputs={"logits": numbers(0, 0, float("nan"))}),
+    golden(outputs={"logits": numbers(0, 0, float("inf"))}),
+    golden(outputs={"other": numbers(float("nan"))}),
+    golden(outputs={"logits": numbers(0, 0)}),
+    golden(outputs={"logits": numbers(0, 0, 0, 0)}),
+    golden(outputs={"logits": numbers(0) | {"shape": []}}),
+    golden(outputs={"scores": numbers(0, 0)}),
+    {"golden": golden()["golden"] * 65},
+    {"classes": []},
+    {"classes": "cat"},
+    {"classes": ["cat", "dog", "h" * 4097]},
+    {"net": "n" * 201},
+    {"provenance": {"many": [0] * 500_001}},
+    *(
+        preprocess(**{name: value})
+        for name in ("height", "width", "channels", "shorter", "margin", "regions")
+        for value in (True, 65535, 1e9, -1, float("nan"), "4", 4.0)
+    ),
+    preprocess(fit="crop", shorter=4096),
+    *(preprocess(**{name: value}) for name in ("mean", "std") for value in ("111", [True] * 3, ["1"] * 3, [1e400] * 3)),
+    {"deployment": {"tolerance": True}},
+    {"deployment": {"piece": True}},
     {"thresholds": [0.5]},
     {"thresholds": [0.5, 0.5, 1.5]},
     {"thresholds": [0.5, 0.5, "0.5"]},
@@ -119,6 +149,7 @@ def test_alien_values_are_refused_in_one_line_that_names_the_file(text: str, cha
         Card.from_json(json.dumps(json.loads(text) | change), where="here")
     assert str(caught.value).startswith("here: ")
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import errno
+import os
+import random
+import signal
+import stat
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from svertka.errors import UserError
-from svertka.runtime.files import cache_folder, make_folder, replacing, write_text
+from svertka.runtime.checked import read_checked
+from svertka.runtime.files import cache_folder, make_folder, new_file, partial_name, remove_stale, replacing, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -102,3 +110,99 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache_folder() == Path("/xdg/svertka")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_folder() == Path.home() / ".cache" / "svertka"
+
+
+def test_temporary_names_cannot_be_guessed_and_fit(tmp_path: Path) -> None:
+    for name in ("machines.json", "a" * 255, "ж" * 127):
+        found = {partial_name(name) for _ in range(100)}
+        assert len(found) == 100
+        assert max(len(os.fsencode(one)) for one in found) <= 255
+        write_text(tmp_path / name, "text")
+    assert len(names(tmp_path)) == 3
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need rights elsewhere")
+@pytest.mark.parametrize("target", ["victim", "nowhere"])
+def test_a_link_in_the_place_of_a_temporary_file_is_not_followed(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "victim").write_text("precious")
+    monkeypatch.setattr("svertka.runtime.files.partial_name", lambda name: f".{name}.guessed.partial")
+    (tmp_path / ".file.guessed.partial").symlink_to(tmp_path / target)
+    with pytest.raises(UserError, match="cannot be written"):
+        write_text(tmp_path / "file", "written")
+    with pytest.raises(FileExistsError):  # whoever put it there has it still
+        new_file(tmp_path / ".file.guessed.partial")
+    assert (tmp_path / "victim").read_text() == "precious"
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no such modes")
+def test_a_file_has_the_mode_of_any_other(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_text(tmp_path / "file", "text")
+        (tmp_path / "other").write_text("text")
+    finally:
+        os.umask(before)
+    assert {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("file", "other")} == {0o640}
+
+
+def test_what_a_killed_process_left_is_removed_after_a_day(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    (kept / "inside").mkdir(parents=True)
+    places = {name: tmp_path / partial_name(name) for name in ("old", "new", "folder", "link")}
+    for name in ("old", "new"):
+        places[name].write_text("half")
+    (places["folder"] / "inside").mkdir(parents=True)
+    if os.name == "posix":
+        places["link"].symlink_to(kept)
+    for name in ("old", "folder", "link"):
+        if places[name].is_symlink() or places[name].exists():
+            long_ago = time.time() - 2 * 24 * 3600
+            os.utime(places[name], (long_ago, long_ago), follow_symlinks=name != "link")
+    remove_stale(tmp_path)
+    assert names(tmp_path) == sorted(["kept", places["new"].name])
+    assert names(kept) == ["inside"]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from svertka.runtime.checked import write_checked
+number = 0
+while True:
+    number += 1
+    write_checked(Path(sys.argv[1]), {"who": sys.argv[2], "values": [number] * 50_000})
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="processes are killed here")
+def test_two_processes_that_are_killed_at_will_never_tear_a_file(tmp_path: Path) -> None:
+    path, chance = tmp_path / "cache.json", random.Random(0)
+
+    def start(who: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", WRITER, str(path), who])
+
+    running = [start("one"), start("other")]
+    try:
+        waited = time.monotonic() + 60
+        while not path.exists():
+            assert time.monotonic() < waited
+            time.sleep(0.01)
+        seen = set()
+        for turn in range(16):
+            time.sleep(chance.uniform(0.05, 0.3))
+            victim = turn % 2
+            running[victim].send_signal(signal.SIGKILL)
+            running[victim].wait()
+            for _ in range(20):
+                values = read_checked(path)
+                assert len(values["values"]) == 50_000
+                seen.add(values["who"])
+            running[victim] = start(("one", "other")[victim])
+        assert seen == {"one", "other"}
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()

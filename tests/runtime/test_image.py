@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import GifImagePlugin, Image, ImageFile
 
 from svertka.runtime.image import (
     FORMATS,
@@ -28,6 +28,7 @@ from svertka.runtime.image import (
     MAX_PIXELS,
     ImageError,
     decode,
+    decode_samples,
     read_file,
     read_image,
 )
@@ -409,6 +410,35 @@ def test_pixel_limit_is_checked_before_decoding() -> None:
 def test_pixel_limit_may_be_raised_above_that_of_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     assert decode(encode(Image.new("L", (20, 10)), "PNG")).shape == (10, 20, 3)
+
+
+@pytest.mark.parametrize("strategy", GifImagePlugin.LoadingStrategy)
+@pytest.mark.parametrize("transparent", [False, True])
+def test_a_gif_is_the_same_however_pillow_is_set(
+    strategy: GifImagePlugin.LoadingStrategy, transparent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = [Image.new("P", (5, 3), number) for number in (2, 1)]
+    for frame in frames:
+        frame.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255])
+        frame.putpixel((1, 2), 3)
+    options = {"transparency": 3, "disposal": 2} if transparent else {}
+    data = encode(frames[0], "GIF", save_all=True, append_images=frames[1:], **options)
+    expected, indices = decode(data), decode_samples(data)
+    monkeypatch.setattr(GifImagePlugin, "LOADING_STRATEGY", strategy)
+    np.testing.assert_array_equal(decode(data), expected)
+    np.testing.assert_array_equal(decode_samples(data), indices)
+    assert indices.shape == (3, 5)
+    assert expected[2, 1].tolist() == ([255] * 3 if transparent else [0, 0, 255])
+
+
+def test_room_for_a_frame_is_made_only_within_our_own_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    monkeypatch.setattr(Image.core, "fill", lambda *_: pytest.fail("room was made"))
+    control = b"!\xf9\4\x09\0\0\0\0"  # transparent, and disposed of
+    frame = b"," + struct.pack("<HHHH", 0, 0, 65535, 65535) + b"\0\2\1\0\0;"
+    data = b"GIF89a" + struct.pack("<HH", 4, 4) + b"\x80\0\0" + bytes(6) + control + frame
+    with pytest.raises(ImageError, match="65535×65535 pixels, over the limit"):
+        decode(data)
 
 
 @pytest.mark.parametrize("size", [(0, 5), (5, 0), (0, 0)])

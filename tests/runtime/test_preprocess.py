@@ -149,8 +149,15 @@ assert placed.shape == (224, 224, 3) and (placed == 255).all()
     ("values", "problem"),
     [
         ({"height": 0}, "size 0×8"),
-        ({"width": 65536}, "65,535"),
+        ({"width": 65536}, "16,384"),
         ({"height": 8.5}, "whole"),
+        ({"height": 4097, "width": 4096}, "16,777,216 pixels"),
+        ({"height": True}, "whole"),
+        ({"channels": True, "mean": (0,), "std": (1,)}, "True channels"),
+        ({"margin": True, "fit": "whole"}, "margin"),
+        ({"regions": 10**9}, "1000000000 regions"),
+        ({"regions": True}, "True regions"),
+        ({"fit": "crop", "shorter": 33}, "too long to cut"),
         ({"channels": 4}, "4 channels"),
         ({"channels": 1}, "mean and std need 1"),
         ({"mean": (0.5,)}, "mean and std need 3"),
@@ -166,7 +173,7 @@ assert placed.shape == (224, 224, 3) and (placed == 255).all()
         ({"shorter": 9}, "'shorter' belongs"),
         ({"fit": "crop", "shorter": 7}, "cannot cut 8×8"),
         ({"fit": "crop", "shorter": 8.5}, "whole"),
-        ({"fit": "crop", "shorter": 10**6}, "65,535"),
+        ({"fit": "crop", "shorter": 10**6}, "16,384"),
     ],
 )
 def test_what_makes_no_sense_is_refused(values: dict[str, Any], problem: str) -> None:

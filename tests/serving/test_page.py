@@ -340,7 +340,7 @@ def test_it_says_that_models_are_loading(browser: Any) -> None:
         return source(proven(Engine()))()
 
     with site({"slow": slow}, wait=False) as server, visit(browser, server.address, noise=("503",)) as page:
-        page.get_by_text("Loading slow, 1 of 1 models").wait_for()
+        page.get_by_text("Loading slow, 1 of 1 model,").wait_for()
         drop(page, red(), "early.png")
         assert not page.locator("#ask").is_visible()
         gate.set()

@@ -36,7 +36,7 @@ class Watch:
         self.steps: list[dict[str, float]] = []
         self.rows: list[dict[str, float]] = []
         self.warnings: list[str] = []
-        self.planned: list[int] = []
+        self.planned: list[float] = []
 
     def step(self, epoch: int, batch: int, batches: int, losses: dict[str, float]) -> None:
         del epoch, batch, batches
@@ -45,7 +45,7 @@ class Watch:
     def epoch(self, row: dict[str, float]) -> None:
         self.rows.append(row)
 
-    def shortened(self, epochs: int) -> None:
+    def shortened(self, epochs: float) -> None:
         self.planned.append(epochs)
 
     def warn(self, text: str) -> None:
@@ -85,6 +85,7 @@ def training() -> Callable[..., Training]:
         task: Task | None = None,
         masks: dict[str, torch.Tensor] | None = None,
         pace: Pace | None = None,
+        least: int = 1,
         **changes: Any,
     ) -> Training:
         plain = {"net": "mlp", "optimizer": "sgd", "lr": 0.05, "schedule": "constant", "weight_decay": 0.0}
@@ -108,7 +109,7 @@ def training() -> Callable[..., Training]:
             mixing = Mixing(names, Classification(CLASSES).mixed, recipe.seed) if names else None
             pixels_of = Pixels(images, np.arange(count), preprocess, augment, recipe.seed)
             part = Part(pixels_of, targets, recipe.seed, mixing)
-            return Loader(part, recipe.batch, recipe.workers)
+            return Loader(part, recipe.batch, recipe.workers, least=least)
 
         return Training(
             net,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
-from svertka.training.budget import Option, Pace, Phase, choose_phase
+from svertka.training.budget import Deadline, Option, Pace, Phase, TooSlowError, choose_phase
 from svertka.training.doctor import Doctor
 from svertka.training.loop import InterruptedTrainingError, Training
 from svertka.training.signals import Background
@@ -98,6 +100,97 @@ def test_a_run_that_is_late_ends_earlier_with_its_rate_all_the_way_down(
     assert rates[1] < 1e-4
     assert doctor.signals.recipe["epochs"] == 2
     assert doctor.signals.progress == 1
+
+
+class Steps:
+    """A watcher under whose clock every step takes as long as is planted, and nothing else takes any time."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, watch: Any, seconds: Callable[[int], float]) -> None:
+        self.now, self.watch, self.seconds = 0.0, watch, seconds
+        monkeypatch.setattr("svertka.training.loop.time.perf_counter", lambda: self.now)
+
+    def step(self, *given: Any) -> None:
+        self.watch.step(*given)
+        self.now += self.seconds(len(self.watch.steps))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.watch, name)
+
+
+SLOW: dict[str, Callable[[int], float]] = {
+    "from the first step on": lambda _: 6.0,
+    "so slow that no epoch fits": lambda _: 30.0,
+    "from the second epoch on": lambda step: 1.0 if step <= 20 else 8.0,
+    "within the last epoch": lambda step: 1.0 if step <= 85 else 20.0,
+}
+
+
+@pytest.mark.parametrize("slow", SLOW)
+def test_a_busy_neighbour_does_not_break_the_budget(
+    slow: str, training: Callable[..., Training], watch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 20 steps an epoch and a second each were planned, five epochs in 100 s.
+    clock = Steps(monkeypatch, watch(), SLOW[slow])
+    pace = Pace(100, {0: 5}, lambda _: None, Option(0, 0, 20))
+    run = training(None, clock, samples=40, batch=2, epochs=5, schedule="one_cycle", pace=pace)
+    outcome = run.run()
+    one = SLOW[slow](len(clock.watch.steps))
+    assert 90 - one <= clock.now <= 105 + one
+    assert outcome.history[-1]["lr"] < 0.2 * run.recipe.lr  # all the way down, or nearly: the last steps are few
+    assert len(clock.watch.planned) <= 5  # it does not think anew at every step
+    assert pace.decided[max(pace.decided)] * 20 == pytest.approx(len(clock.watch.steps))
+
+
+def test_what_comes_after_the_epochs_is_slower_too(
+    training: Callable[..., Training], watch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Steps(monkeypatch, watch(), lambda _: 2.0)
+    pace = Pace(100, {0: 5}, lambda _: None, Option(0, 0, 20, after=30))
+    training(None, clock, samples=40, batch=2, epochs=5, pace=pace).run()
+    assert 60 <= clock.now <= 80  # twice as slow: 30 s of the 100 are left for what takes 60
+
+
+def test_an_epoch_that_was_cut_short_is_the_same_when_the_run_was_cut(
+    training: Callable[..., Training], watch: Any, tmp_path: Path
+) -> None:
+    given: dict[str, Any] = {"epochs": 3, "schedule": "one_cycle", "save_every": 0, "samples": 40, "batch": 2}
+    given |= {"accumulate": 2}  # ten steps an epoch
+
+    def paced() -> Pace:
+        return Pace(1e9, {0: 3, 0.4: 2, 1.3: 1.7}, lambda _: None)
+
+    straight = training(None, watch(), pace=paced(), **given).run()
+    assert len(straight.history) == 2
+    for stop in (3, 6, 9):
+        with pytest.raises(InterruptedTrainingError):
+            training(tmp_path, watch(stop_at=stop), pace=paced(), **given).run()
+    told = watch()
+    cut = training(tmp_path, told, pace=paced(), **given).run()
+    assert all(torch.equal(cut.weights[name], weight) for name, weight in straight.weights.items())
+
+
+def test_preparing_takes_its_time_from_the_epochs() -> None:
+    kept: list[float] = []
+    pace = Pace(80, {0: 5}, lambda pace: kept.append(pace.seconds), Option(5, 10, 16))
+    pace.prepared(25)
+    assert kept == [65]
+    pace.prepared(0)  # resumed: all is there
+    assert kept == [65, 65]
+    quick = Pace(80, {0: 5}, lambda _: None, Option(5, 10, 16))
+    quick.prepared(1)
+    assert quick.seconds == 80
+
+
+@pytest.mark.parametrize(("a_batch", "done"), [(1.0, 10), (4.0, 10), (9.0, 2), (100.0, 2)])
+def test_preparing_ends_where_no_epoch_could_follow(a_batch: float, done: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr("svertka.training.budget.time.perf_counter", lambda: clock.now)
+    deadline, last = Deadline(Pace(90, {0: 5}, lambda _: None, Option(5, 10, 10))), 0
+    with contextlib.suppress(TooSlowError):
+        for last in range(1, 11):
+            clock.now += a_batch
+            deadline.look(last, 10)
+    assert last == done
 
 
 def test_a_run_that_became_shorter_is_the_same_when_it_was_cut(

@@ -91,6 +91,18 @@ def test_one_cut_anywhere(cut: int, training: Callable[..., Training], watch: An
     assert same(outcome.weights, training(**recipe).run().weights)
 
 
+@pytest.mark.parametrize("cut", [1, 2, 3, 4, 5])
+def test_one_cut_where_the_last_batch_has_joined(
+    cut: int, training: Callable[..., Training], watch: Any, tmp_path: Path
+) -> None:
+    # 21 samples in batches of 4 would leave one: the fifth batch has it, so the last step has 5 samples.
+    recipe = {**EVERYTHING, "samples": 21, "least": 2, "epochs": 2}
+    straight = training(**recipe)
+    assert (straight.train.batches, straight.steps_per_epoch) == (5, 3)
+    outcome, _ = until_done(lambda at: training(tmp_path, watch(at), **recipe), [cut])
+    assert same(outcome.weights, straight.run().weights)
+
+
 def test_workers_change_no_bit_and_neither_does_a_cut(
     training: Callable[..., Training], watch: Any, tmp_path: Path
 ) -> None:

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from svertka.tasks.intervals import wilson
-from svertka.verbs._advice import Way, advise, duration, size
+from svertka.verbs._advice import Latency, Way, advise, duration, size
 
 
-def way(name: str, hits: int, *, of: int = 1000, seconds: float = 20, latency: float = 0.03) -> Way:
+def way(
+    name: str, hits: int, *, of: int = 1000, seconds: float = 20, latency: float = 0.03, spread: float = 0.0
+) -> Way:
     """Which images are right is a matter of chance, by the name."""
     right = np.random.default_rng(len(name)).permutation(of) < hits
     low, high = wilson(hits, of)
@@ -25,7 +27,7 @@ def way(name: str, hits: int, *, of: int = 1000, seconds: float = 20, latency: f
         macro_f1=accuracy,
         seconds=seconds,
         bytes=18_600_000,
-        latency=latency,
+        latency=Latency(latency, latency * (1 - spread), latency * (1 + spread)),
         right=right,
     )
 
@@ -71,6 +73,21 @@ def test_what_is_quick_enough_is_taken_by_its_accuracy() -> None:
     advice = advise(ways)
     assert advice.way.name == "svm"
     assert advice.text.endswith("; but none of the 2 is surely better or worse than it on so few images.")
+
+
+def test_a_latency_within_the_spread_is_no_reason() -> None:
+    frozen, tuned = way("frozen", 940, latency=0.037, spread=0.1), way("tuned", 950, latency=0.041, spread=0.1)
+    assert advise([frozen, tuned]).way.name == "tuned"
+    assert advise([frozen, way("tuned", 950, latency=0.079, spread=0.1)]).way.name == "frozen"
+
+
+def test_training_that_took_a_little_longer_is_no_reason() -> None:
+    assert advise([way("frozen", 940, seconds=51), way("tuned", 950, seconds=54)]).way.name == "tuned"
+    assert advise([way("frozen", 940, seconds=51), way("tuned", 950, seconds=80)]).way.name == "frozen"
+
+
+def test_a_latency_is_the_median_and_where_the_middle_half_lies() -> None:
+    assert Latency.of([1, 2, 3, 4, 100]) == Latency(3, 2, 4)
 
 
 def test_one_way_alone() -> None:

@@ -13,8 +13,9 @@ from PIL import Image
 
 import svertka
 from svertka.errors import UserError
-from svertka.spelling import names_of, numbers_of, paths_of, rate_text, seconds_of
+from svertka.spelling import names_of, numbers_of, paths_of, seconds_of
 from svertka.training.recipe import Recipe
+from svertka.wording import rate_text
 
 COMMANDS = [name for name in svertka.__all__ if name not in ("Recipe", "UserError", "ledger")]
 OF_PYTHON = {"progress", "ready"}  # what a command line decides by --json, or prints

@@ -10,6 +10,7 @@ import torch
 
 from svertka.errors import UserError
 from svertka.zoo import caffe
+from svertka.zoo.checkpoints import read_checkpoint
 
 TENSORS = {
     "conv1.weight": torch.arange(2 * 3 * 3 * 3.0).reshape(2, 3, 3, 3),
@@ -58,6 +59,8 @@ def test_damage_raises_nothing_else(write_caffemodel: Callable[..., Path], tmp_p
         (b"not a network at all", "cannot be read as weights of Caffe"),
         (b"\xa2\x06\xff\xff\xff\xff\xff\xff\xff\xff\x7f", "ends in the middle"),  # a layer of eighty bits of bytes
         (b"\xff" * 11, "does not end"),
+        (b"\xa2\x06\xac\x02" + b"\x3a\xa9\x02\x3a\xa6\x02\x0a\xa3\x02" + b"\x01" * 291, "more axes"),
+        (b"\xa2\x06\0" * 20_001, "more layers"),
     ],
 )
 def test_what_is_no_weight_file(content: bytes, message: str, tmp_path: Path) -> None:
@@ -65,3 +68,10 @@ def test_what_is_no_weight_file(content: bytes, message: str, tmp_path: Path) ->
     path.write_bytes(content)
     with pytest.raises(UserError, match=message):
         caffe.read(path)
+
+
+def test_weights_that_are_not_finite(write_caffemodel: Callable[..., Path], tmp_path: Path) -> None:
+    tensors = {"fc.weight": torch.ones(2, 2), "fc.bias": torch.tensor([1.0, float("nan")])}
+    path = write_caffemodel(tmp_path / "a.caffemodel", tensors, first_generation=False)
+    with pytest.raises(UserError, match=r"'fc.bias' holds numbers that are not finite"):
+        read_checkpoint(path)

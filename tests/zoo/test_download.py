@@ -1,4 +1,5 @@
 import hashlib
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -118,3 +119,57 @@ def test_no_network_is_one_line(tmp_path, monkeypatch) -> None:
 def test_files_are_not_fetched(tmp_path) -> None:
     with pytest.raises(UserError, match="http"):
         download("file:///etc/passwd", tmp_path / "w.pth", digest=None)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need rights elsewhere")
+@pytest.mark.parametrize("trap", ["link", "link to nothing", "second name", "pipe", "folder", "being written to"])
+def test_what_others_put_in_the_place_of_a_download_is_left_alone(trap: str, server: Server, tmp_path) -> None:
+    import fcntl
+
+    victim, place = tmp_path / "victim", tmp_path / "w.pth.partial"
+    victim.write_bytes(b"precious")
+    makes = {
+        "link": lambda: place.symlink_to(victim),
+        "link to nothing": lambda: place.symlink_to(tmp_path / "nothing"),
+        "second name": lambda: place.hardlink_to(victim),
+        "pipe": lambda: os.mkfifo(place),
+        "folder": place.mkdir,
+        "being written to": lambda: place.write_bytes(CONTENT[:1000]),
+    }
+    makes[trap]()
+    other = place.open("ab") if trap == "being written to" else None
+    if other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    assert download(server.url, tmp_path / "w.pth", digest=DIGEST).read_bytes() == CONTENT
+    assert victim.read_bytes() == b"precious"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*before, "w.pth"])
+    if other:
+        assert place.read_bytes() == CONTENT[:1000]
+        other.close()
+
+
+def test_a_damaged_download_is_fetched_again(server: Server, tmp_path, caplog) -> None:
+    path = download(server.url, tmp_path / "w.pth", digest=DIGEST)
+    path.write_bytes(CONTENT[:-1] + b"?")
+    assert download(server.url, path, digest=DIGEST).read_bytes() == CONTENT
+    assert "w.pth is damaged; it is fetched again" in caplog.text
+    assert len(server.asked) == 2
+
+
+def test_several_at_once_get_the_same_file(server: Server, tmp_path) -> None:
+    failed: list[BaseException] = []
+
+    def fetch() -> None:
+        try:
+            assert download(server.url, tmp_path / "w.pth", digest=DIGEST).read_bytes() == CONTENT
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=fetch) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    assert [path.name for path in tmp_path.iterdir()] == ["w.pth"]

@@ -1,5 +1,6 @@
 """Weight files of Keras, read without Keras."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import nn
 
 from svertka.errors import UserError
 from svertka.zoo import keras as keras_files
+from svertka.zoo.checkpoints import read_checkpoint
 from svertka.zoo.renaming import rename
 
 
@@ -268,3 +270,22 @@ def test_published_files(name, parameters, layer, shape, shared_data: Path) -> N
     arrays = keras_files.read(shared_data / "weights" / name)
     assert arrays[layer].shape == shape
     assert sum(array.size for array in arrays.values()) == parameters
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="where memory can be bounded")
+def test_memory_is_bounded_by_the_size_of_the_file(h5py, tmp_path) -> None:
+    path = legacy(h5py, tmp_path / "a.h5", {"dense": {}})
+    with h5py.File(path, "r+") as file:
+        file["dense"].attrs["weight_names"] = [b"kernel:0"]
+        chunks = {"maxshape": (None,), "chunks": (100_000_000,), "compression": "gzip"}
+        file["dense"].create_dataset("kernel:0", (4,), "f4", **chunks)[:] = 1.0
+    assert path.stat().st_size < 1_000_000
+    with pytest.raises(UserError, match="cannot be read as weights of Keras"):
+        keras_files.read(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite(h5py, tmp_path, value: float) -> None:
+    path = legacy(h5py, tmp_path / "a.h5", {"dense": {"dense/kernel:0": ones(2, 2), "dense/bias:0": ones(2) * value}})
+    with pytest.raises(UserError, match=r"'dense.bias' holds numbers that are not finite"):
+        read_checkpoint(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
 import os
 import pickle
@@ -21,10 +22,11 @@ from torch import Tensor
 from svertka.errors import UserError
 from svertka.runtime.card import CARD_KEY
 from svertka.runtime.predictor import Predictor
-from svertka.runtime.safetensors import read_header
+from svertka.runtime.safetensors import Serialised, read_header
 from svertka.zoo import registry
 from svertka.zoo.engine import TorchEngine
 from svertka.zoo.modelfile import load_model, read_card, save_model
+from svertka.zoo.tensors import DTYPE_NAMES, tensor_bytes
 
 State = dict[str, Tensor]
 
@@ -69,7 +71,9 @@ def test_loading_takes_the_memory_of_one_copy(tiny_model: Path, copy: Path) -> N
     with torch.device("meta"):
         expected = registry.build("mlp", arguments).state_dict()
     state = {name: torch.zeros(tensor.shape) for name, tensor in expected.items()}
-    save_model(copy, state, dataclasses.replace(card, net="mlp", arguments=arguments))
+    classes, preprocess = tuple(map(str, range(1024))), dataclasses.replace(card.preprocess, height=64, width=64)
+    card = dataclasses.replace(card, net="mlp", arguments=arguments, classes=classes, preprocess=preprocess, golden=())
+    save_model(copy, state, card)
     code = (
         "import re, sys\n"
         "from pathlib import Path\n"
@@ -129,6 +133,23 @@ def test_every_flipped_byte_of_the_weights_is_found(copy: Path) -> None:
         assert "not those its card was written for" in refused(copy)
 
 
+def test_tensors_lie_where_the_library_lays_them() -> None:
+    generator = torch.Generator().manual_seed(0)
+    tensors = {
+        f"{letter}.{dtype}": torch.randint(0, 2, (number, 3), generator=generator).to(dtype)
+        for number, letter in enumerate("bЯa")
+        for dtype in DTYPE_NAMES
+    }
+    tensors["scalar"] = torch.tensor(1.0)
+    one, other = io.BytesIO(), io.BytesIO()
+    ours = Serialised.of({name: tensor_bytes(tensor) for name, tensor in tensors.items()})
+    theirs = Serialised(safetensors.torch.save(tensors))
+    for serialised, file in ((ours, one), (theirs, other)):
+        serialised.write(file, {"a": "b"})
+    assert one.getvalue() == other.getvalue()
+    assert ours.digest() == theirs.digest()
+
+
 def test_weights_of_a_sister_are_refused(copy: Path) -> None:
     net, card = load_model(copy)
     text = copy.read_bytes()
@@ -179,6 +200,76 @@ def test_a_card_that_was_signed_anew_is_as_good(copy: Path) -> None:
 def test_a_card_that_does_not_fit(copy: Path, change: dict[str, Any], said: str) -> None:
     rewritten(copy, lambda card: card.update(change))
     assert said in refused(copy)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"height": 7, "width": 7},
+        {"height": 5},
+        {"height": 4096, "width": 4096},
+        {"channels": 1, "mean": [0.5], "std": [0.5]},
+        {"fit": "whole"},
+        {"fit": "whole", "margin": 1},
+        {"regions": 3},
+    ],
+)
+def test_a_card_of_another_size(copy: Path, values: dict[str, Any]) -> None:
+    rewritten(copy, lambda card: card["preprocess"].update(values))
+    assert "its card does not suit perceptron" in refused(copy)
+
+
+@pytest.mark.parametrize("side", [1, 7, 4000])
+def test_a_card_of_a_size_that_the_network_cannot_take_or_pay(weights: Path, side: int, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    net, card = load_model(weights)
+    save_model(path, net.state_dict(), card)
+    rewritten(path, lambda card: card["preprocess"].update(height=side, width=side))
+    if side == 4000:
+        assert "takes 1.0 GB in a single stage of resnet20_cifar" in refused(path)
+    else:
+        load_model(path)
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 3000])
+def test_a_card_with_other_classes_than_the_network(copy: Path, count: int) -> None:
+    rewritten(copy, lambda card: card.update(classes=[str(number) for number in range(count)], golden=[]))
+    assert f"its card does not suit perceptron: classes {count:,}, not 3" in refused(copy)
+
+
+@pytest.mark.parametrize("values", [{"task": "segmentation"}, {"task": "x"}, {"reject_limit": 0.5}], ids=str)
+def test_a_card_of_what_the_network_does_not_do(copy: Path, values: dict[str, Any]) -> None:
+    rewritten(copy, lambda card: card.update(values))
+    assert "its card does not suit perceptron: " in refused(copy)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"depth": 10**9}, {"depth": 10**5}, {"depth": True}, {"in_channels": 10**9}, {"classes": 10**9}],
+    ids=str,
+)
+def test_a_card_of_a_huge_network(weights: Path, arguments: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    net, card = load_model(weights)
+    save_model(path, net.state_dict(), card)
+    rewritten(path, lambda card: card["arguments"].update(arguments))
+    refused(path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_weights_that_are_not_finite_are_neither_written_nor_opened(
+    copy: Path, value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net, card = load_model(copy)
+    state, before = net.state_dict(), copy.read_bytes()
+    state["head.output.bias"][1] = value
+    with pytest.raises(UserError, match=r"'head.output.bias' holds numbers that are not finite"):
+        save_model(copy, state, card)
+    assert copy.read_bytes() == before
+    monkeypatch.setattr("svertka.zoo.modelfile.check_plain", lambda *_, **__: None)  # as somebody else may write it
+    save_model(copy, state, card)
+    monkeypatch.undo()
+    assert "'head.output.bias' holds numbers that are not finite" in refused(copy)
 
 
 def test_safetensors_of_others_have_no_card(copy: Path) -> None:

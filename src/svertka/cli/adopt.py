@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from svertka.cli._output import Json, Whole, print_json, say
 from svertka.verbs.adopt import Adopted
 from svertka.verbs.adopt import adopt as run_adopt
+from svertka.wording import counted
 
 _Values = Annotated[tuple[float, ...] | None, Parameter(consume_multiple=True, negative=())]
 
@@ -77,7 +78,7 @@ def adopt(
 
 def _print(adopted: Adopted) -> None:
     shown = ", ".join(adopted.classes[:4]) + (", …" if len(adopted.classes) > 4 else "")
-    say(f"wrote {adopted.model}: {adopted.net}, {len(adopted.classes):,} classes ({shown})")
+    say(f"wrote {adopted.model}: {adopted.net}, {counted(len(adopted.classes), 'class')} ({shown})")
     origin = f"the published weights {adopted.published}" if adopted.published else f"names of {adopted.source}"
     say(f"recognised: {origin}; licence: {adopted.licence}")
     way = adopted.preprocess

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from svertka.cli._output import Flag, Json, print_json, print_table, say
 from svertka.verbs.check import Checked
 from svertka.verbs.check import check as run_check
+from svertka.wording import counted, inflected
 
 _MOST = 4  # files and groups of a finding
 
@@ -84,8 +85,11 @@ def check(
             say(f"{what}: {path}")
     if checked.fixed:
         fixed = checked.fixed
-        say(f"cleaned: {fixed.path}, {fixed.images:,} images; left out {fixed.left_out:,}", end="")
-        for count, what in ((fixed.respelt, "with labels spelt alike now"), (fixed.boxes, "boxes mended")):
+        say(f"cleaned: {fixed.path}, {counted(fixed.images, 'image')}; left out {fixed.left_out:,}", end="")
+        for count, what in (
+            (fixed.respelt, "with labels spelt alike now"),
+            (fixed.boxes, inflected(fixed.boxes, "box mended", "boxes mended")),
+        ):
             say(f"; {count:,} {what}" if count else "", end="")
         say()
     return int(not checked.ok)

@@ -11,6 +11,7 @@ from svertka.cli._output import Json, Whole, duration, print_json, print_table, 
 from svertka.verbs._advice import COLUMNS, row
 from svertka.verbs.compare import NETS
 from svertka.verbs.compare import compare as run_compare
+from svertka.wording import counted
 
 Names = Annotated[list[str] | None, Parameter(negative=(), consume_multiple=True)]
 
@@ -74,12 +75,12 @@ def compare(
     if json:
         print_json(compared.to_json())
         return
-    say(f"on {compared.judged_on}, {compared.images['test']:,} images:\n")
+    say(f"on {compared.judged_on}, {counted(compared.images['test'], 'image')}:\n")
     print_table(COLUMNS, [row(way) for way in compared.ways], right=COLUMNS[2:])
     for item in compared.left_out:
         say(f"left out: {item['name']}: {item['error']}")
     if compared.skipped:
-        say(f"left out: {len(compared.skipped)} files")
+        say(f"left out: {counted(len(compared.skipped), 'file')}")
     say(f"\n{compared.advice.text}")
     if compared.report is not None:
         say(f"\nreport: {compared.report}" + (f"\nmodel:  {compared.model}" if compared.model else ""))

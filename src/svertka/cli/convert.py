@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from svertka.cli._output import Json, print_json, say
 from svertka.verbs.convert import convert as run_convert
+from svertka.wording import counted, inflected
+
+_MOST = 10  # files that are named
 
 
 def convert(
@@ -39,9 +43,21 @@ def convert(
     for note in converted.notes:
         say(f"  {note}")
     parts = ", ".join(f"{part} {count:,}" for part, count in converted.images.items())
-    boxes = f", {converted.boxes:,} boxes" if converted.boxes else ""
-    say(f"wrote {converted.data}: {converted.written_as}, {sum(converted.images.values()):,} images{boxes} ({parts})")
-    if converted.skipped:
-        say(f"\n{len(converted.skipped):,} files or records were left out:")
-        for item in converted.skipped:
-            say(f"  {item['file']}: {item['error']}")
+    boxes = f", {counted(converted.boxes, 'box')}" if converted.boxes else ""
+    say(
+        f"wrote {converted.data}: {converted.written_as}, "
+        f"{counted(sum(converted.images.values()), 'image')}{boxes} ({parts})"
+    )
+    skipped = [f"{item['file']}: {item['error']}" for item in converted.skipped]
+    _print_some(skipped, inflected(len(skipped), "file or record was left out", "files or records were left out"))
+    one, several = "image of the folder without annotation was", "images of the folder without annotation were"
+    _print_some(converted.unused, f"{inflected(len(converted.unused), one, several)} left out")
+
+
+def _print_some(lines: Sequence[str], what: str) -> None:
+    if lines:
+        say(f"\n{len(lines):,} {what}:")
+        for line in lines[:_MOST]:
+            say(f"  {line}")
+        if len(lines) > _MOST:
+            say(f"  … and {len(lines) - _MOST:,} more; --json names all")

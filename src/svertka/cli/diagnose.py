@@ -6,6 +6,7 @@ from pathlib import Path
 
 from svertka.cli._output import Json, print_json, say
 from svertka.verbs.diagnose import diagnose as run_diagnose
+from svertka.wording import counted
 
 _MOST = 6  # images of a diagnosis
 
@@ -27,7 +28,8 @@ def diagnose(run: Path, /, *, out: Path | None = None, json: Json = False) -> in
         print_json(found.to_json())
         return int(not found.ok)
     say(
-        f"{found.run}: {found.state}, {found.epochs:,} epochs; {found.looked_at:,} of {found.steps:,} steps were "
+        f"{found.run}: {found.state}, {counted(found.epochs, 'epoch')}; {found.looked_at:,} of "
+        f"{counted(found.steps, 'step was', 'steps were')} "
         f"looked at, in {found.share:.1%} of the time of training\n"
     )
     for diagnosis in found.diagnoses:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from svertka.cli._output import Json, Whole, metrics_line, print_json, print_table, say
 from svertka.verbs.evaluate import evaluate as run_evaluate
+from svertka.wording import counted
 
 
 def evaluate(
@@ -43,7 +44,7 @@ def evaluate(
     if json:
         print_json(evaluated.to_json())
         return
-    say(f"on {evaluated.judged_on}, {evaluated.images:,} images: {metrics_line(evaluated.metrics)}\n")
+    say(f"on {evaluated.judged_on}, {counted(evaluated.images, 'image')}: {metrics_line(evaluated.metrics)}\n")
     known = ("class", "support", "pixels", "recall", "precision", "f1", "missed", "false_alarms")
     first = [name for name in known if name in evaluated.per_class[0]]
     columns = (*first, *(name for name in evaluated.per_class[0] if name not in first))
@@ -54,7 +55,7 @@ def evaluate(
     if evaluated.rejection:
         _print_rejection(evaluated.rejection)
     if evaluated.skipped:
-        say(f"\nleft out: {len(evaluated.skipped)} files")
+        say(f"\nleft out: {counted(len(evaluated.skipped), 'file')}")
 
 
 def _print_rejection(rejection: dict[str, Any]) -> None:

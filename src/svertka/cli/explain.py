@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from svertka.cli._output import Json, Whole, print_json, say
 from svertka.verbs.explain import DEFAULT_METHODS, Explained
 from svertka.verbs.explain import explain as run_explain
+from svertka.wording import counted
 
 Names = Annotated[tuple[str, ...], Parameter(negative=(), consume_multiple=True)]
 
@@ -87,19 +88,22 @@ def _print(explained: Explained) -> None:
         say(f"rank correlation with random weights, low is well: {told}")
     if "adversarial" in methods:
         found = methods["adversarial"]
-        say(f"score on {found['images']:,} images, by {found['judged_by']}, for changes of so many levels of 255:")
+        say(
+            f"score on {counted(found['images'], 'image')}, by {found['judged_by']}, for changes of so "
+            "many levels of 255:"
+        )
         say("  " + "  ".join(["levels".ljust(9), *(f"{level:>6}" for level in found["levels"])]))
         for name, scores in found["score"].items():
             say("  " + "  ".join([name.ljust(9), *(f"{score:6.1%}" for score in scores)]))
     if "pruning" in methods:
         found = methods["pruning"]
         wide = max(map(len, found["score"]), default=0)
-        say(f"score on {found['images']:,} images, by {found['judged_by']}, with so much of one stage pruned:")
+        say(f"score on {counted(found['images'], 'image')}, by {found['judged_by']}, with so much of one stage pruned:")
         say("  " + "  ".join([" " * wide, *(f"{share:6.0%}" for share in found["shares"])]))
         for name, scores in found["score"].items():
             say("  " + "  ".join([name.ljust(wide), *(f"{score:6.1%}" for score in scores)]))
     for note in explained.notes:
         say(f"note: {note}")
     if explained.skipped:
-        say(f"left out: {len(explained.skipped):,} files")
-    say(f"\npage: {explained.report}, and {len(explained.pictures):,} pictures")
+        say(f"left out: {counted(len(explained.skipped), 'file')}")
+    say(f"\npage: {explained.report}, and {counted(len(explained.pictures), 'picture')}")

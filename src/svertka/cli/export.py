@@ -8,6 +8,7 @@ from typing import Any
 from svertka.cli._output import Flag, Json, Whole, print_json, print_table, say
 from svertka.verbs.export import Exported, Format, Wanted
 from svertka.verbs.export import export as run_export
+from svertka.wording import counted
 
 
 def export(
@@ -73,9 +74,9 @@ def export(
 
 
 def _print_measured(exported: Exported, measured: dict[str, Any]) -> None:
-    plural = "threads" if measured["threads"] > 1 else "thread"
     say(
-        f"on {measured['images']:,} images ({measured['judged_on']}), {measured['threads']} {plural}; "
+        f"on {counted(measured['images'], 'image')} ({measured['judged_on']}), "
+        f"{counted(measured['threads'], 'thread')}; "
         f"{measured['metric'].replace('_', ' ')} in single precision: {measured['score']:.4f}\n"
     )
     batches = [timing["batch"] for trial in measured["trials"] if not trial["refused"] for timing in trial["timings"]]

@@ -13,6 +13,7 @@ from cyclopts import Parameter, Token
 from svertka.cli._output import Flag, Json, Whole, print_json, print_table, say
 from svertka.verbs.ledger import ledger as count_ledger
 from svertka.verbs.list_nets import list_nets
+from svertka.wording import counted
 
 _IMAGES = {
     "imagenet": "ImageNet's validation images",
@@ -127,7 +128,7 @@ def _print_one(net: dict[str, Any]) -> None:
     if net["one_size"]:
         sizes = "of this size only"
     elif net["step"] > 1:
-        sizes = f"of {net['smallest']} × {net['smallest']}, and {net['step']} pixels more at a time"
+        sizes = f"of {net['smallest']} × {net['smallest']}, and {counted(net['step'], 'pixel')} more at a time"
     say(f"measured for one image of {side} × {side} × {net['channels']}; takes images {sizes}\n")
     rows = [
         [

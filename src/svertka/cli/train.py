@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from svertka.cli._output import Flag, Json, duration, metrics_line, print_json, print_table, say, whole
 from svertka.verbs.train import CrossValidated, Recipe, Trial
 from svertka.verbs.train import train as run_train
+from svertka.wording import counted, inflected
 
 
 def _recipe_flags() -> type[Any]:
@@ -108,7 +109,10 @@ def train(
     if trained.judged_on:
         say(f"on {trained.judged_on}: {metrics_line(trained.metrics)}")
     if trained.skipped:
-        say(f"left out: {len(trained.skipped)} files; the report names them")
+        say(
+            f"left out: {counted(len(trained.skipped), 'file')}; the report names "
+            f"{inflected(len(trained.skipped), 'it', 'them')}"
+        )
     say(f"model:  {trained.model}\nreport: {trained.report}")
     return 0
 
@@ -120,11 +124,12 @@ def _print_trial(trial: Trial) -> None:
         say(f"\nsuggested: --lr {trial.lr:g}, where the loss fell fastest or safely below where it was least")
     elif trial.ok:
         say(
-            f"one batch of {trial.images} images was learnt by heart in {len(trial.losses)} steps: "
+            f"one batch of {counted(trial.images, 'image')} was learnt by heart in "
+            f"{counted(len(trial.losses), 'step')}: "
             f"the loss fell from {trial.losses[0]:.3g} to {trial.losses[-1]:.3g}"
         )
     else:
-        say(f"one batch of {trial.images} images could not be learnt by heart:")
+        say(f"one batch of {counted(trial.images, 'image')} could not be learnt by heart:")
         for fault in trial.faults:
             say(f"  {fault}")
     if trial.report is not None:

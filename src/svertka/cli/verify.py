@@ -7,6 +7,7 @@ from pathlib import Path
 from svertka.cli._output import Json, print_json, say
 from svertka.verbs.verify import Verification
 from svertka.verbs.verify import verify as run_verify
+from svertka.wording import counted
 
 
 def verify(model: Path, /, *, json: Json = False) -> int:
@@ -29,7 +30,7 @@ def verify(model: Path, /, *, json: Json = False) -> int:
 
 def verification_lines(verified: Verification) -> list[str]:
     """A verification as lines of text."""
-    lines = [f"{verified.model}: {verified.golden} golden inputs"]
+    lines = [f"{verified.model}: {counted(verified.golden, 'golden input')}"]
     for engine in verified.engines:
         verdict = "ok" if engine.ok else "DIFFERS"
         lines.append(f"  {engine.name:<12} {verdict:<8} largest difference {engine.max_abs_diff:.2g}")

@@ -1,6 +1,6 @@
 """Zip and tar archives are unpacked once, into the user's cache, and never anywhere else.
 
-What was unpacked is kept with the checksum of each file, and is unpacked again where one does not fit.
+What was unpacked is kept; see `svertka.data.archive_cache`.
 
 An archive is looked through before a byte of it is written. It is refused as a whole if it has a member that is neither
 a file nor a folder, a name that leads out of the folder or stands there twice, or more bytes or files than is allowed.
@@ -10,27 +10,25 @@ from __future__ import annotations
 
 import bz2
 import errno
-import hashlib
 import lzma
 import os
 import re
-import shutil
 import stat
 import struct
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
+from svertka.data.archive_cache import kept
 from svertka.data.images import cache_limit
 from svertka.data.tar import Member, is_tar, members
 from svertka.errors import UserError
-from svertka.runtime.checked import DamagedError, read_checked, report_damaged, write_checked
-from svertka.runtime.files import cache_folder, make_folder, partial_name, remove_stale, write_error
+from svertka.runtime.files import partial_name
+from svertka.wording import counted
 
 _CHUNK = 1 << 20
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)  # LZMA's memory is up to its author
@@ -113,7 +111,7 @@ def unpacked(path: Path, limits: Limits = LIMITS) -> Path:
             finally:
                 plain.unlink(missing_ok=True)
 
-    return _kept(path, "", fill)
+    return kept(path, "", fill)
 
 
 def beginning(path: Path) -> bytes:
@@ -132,84 +130,7 @@ def decompressed(path: Path, limits: Limits = LIMITS) -> Path:
     Raises:
         UserError: It is damaged, or too large.
     """
-    return _kept(path, "tar", lambda folder: _decompress(path, folder / "shard.tar", limits)) / "shard.tar"
-
-
-def _kept(path: Path, suffix: str, fill: Callable[[Path], None]) -> Path:
-    place = cache_folder() / "archives"
-    try:
-        digest = _digest(path)
-        make_folder(place)
-        folder = place / f"{digest}{suffix}"
-        if folder.is_dir() and _is_whole(folder):
-            os.utime(folder)  # the least recently used goes first
-            return folder
-        with _folder_in_the_making(folder) as making:
-            fill(making)
-            _make_room(place, _size(making), spared=making)
-            # Before the folder has its name: where there is a folder, there are its checksums.
-            write_checked(_checksums_file(folder), {"files": _checksums(making)})
-            if hasattr(os, "sync"):
-                os.sync()  # what is found there after a power cut must be whole
-            with suppress(OSError):  # another process was quicker
-                making.rename(folder)
-    except OSError as error:
-        if error.filename and str(error.filename) == str(path):
-            raise UserError(f"cannot be read ({error.strerror or error})", where=path) from error
-        raise write_error(place, error) from error
-    return folder
-
-
-@contextmanager
-def _folder_in_the_making(folder: Path) -> Iterator[Path]:
-    remove_stale(folder.parent)
-    making = folder.with_name(partial_name(folder.name))
-    making.mkdir()  # raises where anything has that name
-    try:
-        yield making
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
-
-
-def _checksums_file(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.json")
-
-
-def _checksums(folder: Path) -> dict[str, int]:
-    found = {}
-    for path in folder.rglob("*"):
-        if not path.is_dir():
-            with path.open("rb") as file:
-                checksum = 0
-                while piece := file.read(_CHUNK):
-                    checksum = zlib.crc32(piece, checksum)
-            found[path.relative_to(folder).as_posix()] = checksum
-    return found
-
-
-def _is_whole(folder: Path) -> bool:
-    """Whether a folder holds what was unpacked into it. One that does not is removed."""
-    try:
-        if read_checked(_checksums_file(folder))["files"] == _checksums(folder):
-            return True
-        report_damaged(folder, "the archive is unpacked again")
-    except DamagedError:
-        report_damaged(_checksums_file(folder), "the archive is unpacked again")
-    except FileNotFoundError:  # of an older release, or removed by another process to make room
-        pass
-    removed = folder.with_name(partial_name(folder.name))
-    with suppress(OSError):  # another process was quicker
-        folder.rename(removed)
-    shutil.rmtree(removed, ignore_errors=True)
-    return False
-
-
-def _digest(path: Path) -> str:
-    total = hashlib.blake2b(digest_size=16)
-    with path.open("rb") as file:
-        while piece := file.read(_CHUNK):
-            total.update(piece)
-    return total.hexdigest()
+    return kept(path, "tar", lambda folder: _decompress(path, folder / "shard.tar", limits)) / "shard.tar"
 
 
 def _unpack_zip(path: Path, folder: Path, limits: Limits) -> None:
@@ -233,7 +154,7 @@ def _unpack_zip(path: Path, folder: Path, limits: Limits) -> None:
         struct.error,
     ) as error:
         raise UserError(
-            f"a damaged zip archive of {count:,} entries ({error})", where=path, mend="get it again"
+            f"a damaged zip archive of {counted(count, 'entry')} ({error})", where=path, mend="get it again"
         ) from error
     except OSError as error:
         if error.errno != errno.EINVAL:
@@ -409,24 +330,3 @@ def _too_large(path: Path, what: str, allowed: int) -> UserError:
 def _shown(name: str) -> str:
     text = os.fsencode(name[:80]).decode("utf-8", "backslashreplace")
     return ascii(text) if not text.isprintable() else repr(text)
-
-
-def _make_room(place: Path, size: int, spared: Path) -> None:
-    total = size
-    others = [folder for folder in place.iterdir() if folder != spared and folder.is_dir() and folder.name[0] != "."]
-    for folder in sorted(others, key=lambda folder: folder.stat().st_mtime, reverse=True):
-        total += _size(folder)
-        if total > cache_limit():
-            shutil.rmtree(folder, ignore_errors=True)
-            _checksums_file(folder).unlink(missing_ok=True)
-
-
-def _size(folder: Path) -> int:
-    return sum(_sizes(os.walk(folder)))
-
-
-def _sizes(walk: Iterable[tuple[str, list[str], list[str]]]) -> Iterator[int]:
-    for place, _, names in walk:
-        for name in names:
-            with suppress(OSError):
-                yield os.stat(os.path.join(place, name)).st_size  # noqa: PTH116, PTH118 (speed)

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from svertka.data.augment import augment
 from svertka.data.chance import permutation
 from svertka.data.images import Images
 from svertka.data.mixing import Mixing
 from svertka.data.mosaic import Mosaic
+from svertka.data.workers import from_workers
 from svertka.runtime.preprocess import Preprocess
 
 
@@ -147,6 +148,7 @@ class Loader:
         batch: Samples a batch, over all processes.
         workers: Processes that prepare batches beside this one; they change nothing but the speed.
         rank, world: This process takes every ``world``-th sample of each batch from the ``rank``-th on.
+        least: Samples that every process needs for a training step; a last batch with fewer joins the one before it.
     """
 
     part: Part
@@ -154,6 +156,7 @@ class Loader:
     workers: int = 0
     rank: int = 0
     world: int = 1
+    least: int = 1
 
     @property
     def samples(self) -> int:
@@ -163,14 +166,18 @@ class Loader:
     @property
     def batches(self) -> int:
         """Number of batches an epoch."""
-        return -(-len(self.part) // self.batch)
+        whole, rest = divmod(len(self.part), self.batch)
+        # A process may go without a sample of its own, unless its step needs several.
+        joins = rest < self.least * self.world and self.least > 1 and whole > 0
+        return whole + (rest > 0 and not joins)
 
     def training(self, epoch: int, skip: int = 0) -> Iterator[Batch]:
         """One epoch in an order that depends on (seed, epoch) alone, from its ``skip``-th batch on."""
         order = permutation(len(self.part), self.part.seed, epoch)
         keys = []
-        for start in range(skip * self.batch, len(order), self.batch):
-            whole = order[start : start + self.batch]
+        for number in range(skip, self.batches):
+            start = number * self.batch
+            whole = order[start : start + self.batch] if number + 1 < self.batches else order[start:]
             mine = whole[self.rank :: self.world]
             # All processes must take the same number of steps: one left without a sample takes any, at no weight.
             weight = len(mine) * self.world / len(whole)
@@ -187,5 +194,9 @@ class Loader:
     def _load(self, keys: list[_Key]) -> Iterator[Batch]:
         if self.workers == 0:
             return map(self.part.__getitem__, keys)
-        # batch_size=None: a key already stands for a whole batch.
-        return iter(DataLoader(self.part, sampler=keys, batch_size=None, num_workers=self.workers))
+        return from_workers(self.part, keys, self.workers)
+
+    def bytes_a_batch(self) -> int:
+        """Bytes of a whole batch, over all processes, as workers hand it over."""
+        one = self.part[_Key(0, np.zeros(1, np.int64), 1.0)]
+        return self.batch * sum(tensor.nbytes for tensor in one[:3])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from svertka.annotations import Box, Boxes
+from svertka.annotations import Box
 from svertka.data.documents import has_keys, peek, read_json
 from svertka.data.layout import child, files_in, part_in, relative, subfolders
 from svertka.data.paths import ImageFinder
@@ -18,28 +19,51 @@ from svertka.data.records import (
     name_of,
     number,
     numbers,
+    refuse_turned,
     size_of,
     table_of,
     whole,
 )
 from svertka.data.runs import extent_of, read_runs
-from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
+from svertka.data.samples import Dataset, Format, ImageFile, Skipped
+from svertka.data.stated import Stated, samples_by_part
+from svertka.data.unread import Fields, UnreadCounter
 from svertka.errors import UserError
+from svertka.wording import counted
 
+_FILE = Fields("the file", read=("info", "licenses", "images", "annotations", "categories"), minor=("type",))
+_CATEGORY = Fields(
+    "a category", read=("id", "name", "keypoints", "color", "isthing"), minor=("supercategory", "skeleton")
+)
+_IMAGE = Fields(
+    "an image",
+    read=("id", "file_name", "width", "height", "license", "coco_url", "flickr_url", "date_captured", "path"),
+    default={"license": (0,)},
+)
+_OBJECT = Fields(
+    "an annotation",
+    read=(
+        *("id", "image_id", "category_id", "bbox", "segmentation", "keypoints", "iscrowd", "area", "num_keypoints"),
+        *("width", "height"),
+    ),
+    minor=("occluded", "truncated", "ignore", "difficult", "track_id"),
+    default=dict.fromkeys(("occluded", "truncated", "ignore", "difficult", "rotation", "angle"), (0, "0")),
+)
 _CORNERS = 6  # numbers of the least polygon
 _OTHERS = 20  # a folder with more JSON files of another kind is not gone through
 
 
 def is_coco(path: Path) -> bool:
     """Whether it is a COCO file, or a folder that has one: in itself, in ``annotations/``, or in folders of parts."""
-    return next(_files(path), None) is not None
+    return next(coco_files(path), None) is not None
 
 
 def read_coco(path: Path) -> Dataset:
     """Read ``annotations/instances_train2017.json`` and the like, or one JSON file beside images or above them.
 
     The name of the file, or its folder, says the part. Boxes, polygons, masks as runs (compressed or not), keypoints
-    and crowds are read; an object that says something impossible is skipped, and so is an image that is not there.
+    and crowds are read; where no annotation has a place, they are labels of images. An object that says something
+    impossible is skipped, and so is an image that is not there.
 
     Raises:
         UserError: No object or image can be used.
@@ -47,30 +71,53 @@ def read_coco(path: Path) -> Dataset:
     root = path if path.is_dir() else path.parent.parent if path.parent.name.lower() == "annotations" else path.parent
     notes: list[str] = []
     skipped: list[Skipped] = []
-    parts: dict[str, list[Sample]] = {}
+    unread = UnreadCounter()
+    images: dict[str, Stated] = {}
     told: dict[str, str] = {}
-    for file in _chosen(list(_files(path)) or _any_files(path), notes):
+    categories: list[tuple[str, int]] = []
+    files = list(coco_files(path)) or _any_files(path)
+    chosen = _chosen(files, notes)
+    if files and not chosen:
+        named = ", ".join(file.name for file in files[:3])
+        what = f"no boxes, masks or labels in what is there of COCO ({named})"
+        raise UserError(what, where=root, mend="put the file called instances_… beside it")
+    for file in chosen:
         name = relative(file, root)
         part = part_in(file.stem) or part_in(file.parent.name) or "all"
         try:
-            samples = _File(file, name, root, skipped).samples()
+            reader = _File(file, name, root, skipped, unread)
+            found = reader.images(part)
         except RecordError as error:
             skipped.append(Skipped(name, str(error)))
             continue
-        for sample in samples:
-            if sample.name in told:
-                skipped.append(Skipped(f"{name}, image {sample.name}", f"{told[sample.name]} speaks of it already"))
+        categories += [(category, key) for key, category in reader.names.items()]
+        for image in found:
+            if image.name in told:
+                skipped.append(Skipped(f"{name}, image {image.name}", f"{told[image.name]} speaks of it already"))
             else:
-                told[sample.name] = name
-                parts.setdefault(part, []).append(sample)
-    return dataset_of(root, "COCO", parts, notes, skipped)
+                told[image.name] = name
+                images[image.name] = image
+    parts = samples_by_part(list(images.values()), unread)
+    classes, ids = _class_list(categories, notes)
+    dataset = dataset_of(root, "COCO", parts, notes, skipped, classes=classes, unread=unread.found())
+    return replace(dataset, class_ids=ids)
+
+
+def _class_list(categories: list[tuple[str, int]], notes: list[str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    ids: dict[str, int] = {}
+    for name, key in categories:
+        ids.setdefault(name, key)
+    if any(ids[name] != key for name, key in categories) or len(set(ids.values())) < len(ids):
+        notes.append("the files give classes other ids, or two ids to one: ids are not kept")
+        return tuple(ids), ()
+    return tuple(ids), tuple(ids.values())
 
 
 class _File:
     """One COCO file, whose objects go to its images."""
 
-    def __init__(self, path: Path, name: str, root: Path, skipped: list[Skipped]) -> None:
-        self.name, self.root, self.skipped = name, root, skipped
+    def __init__(self, path: Path, name: str, root: Path, skipped: list[Skipped], unread: UnreadCounter) -> None:
+        self.name, self.root, self.skipped, self.unread = name, root, skipped, unread
         self.part = part_in(path.stem)
         stem = path.stem.removeprefix("instances_").removeprefix("person_keypoints_")
         bases = [path.parent, path.parent.parent] if path.parent != root else [root]
@@ -81,18 +128,22 @@ class _File:
         self.points: dict[int, list[str]] = {}
         self.sizes: dict[int, tuple[int, int] | None] = {}
 
-    def samples(self) -> list[Sample]:
-        """All images that are there, with their objects."""
+    def images(self, part: str) -> list[Stated]:
+        """All images that are there, with their objects and labels."""
+        self.unread.fields(self.told, _FILE, self.name)
         for place, value in enumerate(list_of(self.told.get("categories"), "categories")):
             try:
                 told = table_of(value, "it")
                 key, name = whole(told.get("id"), "its id"), name_of(told.get("name"), "its name")
                 points = [name_of(point, "a keypoint") for point in list_of(told.get("keypoints"), "keypoints")]
                 self.names[key], self.points[key] = name, points
+                self.unread.fields(told, _CATEGORY, f"{self.name}, category {key}")
             except RecordError as error:
                 self._skip("category", value, place, error)
-        found = self._images()
-        boxes: dict[int, list[Box]] = {key: [] for key in found}
+        paths = self._paths()
+        found = {key: Stated(relative(file, self.root), ImageFile(file), part) for key, file in paths.items()}
+        placeless: list[tuple[int, object, int, str]] = []
+        objects = False
         for place, value in enumerate(list_of(self.told.get("annotations"), "annotations")):
             try:
                 told = table_of(value, "it")
@@ -101,15 +152,25 @@ class _File:
                     if key not in self.sizes:
                         raise RecordError(f"image {key} is not in the file")
                     continue  # its image was skipped, and named
-                boxes[key].append(self._box(told, key))
+                label = self._label(told)
+                if told.get("bbox") in (None, []) and told.get("segmentation") in (None, []):
+                    placeless.append((place, value, key, label))
+                else:
+                    found[key].boxes.append(self._box(told, key, label))
+                    objects = True
+                self.unread.fields(told, _OBJECT, partial(self._which, "annotation", value, place))
             except RecordError as error:
                 self._skip("annotation", value, place, error)
-        return [
-            Sample(relative(file, self.root), ImageFile(file), Boxes(tuple(boxes[key]), self.sizes[key]))
-            for key, file in found.items()
-        ]
+        for place, value, key, label in placeless:
+            if objects:
+                self._skip("annotation", value, place, RecordError("neither bbox nor segmentation"))
+            else:
+                found[key].labels.append(label)
+        for key, image in found.items():
+            image.size = self.sizes[key]
+        return list(found.values())
 
-    def _images(self) -> dict[int, Path]:
+    def _paths(self) -> dict[int, Path]:
         found: dict[int, Path] = {}
         for place, value in enumerate(list_of(self.told.get("images"), "images")):
             try:
@@ -121,25 +182,32 @@ class _File:
                 if told.get("width") is not None or told.get("height") is not None:
                     self.sizes[key] = size_of(told.get("height"), told.get("width"))
                 found[key] = self.finder.find(name_of(told.get("file_name"), "its file_name"), within=self.part)
+                self.unread.fields(told, _IMAGE, f"{self.name}, image {key}")
             except RecordError as error:
                 self._skip("image", value, place, error)
         return found
 
-    def _box(self, told: dict[str, object], image: int) -> Box:
+    def _label(self, told: dict[str, object]) -> str:
         category = whole(told.get("category_id"), "category_id")
         if category not in self.names:
             raise RecordError(f"category {category} is not in the file")
+        return self.names[category]
+
+    def _box(self, told: dict[str, object], image: int, label: str) -> Box:
+        attributes = told.get("attributes")
+        refuse_turned(told if not isinstance(attributes, dict) else told | attributes)
         polygons, runs, around = self._segmentation(told.get("segmentation"), image)
-        if told.get("bbox") is not None:
+        if told.get("bbox") not in (None, []):
             sides = numbers(told["bbox"], "bbox")
             if len(sides) != 4:
-                raise RecordError(f"bbox has {len(sides)} numbers instead of 4")
+                raise RecordError(f"bbox has {counted(len(sides), 'number')} instead of 4")
             around = sides[0], sides[1], sides[0] + sides[2], sides[1] + sides[3]
         if around is None:
             raise RecordError("neither bbox nor segmentation")
-        box = Box(self.names[category], *around, polygons=polygons, runs=runs, crowd=bool(told.get("iscrowd")))
+        box = Box(label, *around, polygons=polygons, runs=runs, crowd=bool(told.get("iscrowd")))
         points = list_of(told.get("keypoints"), "keypoints")
-        return replace(box, keypoints=self._keypoints(points, self.points[category])) if points else box
+        named = self.points[whole(told.get("category_id"), "category_id")]
+        return replace(box, keypoints=self._keypoints(points, named)) if points else box
 
     def _segmentation(
         self, value: object, image: int
@@ -155,7 +223,7 @@ class _File:
 
     def _keypoints(self, values: list[object], names: list[str]) -> tuple[tuple[str, float, float, int], ...]:
         if len(values) % 3 or (names and len(values) != 3 * len(names)):
-            raise RecordError(f"{len(values)} numbers for {len(names)} keypoints")
+            raise RecordError(f"{counted(len(values), 'number')} for {counted(len(names), 'keypoint')}")
         names = names or [str(place + 1) for place in range(len(values) // 3)]
         found = []
         for place, name in enumerate(names):
@@ -166,13 +234,17 @@ class _File:
             found.append((name, x, y, visible))
         return tuple(found)
 
-    def _skip(self, kind: str, value: object, place: int, error: RecordError) -> None:
+    def _which(self, kind: str, value: object, place: int) -> str:
         key = value.get("id") if isinstance(value, dict) else None
         which = f"{kind} {key}" if isinstance(key, int) else f"{kind} at place {place + 1}"
-        self.skipped.append(Skipped(f"{self.name}, {which}", str(error)))
+        return f"{self.name}, {which}"
+
+    def _skip(self, kind: str, value: object, place: int, error: RecordError) -> None:
+        self.skipped.append(Skipped(self._which(kind, value, place), str(error)))
 
 
-def _files(path: Path) -> Iterator[Path]:
+def coco_files(path: Path) -> Iterator[Path]:
+    """The files of COCO: the path itself, or those in a folder."""
     if path.is_file():
         if path.suffix.lower() == ".json" and _looks_right(path):
             yield path

@@ -1,21 +1,23 @@
-"""CVAT's XML for images: all images of a task in one file."""
+"""CVAT's XML, for images and for video: all images or frames of a task in one file."""
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-import numpy as np
-
-from svertka.annotations import Annotation, Box, Boxes
+from svertka.data.cvat_shapes import count_attributes, read_shape
+from svertka.data.cvat_video import Tracks
 from svertka.data.documents import peek, stream_xml
 from svertka.data.layout import files_in, part_in, relative
 from svertka.data.paths import ImageFinder
-from svertka.data.records import RecordError, alike, dataset_of, extent, name_of, number, size_of, whole
-from svertka.data.runs import runs_of
-from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
+from svertka.data.records import RecordError, dataset_of, name_of, size_of
+from svertka.data.samples import Dataset, Format, ImageFile, Skipped
+from svertka.data.stated import Stated, samples_by_part
+from svertka.data.unread import Fields, UnreadCounter
 from svertka.errors import UserError
+
+_IMAGE = Fields("an image", read=("id", "name", "subset", "width", "height", "task_id", "job_id", "project"))
+_TAG = Fields("a tag", read=("label", "source"), minor=("group_id",))
 
 
 def is_cvat(path: Path) -> bool:
@@ -24,9 +26,11 @@ def is_cvat(path: Path) -> bool:
 
 
 def read_cvat(path: Path) -> Dataset:
-    """Read boxes, polygons, ellipses and masks of each image, or its tags; lines and points are left out, and named.
+    """Read boxes, polygons, ellipses and masks of each image, or of each frame that a track goes through; where there
+    are none, the tags of images.
 
-    An image's ``subset`` is its part. Shapes with the same ``group_id`` stay apart.
+    Lines, points and other shapes are left out, and named. An image's ``subset`` is its part. Shapes with the same
+    ``group_id`` stay apart.
 
     Raises:
         UserError: The file cannot be read, or no image can be used.
@@ -35,111 +39,86 @@ def read_cvat(path: Path) -> Dataset:
     file = _file(path) or (path if path.is_file() else None)
     if file is None:
         raise UserError("no XML of CVAT in it", where=path)
-    finder = ImageFinder(root, [root, *(root / name for name in ("images", "data"))])
-    parts: dict[str, list[Sample]] = {}
-    skipped: list[Skipped] = []
-    told: set[str] = set()
+    reader = _Reader(file, root)
     try:
-        for place, image in enumerate(stream_xml(file, "image"), 1):
-            where = f"{file.name}, image {image.get('id', '')[:20] or place}"
-            try:
-                found = finder.find(name_of(image.get("name"), "its name"), within=image.get("subset"))
-                name = relative(found, root)
-                if name in told:
-                    raise RecordError(f"another record speaks of {name} already")
-                part = part_in(image.get("subset") or "") or "all"
-                sample = Sample(name, ImageFile(found), _annotation(image, where, skipped))
-            except RecordError as error:
-                skipped.append(Skipped(where, str(error)))
-                continue
-            told.add(name)
-            parts.setdefault(part, []).append(sample)
+        for element in stream_xml(file, "meta", "image", "track"):
+            reader.take(element)
     except RecordError as error:
-        if not parts:
+        if not reader.images:
             raise UserError(str(error), where=file) from error
-        skipped.append(Skipped(f"{file.name}, what follows image {place}", str(error)))
-    whole_set = iter(alike([sample for samples in parts.values() for sample in samples]))
-    parts = {part: [next(whole_set) for _ in samples] for part, samples in parts.items()}
-    return dataset_of(root, "CVAT XML", parts, [], skipped)
+        reader.skipped.append(Skipped(f"{file.name}, what follows image {reader.place}", str(error)))
+    images = [*reader.images.values(), *(reader.tracks.finished() if reader.tracks else ())]
+    parts = samples_by_part(images, reader.unread)
+    unread = reader.unread.found()
+    return dataset_of(root, "CVAT XML", parts, [], reader.skipped, classes=reader.classes, unread=unread)
 
 
 def _file(path: Path) -> Path | None:
     files = [path] if path.is_file() else files_in(path, ".xml", path)[:20]
     for file in files:
         text = peek(file) if file.suffix.lower() == ".xml" else ""
-        if "<annotations>" in text[:2000] and "<image " in text:
+        if "<annotations>" in text[:2000] and ("<image " in text or "<track " in text):
             return file
     return None
 
 
-def _annotation(image: Element, where: str, skipped: list[Skipped]) -> Annotation:
-    size = size_of(image.get("height"), image.get("width"))
-    boxes: list[Box] = []
-    tags: list[str] = []
-    for place, shape in enumerate(image, 1):
-        try:
-            if shape.tag == "tag":
-                tags.append(name_of(shape.get("label")))
-            elif shape.tag in _SHAPES:
-                boxes.append(_SHAPES[shape.tag](shape, size))
-            else:
-                raise RecordError(f"{shape.tag[:50]!r}, which is not read")
-        except RecordError as error:
-            skipped.append(Skipped(f"{where}, shape {place}", str(error)))
-    if tags and not boxes:
-        return tags[0] if len(tags) == 1 else tuple(sorted(set(tags)))
-    return Boxes(tuple(boxes), size)
+class _Reader:
+    """Takes the elements of one file."""
 
+    def __init__(self, file: Path, root: Path) -> None:
+        self.file = file
+        self.finder = ImageFinder(root, [root, *(root / name for name in ("images", "data"))])
+        self.images: dict[str, Stated] = {}
+        self.tracks: Tracks | None = None
+        self.skipped: list[Skipped] = []
+        self.unread = UnreadCounter()
+        self.classes: list[str] = []
+        self.place = 0
+        self.tasks = 0
 
-def _box(shape: Element, size: tuple[int, int]) -> Box:
-    del size
-    left, top, right, bottom = (number(shape.get(side), side) for side in ("xtl", "ytl", "xbr", "ybr"))
-    label, turn = name_of(shape.get("label")), math.radians(number(shape.get("rotation") or 0, "rotation"))
-    if not turn:
-        return Box(label, left, top, right, bottom)
-    x, y = (left + right) / 2, (top + bottom) / 2  # it is turned about its middle
-    corners: list[float] = []
-    for across, down in ((left - x, top - y), (right - x, top - y), (right - x, bottom - y), (left - x, bottom - y)):
-        corners += [
-            x + across * math.cos(turn) - down * math.sin(turn),
-            y + across * math.sin(turn) + down * math.cos(turn),
-        ]
-    return Box(label, *extent([corners]), polygons=(tuple(corners),))
+    def take(self, element: Element) -> None:
+        """An image, a track, or what the file states of the whole task."""
+        if element.tag == "meta":
+            names = (label.findtext("name") for label in element.iter("label") if label.find("parent") is None)
+            self.classes = [name.strip()[:500] for name in names if name and name.strip()]
+            self.tasks = sum(1 for _ in element.iter("task"))
+        elif element.tag == "track":
+            if self.tasks > 1:
+                mend = "export each task alone, or the project as 'CVAT for images'"
+                raise UserError(
+                    "tracks of several tasks, whose frames have the same numbers", where=self.file, mend=mend
+                )
+            self.tracks = self.tracks or Tracks(self.file, self.finder, self.skipped, self.unread)
+            self.tracks.take(element)
+        else:
+            self.place += 1
+            where = f"{self.file.name}, image {element.get('id', '')[:20] or self.place}"
+            try:
+                image = self._image(element, where)
+                self.images[image.name] = image
+            except RecordError as error:
+                self.skipped.append(Skipped(where, str(error)))
 
+    def _image(self, element: Element, where: str) -> Stated:
+        path = self.finder.find(name_of(element.get("name"), "its name"), within=element.get("subset"))
+        name = relative(path, self.finder.root)
+        if name in self.images:
+            raise RecordError(f"another record speaks of {name} already")
+        size = size_of(element.get("height"), element.get("width"))
+        image = Stated(name, ImageFile(path), part_in(element.get("subset") or "") or "all", size=size)
+        self.unread.fields(element.attrib, _IMAGE, where)
+        for place, shape in enumerate(element, 1):
+            at = f"{where}, shape {place}"
+            try:
+                if shape.tag == "tag":
+                    image.labels.append(name_of(shape.get("label")))
+                    self.unread.fields(shape.attrib, _TAG, at)
+                    count_attributes(shape, self.unread, at)
+                else:
+                    image.boxes.append(read_shape(shape, size, self.unread, at))
+            except RecordError as error:
+                self.skipped.append(Skipped(at, str(error)))
+        return image
 
-def _polygon(shape: Element, size: tuple[int, int]) -> Box:
-    del size
-    outline: list[float] = []
-    for point in (shape.get("points") or "").split(";"):
-        sides = point.split(",")
-        if len(sides) != 2:
-            raise RecordError("a point that is not two numbers")
-        outline += [number(sides[0], "x"), number(sides[1], "y")]
-    if len(outline) < 6:
-        raise RecordError("a polygon of less than three corners")
-    return Box(name_of(shape.get("label")), *extent([outline]), polygons=(tuple(outline),))
-
-
-def _ellipse(shape: Element, size: tuple[int, int]) -> Box:
-    del size
-    x, y, across, down = (number(shape.get(side), side) for side in ("cx", "cy", "rx", "ry"))
-    return Box(name_of(shape.get("label")), x - across, y - down, x + across, y + down)
-
-
-def _mask(shape: Element, size: tuple[int, int]) -> Box:
-    # Runs along the rows of a box in the image, outside first.
-    left, top, width, height = (whole(shape.get(side), side) for side in ("left", "top", "width", "height"))
-    if left < 0 or top < 0 or min(width, height) < 1 or left + width > size[1] or top + height > size[0]:
-        raise RecordError("a mask that reaches out of its image")
-    counts = np.asarray([whole(text, "a run") for text in (shape.get("rle") or "").split(",")], np.int64)
-    if counts.min() < 0 or counts.max() > width * height or counts.sum() != width * height:
-        raise RecordError(f"runs of {int(counts.sum()):,} pixels for a mask of {width * height:,}")
-    inside = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
-    mask = np.zeros(size, np.bool_)
-    mask[top : top + height, left : left + width] = inside.reshape(height, width)
-    return Box(name_of(shape.get("label")), left, top, left + width, top + height, runs=runs_of(mask))
-
-
-_SHAPES = {"box": _box, "polygon": _polygon, "ellipse": _ellipse, "mask": _mask}
 
 CVAT = Format("cvat", "CVAT XML", is_cvat, read_cvat)

@@ -76,8 +76,8 @@ def read_xml(path: Path) -> Element:
     return root
 
 
-def stream_xml(path: Path, tag: str) -> Iterator[Element]:
-    """Each element ``tag`` right below the root of an XML document, and then the root; what was read is let go.
+def stream_xml(path: Path, *tags: str) -> Iterator[Element]:
+    """Each element right below the root of an XML document that has one of these tags; what was read is let go.
 
     Raises:
         RecordError: It cannot be read, is over ``MAX_XML_STREAM``, no XML, or declares a document type.
@@ -93,7 +93,7 @@ def stream_xml(path: Path, tag: str) -> Iterator[Element]:
             if root is None:
                 root = element
             if event == "end" and depth == 1:
-                if element.tag == tag:
+                if element.tag in tags:
                     yield element
                 element.clear()
                 root.clear()

@@ -12,6 +12,7 @@ from svertka.data.archives import archive_kind
 from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
 from svertka.errors import UserError
 from svertka.runtime.image import IMAGE_SUFFIXES
+from svertka.wording import counted, inflected
 
 _MOST = 10_000  # files that are looked at where none is an image
 
@@ -60,7 +61,10 @@ def read_folders(root: Path, *, nested: bool = False) -> Dataset:
                 label = file.parent.relative_to(place).as_posix() if nested else name
                 samples[part].append(Sample(_printable(relative), ImageFile(file), _printable(label)))
     if loose:
-        notes.append(f"{len(loose)} images lie in no class folder and are left out, such as {loose[0].name}")
+        notes.append(
+            f"{counted(len(loose), 'image lies', 'images lie')} in no class folder and "
+            f"{inflected(len(loose), 'is', 'are')} left out, such as {loose[0].name}"
+        )
     if ignored:
         notes.append(f"ignored folders: {', '.join(ignored)}")
     if linked:

@@ -11,9 +11,12 @@ from typing import Any
 from svertka.annotations import Annotation, ImageSource, class_names, natural
 from svertka.data import _arrow
 from svertka.data.folders import part_in_name
+from svertka.data.records import shown
 from svertka.data.samples import Dataset, Format, Sample, Skipped, file_stamp
 from svertka.data.table import LABEL_COLUMNS
+from svertka.data.unread import UnreadCounter
 from svertka.errors import UserError
+from svertka.wording import counted
 
 _DEPTH = 3  # folders between the data set's and its shards: config/split
 _CONFIGS = 64  # folders; where there are more, they are classes
@@ -47,10 +50,15 @@ def read_hugging_face(path: Path) -> Dataset:
     folder = path if path.is_dir() else path.parent
     parts: dict[str, list[Sample]] = {}
     skipped: list[Skipped] = []
+    classes: dict[str, None] = {}
+    unread = UnreadCounter()
     for shard in shards:
+        count = 0
         samples = parts.setdefault(part_in_name(shard, folder), [])
         try:
             for number, source, label, names in _records(shard, folder):
+                count += 1
+                classes.update(dict.fromkeys(names))
                 place = f"{shard.relative_to(folder).as_posix()}#{number}"
                 annotation = _annotation(label, names)
                 if source is None or annotation is None:
@@ -58,12 +66,15 @@ def read_hugging_face(path: Path) -> Dataset:
                     skipped.append(Skipped(place, what))
                 else:
                     samples.append(Sample(place, source, annotation))
+            for column in _other_columns(shard, folder):
+                unread.add(f"column {shown(column)}", shard.name, count=count)
         except _arrow.ERRORS as error:
             raise UserError(f"damaged ({error})", where=shard, mend="get it again") from error
     if not any(parts.values()):
         reason = f"; the first, {skipped[0].file}: {skipped[0].error}" if skipped else ""
         raise UserError(f"no image with a label{reason}", where=path)
-    return Dataset(path, "Hugging Face data set", parts, [f"{len(shards)} shards"], skipped)
+    notes = [counted(len(shards), "shard")]
+    return Dataset(path, "Hugging Face data set", parts, notes, skipped, classes=tuple(classes), unread=unread.found())
 
 
 def holds_images(schema: Any) -> bool:
@@ -88,6 +99,16 @@ def _records(shard: Path, folder: Path) -> Iterator[tuple[int, ImageSource | Non
     labels = (values[layout.label] for values in _arrow.parquet_rows(shard, [layout.label]))
     for number, ((group, row), label) in enumerate(zip(places, labels, strict=False)):
         yield number, _arrow.ParquetImage(shard, column, group, row, stamp), label, layout.names
+
+
+def _other_columns(shard: Path, folder: Path) -> list[str]:
+    if shard.suffix == ".arrow":
+        schema = _arrow.arrow_schema(shard)
+    else:
+        with _arrow.parquet_file(shard) as file:
+            schema = file.schema_arrow
+    layout = _layout(schema, shard, folder)
+    return [name for name in schema.names if name not in (layout.image, layout.label)]
 
 
 def _layout(schema: Any, shard: Path, folder: Path) -> _Layout:

@@ -15,6 +15,7 @@ from svertka.data.documents import check_file
 from svertka.data.records import RecordError
 from svertka.data.samples import Dataset, Format, Sample, class_lines, digest_of, file_stamp
 from svertka.errors import UserError
+from svertka.wording import counted
 
 _PARTS = {"train": "train", "test": "t10k"}
 _CLASSES = "classes.txt"
@@ -64,7 +65,7 @@ def read_idx(folder: Path) -> Dataset:
             continue
         images, labels = _read(image_file, 3), _read(label_file, 1)
         if len(images) != len(labels):
-            raise UserError(f"{len(images)} images but {len(labels)} labels", where=image_file)
+            raise UserError(f"{counted(len(images), 'image')} but {counted(len(labels), 'label')}", where=image_file)
         for label in np.unique(labels).tolist():
             if not "".join(names[label : label + 1]):
                 raise UserError(f"no line for the label {label}", where=names_file)
@@ -98,7 +99,7 @@ def _read(path: Path, axes: int) -> NDArray[np.uint8]:
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"damaged ({error})", where=path, mend="get it again") from error
     if len(data) != size:
-        raise UserError(f"its header tells of {size:,} bytes and it has another number", where=path)
+        raise UserError(f"its header tells of {counted(size, 'byte')} and it has another number", where=path)
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 

@@ -1,4 +1,5 @@
-"""Hugging Face's imagefolder: images, and a ``metadata.csv`` or ``metadata.jsonl`` that says their labels."""
+"""Images and a table beside them: Hugging Face's ``metadata.csv`` or ``metadata.jsonl``, Roboflow's
+``_annotations.csv``."""
 
 from __future__ import annotations
 
@@ -10,19 +11,22 @@ from svertka.data.documents import MAX_TABLE, check_file
 from svertka.data.folders import PART_SPELLINGS
 from svertka.data.records import RecordError
 from svertka.data.samples import Dataset, Format
-from svertka.data.table import LABEL_COLUMNS, Gathered, Table, column_names, csv_records, part_called
+from svertka.data.table import FILE_COLUMNS, LABEL_COLUMNS, Gathered, Table, column_names, csv_records, part_called
 from svertka.errors import UserError
 
+_NAMES = ("metadata.csv", "metadata.jsonl", "_annotations.csv")
 _LINE = 1 << 20  # characters of a JSON line
 
 
 def is_imagefolder(path: Path) -> bool:
-    """Whether it is a folder with Hugging Face's ``metadata.csv`` or ``metadata.jsonl``, and that has labels."""
+    """Whether it is a folder with such a table, in it or in those of its parts, and that has labels."""
     try:
         tables = [_metadata(file) for file in _metadata_files(path)[:1]]
     except UserError:
         return False
-    return any({"file_name"} <= table.columns.keys() and LABEL_COLUMNS & table.columns.keys() for table in tables)
+    return any(
+        not table.columns.keys().isdisjoint(FILE_COLUMNS) and LABEL_COLUMNS & table.columns.keys() for table in tables
+    )
 
 
 def read_imagefolder(path: Path) -> Dataset:
@@ -33,7 +37,7 @@ def read_imagefolder(path: Path) -> Dataset:
     """
     files = _metadata_files(path)
     if not files:
-        raise UserError("no metadata.csv and no metadata.jsonl", where=path)
+        raise UserError(f"none of {', '.join(_NAMES)}", where=path)
     gathered = Gathered()
     for file in files:
         gathered.add(_metadata(file), file.parent, part_called(file.parent.name) if file.parent != path else "all")
@@ -45,7 +49,7 @@ def _metadata_files(path: Path) -> list[Path]:
         return []
     spelt = {spelling for spellings in PART_SPELLINGS.values() for spelling in spellings}
     folders = [path, *(folder for folder in sorted(path.iterdir()) if folder.name.lower() in spelt)]
-    found = [folder / f"metadata.{ending}" for folder in folders for ending in ("csv", "jsonl")]
+    found = [folder / name for folder in folders for name in _NAMES]
     return [file for file in found if file.is_file() and file.resolve().is_relative_to(path.resolve())]
 
 

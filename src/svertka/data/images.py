@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +28,7 @@ from svertka.runtime.image import ImageError
 from svertka.runtime.preprocess import Preprocess
 
 _CACHE_VERSION = 4  # raise it when decoding or geometry changes what comes out, or what is kept beside the pixels
-_PIECE = 1 << 20  # bytes whose checksum is taken at a time
-_LONG = 1 << 30  # bytes whose checksum takes about a second
+_LONG = 1 << 28  # bytes of which reading and checking can take a second
 _CHUNK, _CHUNK_OF_WHOLE = 64, 4  # images a thread takes at a time
 
 Advance = Callable[[int, int], None]
@@ -108,8 +107,8 @@ class _Index:
     errors: dict[int, str]
     sizes: list[tuple[int, int]]
     shapes: list[tuple[int, ...]]
-    checksum: int = 0
-    """Of the pixels of all images, one after another."""
+    checks: list[int]
+    """Checksums of the pixels of each image that is kept."""
 
     @property
     def whole(self) -> tuple[tuple[int, ...], ...] | None:
@@ -145,12 +144,12 @@ def _open(stem: Path, count: int, preprocess: Preprocess, advance: Advance | Non
             {int(position): str(error) for position, error in values["errors"].items()},
             [(int(height), int(width)) for height, width in values["sizes"]],
             [tuple(map(int, shape)) for shape in values.get("shapes", ())],
-            int(values["checksum_of_pixels"]),
+            [int(check) for check in values["checks"]],
         )
-        if not len(index.digests) == len(index.sizes) == count:
+        if not len(index.digests) == len(index.sizes) == len(index.checks) == count:
             raise DamagedError("images are missing")
         pixels = _mapped(stem, index, preprocess)
-        _check_pixels(stem.with_suffix(".pixels"), index.checksum, count, advance)
+        _check_pixels(stem.with_suffix(".pixels"), index, preprocess, advance)
         with suppress(OSError):  # a cache can be another user's
             os.utime(stem.with_suffix(".json"))  # the least recently used goes first
         return pixels, index
@@ -161,17 +160,23 @@ def _open(stem: Path, count: int, preprocess: Preprocess, advance: Advance | Non
         return None
 
 
-def _check_pixels(path: Path, checksum: int, images: int, advance: Advance | None) -> None:
-    found = done = 0
-    total = path.stat().st_size
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            found = zlib.crc32(piece, found)
-            done += len(piece)
-            if advance and total > _LONG:
-                advance(images * done // total, images)
-    if found != checksum:
-        raise DamagedError(f"{path.name} does not have its checksum")
+def _check_pixels(path: Path, index: _Index, preprocess: Preprocess, advance: Advance | None) -> None:
+    shape = (preprocess.height, preprocess.width, preprocess.channels)
+    sizes = [math.prod(shape) for shape in index.whole or [shape] * len(index.checks)]
+    starts = [0, *accumulate(sizes)]
+
+    def fits(start: int) -> bool:
+        part = range(start, min(start + _CHUNK, len(sizes)))
+        with path.open("rb") as file:  # read, not mapped: pages of a map would count as this process's memory
+            file.seek(starts[start])
+            return all(zlib.crc32(file.read(sizes[number])) == index.checks[number] for number in part)
+
+    with ThreadPoolExecutor(available_cores()) as pool:
+        for done, found in enumerate(pool.map(fits, range(0, len(sizes), _CHUNK)), 1):
+            if not found:
+                raise DamagedError(f"{path.name} does not have its checksums")
+            if advance and starts[-1] > _LONG:
+                advance(min(done * _CHUNK, len(sizes)), len(sizes))
 
 
 def _mapped(stem: Path, index: _Index, preprocess: Preprocess) -> MappedRows | MappedArrays:
@@ -196,7 +201,7 @@ def _decode_all(sources: Sequence[ImageSource], preprocess: Preprocess, stem: Pa
         size = len(sources) * preprocess.height * preprocess.width * preprocess.channels
 
     def decoded(write: Callable[[bytes], object]) -> _Index:
-        index = _Index([], {}, [], [])
+        index = _Index([], {}, [], [], [])
         for pixels, chunk in _chunks(sources, preprocess):
             index.add(chunk)
             for image in pixels:
@@ -211,22 +216,21 @@ def _decode_all(sources: Sequence[ImageSource], preprocess: Preprocess, stem: Pa
         make_folder(stem.parent)
         _make_room(stem.parent, size)
         with replacing(stem.with_suffix(".pixels")) as file:
-            checksum = 0
+            checks: list[int] = []
 
             def write(data: bytes) -> None:
-                nonlocal checksum
-                checksum = zlib.crc32(data, checksum)
+                checks.append(zlib.crc32(data))
                 file.write(data)
                 if file.tell() > cache_limit():
                     raise _NoRoomError
 
             index = decoded(write)
-            index.checksum = checksum
+            index.checks = checks
         if preprocess.fit == "whole":
             _make_room(stem.parent, 0)
         kept = _mapped(stem, index, preprocess)
         values = {
-            "checksum_of_pixels": index.checksum,
+            "checks": index.checks,
             "digests": index.digests,
             "errors": index.errors,
             "sizes": index.sizes,
@@ -247,7 +251,7 @@ def _chunks(
         part = sources[start : start + chunk]
         side = (1, 1) if whole else (preprocess.height, preprocess.width)
         pixels = [np.zeros((*side, preprocess.channels), np.uint8) for _ in part]
-        index = _Index([""] * len(part), {}, [(0, 0)] * len(part), [])
+        index = _Index([""] * len(part), {}, [(0, 0)] * len(part), [], [])
         for offset, source in enumerate(part):
             try:
                 image, digest = source.load()

@@ -2,18 +2,51 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from svertka.annotations import Box, Boxes
+import numpy as np
+
+from svertka.annotations import Box
 from svertka.data.documents import has_keys, peek, read_json
 from svertka.data.layout import files_in, part_in, relative, subfolders, unwrapped
 from svertka.data.paths import ImageFinder
-from svertka.data.records import RecordError, dataset_of, extent, list_of, name_of, numbers, shown, size_of, table_of
-from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
+from svertka.data.records import (
+    RecordError,
+    dataset_of,
+    extent,
+    list_of,
+    name_of,
+    numbers,
+    refuse_turned,
+    shown,
+    size_of,
+    table_of,
+    whole,
+)
+from svertka.data.runs import runs_at
+from svertka.data.samples import Dataset, Format, ImageFile, Skipped
+from svertka.data.stated import Stated, samples_by_part
+from svertka.data.unread import Fields, UnreadCounter
+from svertka.runtime.image import ImageError, decode, image_size, read_file
+from svertka.wording import counted
 
 _CORNERS = 3
+_FILE = Fields(
+    "an image",
+    read=(
+        *("version", "flags", "shapes", "imagePath", "imageData", "imageHeight", "imageWidth"),
+        *("lineColor", "fillColor", "imageDepth"),
+    ),
+)
+_SHAPE = Fields(
+    "a shape",
+    read=("label", "points", "shape_type", "mask", "line_color", "fill_color"),
+    minor=("group_id", "description", "difficult", "direction", "kie_linking"),
+)
 
 
 def is_labelme(path: Path) -> bool:
@@ -30,8 +63,9 @@ def is_labelme(path: Path) -> bool:
 
 
 def read_labelme(path: Path) -> Dataset:
-    """Read rectangles, polygons and circles; lines and points are left out, and named. A picture within the JSON is
-    not read.
+    """Read rectangles, polygons, circles and masks, or, where no image has any, the flags that are set, as labels.
+
+    Lines and points are left out, and named. A picture within the JSON is not read.
 
     Raises:
         UserError: No image with its JSON file can be used.
@@ -39,21 +73,21 @@ def read_labelme(path: Path) -> Dataset:
     root = unwrapped(path) if path.is_dir() else path.parent
     notes = [] if root == path or path.is_file() else [f"read from {root}"]
     skipped: list[Skipped] = []
+    unread = UnreadCounter()
     finder = ImageFinder(root, [root])
-    parts: dict[str, list[Sample]] = {}
-    told: set[str] = set()
+    images: dict[str, Stated] = {}
     for file, part in _files(root):
         name = relative(file, root)
         try:
-            sample = _sample(file, name, root, finder, skipped)
-            if sample.name in told:
-                raise RecordError(f"another file speaks of {sample.name} already")
+            image = _image(file, name, part, finder, skipped, unread)
+            if image.name in images:
+                raise RecordError(f"another file speaks of {image.name} already")
         except RecordError as error:
             skipped.append(Skipped(name, str(error)))
             continue
-        told.add(sample.name)
-        parts.setdefault(part, []).append(sample)
-    return dataset_of(root, "LabelMe JSON", parts, notes, skipped)
+        images[image.name] = image
+    parts = samples_by_part(list(images.values()), unread)
+    return dataset_of(root, "LabelMe JSON", parts, notes, skipped, unread=unread.found())
 
 
 def _files(root: Path) -> Iterator[tuple[Path, str]]:
@@ -63,31 +97,49 @@ def _files(root: Path) -> Iterator[tuple[Path, str]]:
         yield from ((file, part) for file in files_in(folder, ".json", root))
 
 
-def _sample(file: Path, name: str, root: Path, finder: ImageFinder, skipped: list[Skipped]) -> Sample:
-    told = table_of(read_json(file), "the file")
-    if "shapes" not in told:
+def _image(
+    file: Path, name: str, part: str, finder: ImageFinder, skipped: list[Skipped], unread: UnreadCounter
+) -> Stated:
+    record = table_of(read_json(file), "the file")
+    if "shapes" not in record:
         raise RecordError("no shapes in it")
-    image = finder.find(name_of(told.get("imagePath"), "imagePath"), beside=file.parent)
-    size = None
-    if told.get("imageHeight") is not None and told.get("imageWidth") is not None:
-        size = size_of(told["imageHeight"], told["imageWidth"])
-    boxes = []
-    for place, value in enumerate(list_of(told["shapes"], "shapes"), 1):
+    path = finder.find(name_of(record.get("imagePath"), "imagePath"), beside=file.parent)
+    image = Stated(relative(path, finder.root), ImageFile(path), part)
+    if record.get("imageHeight") is not None and record.get("imageWidth") is not None:
+        image.size = size_of(record["imageHeight"], record["imageWidth"])
+    unread.fields(record, _FILE, name)
+    for flag, value in table_of(record.get("flags") or {}, "flags").items():
+        if value is True:
+            image.labels.append(name_of(flag, "a flag"))
+        elif value:
+            unread.add(f"flag {shown(flag)} with another value than true and false", name)
+    for place, value in enumerate(list_of(record["shapes"], "shapes"), 1):
+        where = f"{name}, shape {place}"
         try:
-            boxes.append(_box(table_of(value, "it")))
+            shape = table_of(value, "it")
+            image.boxes.append(_box(shape, (image.size or _size(path)) if shape.get("mask") is not None else (0, 0)))
+            unread.fields(shape, _SHAPE, where)
         except RecordError as error:
-            skipped.append(Skipped(f"{name}, shape {place}", str(error)))
-    return Sample(relative(image, root), ImageFile(image), Boxes(tuple(boxes), size))
+            skipped.append(Skipped(where, str(error)))
+    return image
 
 
-def _box(shape: dict[str, object]) -> Box:
+def _size(path: Path) -> tuple[int, int]:
+    try:
+        return image_size(read_file(path))
+    except ImageError as error:
+        raise RecordError(error.what) from error
+
+
+def _box(shape: dict[str, object], size: tuple[int, int]) -> Box:
     label = name_of(shape.get("label"))
+    refuse_turned(shape)
     points = [numbers(point, "a point") for point in list_of(shape.get("points"), "points")]
     if any(len(point) != 2 for point in points):
         raise RecordError("a point that is not two numbers")
     outline = tuple(side for point in points for side in point)
-    match shape.get("shape_type", "polygon"):
-        case "polygon":
+    match shape.get("shape_type") or "polygon":
+        case "polygon" | "rotation":  # a turned rectangle has its four corners
             if len(points) < _CORNERS:
                 raise RecordError("a polygon of less than three corners")
             return Box(label, *extent([outline]), polygons=(outline,))
@@ -97,8 +149,30 @@ def _box(shape: dict[str, object]) -> Box:
             (x, y), rim = points
             radius = math.dist((x, y), rim)
             return Box(label, x - radius, y - radius, x + radius, y + radius)
+        case "mask" if len(points) == 2:
+            return _mask(label, outline, shape.get("mask"), size)
         case kind:
-            raise RecordError(f"{shown(kind)} of {len(points)} points, which is not read")
+            raise RecordError(f"{shown(kind)} of {counted(len(points), 'point')}, which is not read")
+
+
+def _mask(label: str, corners: tuple[float, ...], value: object, size: tuple[int, int]) -> Box:
+    # A picture of the rectangle, whose last column and row are within.
+    left, top, right, bottom = (whole(side, "a corner of the mask") for side in corners)
+    if not isinstance(value, str):
+        raise RecordError(f"the mask is {shown(value)}, not a picture in base64")
+    try:
+        data = base64.b64decode(value, validate=True)
+        height, width = image_size(data)
+        if (height, width) != (bottom - top + 1, right - left + 1):
+            raise RecordError(
+                f"a mask of {width}×{height} pixels in a rectangle of {right - left + 1}×{bottom - top + 1}"
+            )
+        inside = np.asarray(decode(data, where="the mask").any(axis=2))
+    except (binascii.Error, ValueError) as error:
+        raise RecordError("the mask is no base64") from error
+    except ImageError as error:
+        raise RecordError(f"the mask cannot be read: {error.what}") from error
+    return Box(label, left, top, right + 1, bottom + 1, runs=runs_at(inside, left, top, size))
 
 
 LABELME = Format("labelme", "LabelMe JSON", is_labelme, read_labelme)

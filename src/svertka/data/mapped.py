@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from svertka.wording import counted
+
 _HELD = 2 << 20  # bytes read before the system is told that they need not stay
 
 
@@ -79,7 +81,7 @@ class MappedArrays:
         self.shapes = shapes
         self._starts = np.concatenate([[0], np.cumsum([math.prod(shape) for shape in shapes])])
         if self._starts[-1] != len(self._bytes):
-            raise ValueError(f"{len(self._bytes)} bytes, not {self._starts[-1]}")
+            raise ValueError(f"{counted(len(self._bytes), 'byte')}, not {self._starts[-1]}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return MappedArrays, self._source

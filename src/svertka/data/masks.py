@@ -29,6 +29,7 @@ from svertka.data.records import RecordError, dataset_of
 from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
 from svertka.errors import UserError
 from svertka.runtime.image import ImageError, decode_samples, read_file
+from svertka.wording import counted
 
 VOID = 255
 """Where a mask says nothing."""
@@ -168,8 +169,11 @@ class _Place:
             return [f"names differ: {pairs[0][0].name} goes with {pairs[0][1].name}"] if pairs else []
         kinds = {_variant(mask) for mask in found.values()} - {""}
         return [f"of Cityscapes' masks, those called {', '.join(sorted(kinds))} are read"] * bool(kinds) + [
-            f"{len(alone):,} {what} and are left out, such as {min(alone)}"
-            for what, alone in (("images have no mask", images - masks), ("masks have no image", masks - images))
+            f"{counted(len(alone), *words)} left out, such as {min(alone)}"
+            for words, alone in (
+                (("image has no mask and is", "images have no mask and are"), images - masks),
+                (("mask has no image and is", "masks have no image and are"), masks - images),
+            )
             if alone
         ]
 
@@ -307,7 +311,8 @@ def _encoding(
             where=masks[0].parent,
             mend="save them without loss, or give a legend such as classes.csv with columns name, r, g, b",
         )
-    notes.append(f"no legend: {len(keys)} {'colours' if colours else 'grey levels'} are taken for as many classes")
+    what = "colour" if colours else "grey level"
+    notes.append(f"no legend: {counted(len(keys), f'{what} is', f'{what}s are')} taken for as many classes")
     names = tuple(f"#{key:06x}" if colours else str(key) for key in keys)
     return keys, tuple(range(len(keys))), names, colours
 

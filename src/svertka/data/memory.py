@@ -30,6 +30,8 @@ from svertka.runtime.files import cache_folder, make_folder, remove_stale, repla
 from svertka.runtime.preprocess import Preprocess
 
 _SEGMENT, _SECONDS = 64 << 20, 10.0  # bytes, and time, after which a segment is written
+_HELD = 512 << 20  # bytes that are held in memory, where there is no room on the disk
+_TRIED = 8 << 20  # bytes that are written to learn how long that takes
 _SHIFT = 1 / 16  # of the side, for the views of the corners
 _VIEW = 777  # tells the choice of a view from other random numbers of a sample
 
@@ -76,13 +78,15 @@ class Store:
         self.folder = (beside or cache_folder() / "memory") / key
         self._segments: list[MappedRows | HeldRows] = []
         self._places: dict[str, tuple[_Place, ...]] = {}  # several where a damaged row was computed again
+        damaged = []
         for index in sorted(self.folder.glob("*.json")):
             try:
                 self._open(index)
             except FileNotFoundError:  # another process made room
                 continue
             except (OSError, ValueError, KeyError, TypeError, AttributeError):
-                self._forget(index)
+                damaged.append(index)
+        self._forget(damaged)
 
     def __contains__(self, digest: str) -> bool:
         return digest in self._places
@@ -96,6 +100,11 @@ class Store:
         for row, (digest, check) in enumerate(zip(values["digests"], values["checks"], strict=True)):
             place = _Place(len(self._segments) - 1, row, int(check))
             self._places[str(digest)] = (*self._places.get(str(digest), ()), place)
+
+    @property
+    def bytes_a_row(self) -> int:
+        """Bytes that a row takes."""
+        return math.prod(self.shape) * np.dtype(np.float16).itemsize
 
     def check(self, digests: Iterable[str]) -> None:
         """Forget what is kept of these images where it is damaged."""
@@ -112,17 +121,19 @@ class Store:
     def _is_whole(self, place: _Place) -> bool:
         return _checksum(self._segments[place.segment].take(np.array([place.row]))) == place.check
 
-    def _forget(self, index: Path) -> None:
-        report_damaged(index, "what was kept there is computed again")
-        for path in (index, index.with_suffix(".rows")):
-            with suppress(OSError):
-                path.unlink()
+    def _forget(self, damaged: Sequence[Path]) -> None:
+        if damaged:
+            report_damaged(self.folder, f"what was kept in {len(damaged)} of its files is computed again")
+        for index in damaged:
+            for path in (index, index.with_suffix(".rows")):
+                with suppress(OSError):  # a cache can be another user's
+                    path.unlink()
 
     def add(self, digests: Sequence[str], rows: NDArray[np.float16]) -> None:
         """Keep the rows of these images; on disk, or in memory where there is no room on it."""
         checks = [_checksum(row) for row in rows]
         segment: MappedRows | HeldRows = HeldRows(rows)
-        if rows.nbytes <= cache_limit():
+        if _size(self.folder) + rows.nbytes <= cache_limit():
             with suppress(UserError, OSError, ValueError):
                 segment = self._write(digests, checks, rows)
         self._segments.append(segment)
@@ -134,9 +145,10 @@ class Store:
         remove_stale(self.folder)
         _make_room(rows.nbytes, self.folder)
         stem = self.folder / uuid.uuid4().hex
+        # Whoever is killed in between leaves the smaller one, which nobody reads without the other.
+        write_checked(stem.with_suffix(".json"), {"digests": list(digests), "checks": checks})
         with replacing(stem.with_suffix(".rows")) as file:
             file.write(rows.tobytes())
-        write_checked(stem.with_suffix(".json"), {"digests": list(digests), "checks": checks})
         return MappedRows(stem.with_suffix(".rows"), np.float16, self.shape)
 
     def places(self, digests: Sequence[str]) -> NDArray[np.int64]:
@@ -284,6 +296,24 @@ def _checksum(row: NDArray[np.float16]) -> int:
 def _half(rows: NDArray[np.float32]) -> NDArray[np.float16]:
     largest = np.finfo(np.float16).max
     return np.clip(rows, -largest, largest).astype(np.float16)
+
+
+def room_bytes(beside: Path | None = None) -> int:
+    """How much may be kept in stores: what the disk has free, within the limit of the cache, or a little in memory."""
+    folder = beside or cache_folder()
+    there = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
+    return max(_HELD, min(cache_limit(), shutil.disk_usage(there).free))
+
+
+def seconds_a_byte(beside: Path | None = None) -> float:
+    """How long it takes to keep a byte, by keeping a few megabytes that are deleted again."""
+    rows = np.ones((_TRIED >> 12, 1 << 11), np.float32)
+    store = Store(f"trial-{uuid.uuid4().hex}", rows.shape[1:], beside)
+    started = time.perf_counter()
+    store.add([str(number) for number in range(len(rows))], _half(rows))
+    seconds = time.perf_counter() - started
+    shutil.rmtree(store.folder, ignore_errors=True)
+    return seconds / _TRIED
 
 
 def memory_bytes() -> int:

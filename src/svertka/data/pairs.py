@@ -13,6 +13,7 @@ from svertka.data.layout import images_below, part_in, relative, subfolders, unw
 from svertka.data.records import dataset_of
 from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
 from svertka.runtime.image import ImageError, image_size, read_file
+from svertka.wording import counted
 
 _FOLDERS = (
     ("A", "B"),
@@ -45,7 +46,7 @@ class HalfImage:
         pixels, digest = self.file.load()
         half, rest = divmod(pixels.shape[1], 2)
         if rest or not half:
-            raise ImageError(f"{pixels.shape[1]} pixels across, which do not halve", where=self.file.path)
+            raise ImageError(f"{counted(pixels.shape[1], 'pixel')} across, which do not halve", where=self.file.path)
         return np.ascontiguousarray(pixels[:, half:] if self.right else pixels[:, :half]), f"{digest} {self.right:d}"
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from svertka.data import _arrow
 from svertka.data.huggingface import holds_images, read_hugging_face
+from svertka.data.records import shown
 from svertka.data.samples import Dataset, Format
 from svertka.data.table import COLUMNS, Gathered, Table, column_names
 
@@ -20,8 +21,11 @@ def read_parquet(path: Path) -> Dataset:
         if holds_images(file.schema_arrow):
             return read_hugging_face(path)
         names = [name for name in file.schema_arrow.names if name.strip().lower() in COLUMNS]
+        others, count = [name for name in file.schema_arrow.names if name not in names], file.metadata.num_rows
     rows = enumerate(_arrow.parquet_rows(path, names))
     gathered = Gathered()
+    for name in others:
+        gathered.unread.add(f"column {shown(name)}", path.name, count=count)
     gathered.add(Table(path, column_names(names), [(f"row {number}", row) for number, row in rows]), path.parent)
     return gathered.dataset(path, "Parquet")
 

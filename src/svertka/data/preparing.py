@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from svertka.annotations import Annotation, Boxes, ImageSource, Mask, class_names, names_in
 from svertka.data.checks.boxes import mended
+from svertka.data.checks.findings import some
 from svertka.data.fingerprint import fingerprint_of
 from svertka.data.grouping import groups_of
 from svertka.data.images import Advance, Images, load_images
@@ -23,8 +24,10 @@ from svertka.data.proposing import proposed
 from svertka.data.reading import open_dataset
 from svertka.data.samples import Dataset, Sample, Skipped, flat
 from svertka.data.split import Written, divide_by_group, read_split, split_by_class, split_by_labels, write_split
+from svertka.data.unread import unread_note
 from svertka.errors import UserError
 from svertka.runtime.preprocess import Preprocess
+from svertka.wording import counted, none_can
 
 if TYPE_CHECKING:
     from svertka.data.batches import Inputs
@@ -167,7 +170,7 @@ def prepare(
     ]
     if len(images.errors) == len(samples):
         raise UserError(
-            f"none of the {len(samples)} images can be read; the first, {skipped[-len(samples)].file}: "
+            f"{none_can(len(samples), 'image')} be read; the first, {skipped[-len(samples)].file}: "
             f"{skipped[-len(samples)].error}",
             where=path,
         )
@@ -176,7 +179,9 @@ def prepare(
         if position not in images.errors:
             positions.setdefault(part, []).append(position)
     labels = [sample.annotation for sample in samples]
-    notes = list(dataset.notes)
+    notes = [*dataset.notes, *unread_note(dataset.unread)]
+    if unused := dataset.unused_classes():
+        notes.append(f"classes of the class list without an example: {some(unused)}")
     fingerprint = fingerprint_of(positions, labels, images.digests)
     groups = None
     looks = _looks(images, notes)
@@ -360,9 +365,12 @@ class _Pool:
             raise UserError("names none of the images", where=path, mend="give the split.csv of a run on this data set")
         self.notes.append(f"divided as {path} says")
         if count < len(pool):
-            self.notes.append(f"{len(pool) - count:,} images that it does not name are left out")
+            left = counted(len(pool) - count, "image that it does not name is", "images that it does not name are")
+            self.notes.append(f"{left} left out")
         if count < len(written):
-            self.notes.append(f"{len(written) - count:,} images that it names are not here")
+            self.notes.append(
+                f"{counted(len(written) - count, 'image that it names is', 'images that it names are')} not here"
+            )
         self.positions = divided
 
     def _of(self, pool: list[int]) -> tuple[list[tuple[str, ...]], list[str]]:
@@ -374,7 +382,7 @@ class _Pool:
         count = len({keys[position] for position in pool})
         if count < parts:
             raise UserError(
-                f"{count} groups cannot be divided into {parts} parts",
+                f"{counted(count, 'group')} cannot be divided into {counted(parts, 'part')}",
                 mend="give a --group that tells more of them apart" if self.groups else "give fewer --folds",
             )
 

@@ -3,31 +3,42 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
+from svertka.annotations import Mask
 from svertka.data.archives import archive_kind, unpacked
 from svertka.data.coco import COCO
+from svertka.data.coco_panoptic import PANOPTIC
+from svertka.data.createml import CREATEML
 from svertka.data.cvat import CVAT
+from svertka.data.documents import read_text
 from svertka.data.folders import FOLDERS, NESTED
 from svertka.data.huggingface import HUGGING_FACE
 from svertka.data.idx import IDX
 from svertka.data.imagefolder import IMAGEFOLDER
+from svertka.data.label_columns import LABEL_COLUMNS_CSV
 from svertka.data.label_studio import LABEL_STUDIO
 from svertka.data.labelme import LABELME
 from svertka.data.masks import MASKS
 from svertka.data.pairs import PAIRS
 from svertka.data.parquet import PARQUET
+from svertka.data.paths import below
+from svertka.data.records import RecordError
 from svertka.data.samples import Dataset, Format
 from svertka.data.shards import SHARDS, is_shards
 from svertka.data.structure import check_class_folders, linked_folders
 from svertka.data.table import TABLE
+from svertka.data.unknown import read_beside_unknown
 from svertka.data.voc import VOC
 from svertka.data.yolo import YOLO
 from svertka.errors import UserError, nearest
 
+_CLASS_LIST = 1 << 20  # bytes
+
 FORMATS: tuple[Format, ...] = (
-    *(TABLE, PARQUET, SHARDS, IDX, IMAGEFOLDER, HUGGING_FACE, COCO, LABEL_STUDIO, LABELME, VOC, CVAT, YOLO),
-    *(MASKS, PAIRS, NESTED, FOLDERS),
+    *(LABEL_COLUMNS_CSV, TABLE, PARQUET, SHARDS, IDX, IMAGEFOLDER, HUGGING_FACE, PANOPTIC, COCO, LABEL_STUDIO),
+    *(CREATEML, LABELME, VOC, CVAT, YOLO, MASKS, PAIRS, NESTED, FOLDERS),
 )
 """Those with the plainest marks come first; what has none is taken for class folders."""
 
@@ -52,14 +63,17 @@ def open_dataset(path: Path, format: str | None = None) -> Dataset:  # noqa: A00
         if format not in named:
             raise UserError(f"unknown format {format!r}", mend=nearest(format, named))
         try:
-            return _with_links(named[format], path)
+            return _with_class_list(_with_links(named[format].read, path), path)
         except (NotADirectoryError, IsADirectoryError) as error:
             kind = "folder" if path.is_dir() else "file"
             raise UserError(f"a {kind}, and no data set of the format {format}", where=path) from error
     for entry in FORMATS:
         if entry.fits(path):
-            dataset = _with_links(entry, path)
-            return check_class_folders(dataset, path) if entry in (NESTED, FOLDERS) else dataset
+            if entry not in (NESTED, FOLDERS):
+                return _with_class_list(_with_links(entry.read, path), path)
+            # Class folders are the last resort, and are read whatever lies beside them.
+            dataset = check_class_folders(read_beside_unknown(entry, path), path)
+            return _with_class_list(dataset, path)
     raise UserError(
         "a file, not a data set",
         where=path,
@@ -67,19 +81,34 @@ def open_dataset(path: Path, format: str | None = None) -> Dataset:  # noqa: A00
     )
 
 
-def _with_links(entry: Format, path: Path) -> Dataset:
+def _with_links(read: Callable[[Path], Dataset], path: Path) -> Dataset:
     """What a reader makes of the data set; links to folders, which no reader follows, are named."""
     linked = linked_folders(path)
     told = f"links to folders are passed over: {', '.join(linked[:3])}{', …' if len(linked) > 3 else ''}"
     try:
-        dataset = entry.read(path)
+        dataset = read(path)
     except UserError as error:
         if not linked:
             raise
         remedy = "put the folder itself in the link's place, or give the folder that it leads to"
         raise UserError(f"{error.what} ({told})", where=error.where, mend=remedy) from error
-    if linked and entry not in (NESTED, FOLDERS):  # these name them where it matters
+    if linked and not any(note.startswith("links to folders") for note in dataset.notes):
         return dataclasses.replace(dataset, notes=[*dataset.notes, told])
+    return dataset
+
+
+def _with_class_list(dataset: Dataset, path: Path) -> Dataset:
+    # classes.txt beside what has no class list of its own, if it names all classes that occur.
+    if dataset.classes or any(isinstance(one.annotation, Mask) for part in dataset.parts.values() for one in part):
+        return dataset
+    for folder in {place if place.is_dir() else place.parent: None for place in (path, dataset.root)}:
+        try:
+            text = read_text(below(folder, "classes.txt"), _CLASS_LIST)
+        except RecordError:  # none, or none that is read
+            continue
+        lines = tuple(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
+        if set(dataset.class_list()) <= set(lines):
+            return dataclasses.replace(dataset, classes=lines)
     return dataset
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from svertka.annotations import Annotation, Boxes
-from svertka.data.samples import Dataset, Sample, Skipped
+from svertka.data.samples import Dataset, Sample, Skipped, Unread
 from svertka.errors import UserError
 from svertka.runtime.image import MAX_PIXELS
 
 _FAR = 1e9  # pixels; sums and differences of what is nearer are finite
+_TURNS = ("rotation", "angle", "theta")
 _LONG = 500  # characters
 _SHOWN = 80
 
@@ -130,6 +129,19 @@ def shown(value: object) -> str:
     return repr(value) if isinstance(value, str) else str(value)
 
 
+def refuse_turned(record: Mapping[str, object]) -> None:
+    """Refuse a shape that states a rotation, where that is not applied.
+
+    Raises:
+        RecordError: It does.
+    """
+    for name in _TURNS:
+        value = record.get(name)
+        stated = isinstance(value, str | int | float) and not isinstance(value, bool) and str(value).strip()
+        if stated and number(value, name):
+            raise RecordError(f"{name} {shown(value)}, which is not read")
+
+
 def extent(polygons: Iterable[Sequence[float]]) -> tuple[float, float, float, float]:
     """Left, top, right and bottom of points ``x, y, x, y, …``.
 
@@ -148,23 +160,17 @@ def extent(polygons: Iterable[Sequence[float]]) -> tuple[float, float, float, fl
     return min(across), min(down), max(across), max(down)
 
 
-def alike(samples: list[Sample]) -> list[Sample]:
-    """Samples with one kind of annotation: boxes where any has some, else labels where one has several or none."""
-    if all(isinstance(sample.annotation, str) for sample in samples):
-        return samples
-    objects = any(isinstance(sample.annotation, Boxes) and sample.annotation.boxes for sample in samples)
-    labels = any(
-        isinstance(sample.annotation, str) or sample.annotation
-        for sample in samples
-        if not isinstance(sample.annotation, Boxes)
-    )
-    return [replace(sample, annotation=_turned(sample.annotation, objects or not labels)) for sample in samples]
-
-
 def dataset_of(
-    root: Path, title: str, parts: dict[str, list[Sample]], notes: list[str], skipped: list[Skipped]
+    root: Path,
+    title: str,
+    parts: dict[str, list[Sample]],
+    notes: list[str],
+    skipped: list[Skipped],
+    *,
+    classes: Iterable[str] = (),
+    unread: tuple[Unread, ...] = (),
 ) -> Dataset:
-    """The data set that was read.
+    """The data set that was read; see `svertka.data.samples.Dataset`.
 
     Raises:
         UserError: There is no sample in it.
@@ -173,15 +179,7 @@ def dataset_of(
     if not kept:
         first = f"; the first: {skipped[0].file}: {skipped[0].error}" if skipped else ""
         raise UserError(f"read as {title}, it has no usable record{first}", where=root)
-    return Dataset(root, title, kept, notes, skipped)
-
-
-def _turned(annotation: Annotation, objects: bool) -> Annotation:
-    if objects:
-        return annotation if isinstance(annotation, Boxes) else Boxes(())
-    if isinstance(annotation, Boxes):
-        return ()
-    return (annotation,) if isinstance(annotation, str) else annotation
+    return Dataset(root, title, kept, notes, skipped, classes=tuple(dict.fromkeys(classes)), unread=unread)
 
 
 def _far(value: object) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svertka.data.records import RecordError, list_of, numbers, size_of, table_of
+from svertka.wording import counted
 
 _DIGITS = 7  # of 5 bits each; 2³⁴ is more than any image has pixels
 
@@ -45,6 +46,32 @@ def runs_of(mask: NDArray[np.bool_]) -> tuple[int, ...]:
     # After the last change all is outside: it is either at the end, or a run of nothing more follows.
     bounds = np.concatenate(([0], changes, [mask.size] if not len(changes) or changes[-1] != mask.size else []))
     return tuple(np.diff(bounds).astype(int).tolist())
+
+
+def runs_at(mask: NDArray[np.bool_], left: int, top: int, size: tuple[int, int]) -> tuple[int, ...]:
+    """The runs of an image of which only a rectangle is given; as `runs_of`, without an array of the whole image.
+
+    Args:
+        mask: What is inside in the rectangle.
+        left, top: Where it stands.
+        size: Height and width of the image.
+
+    Raises:
+        RecordError: The rectangle reaches out of the image.
+    """
+    if left < 0 or top < 0 or top + mask.shape[0] > size[0] or left + mask.shape[1] > size[1]:
+        raise RecordError("a mask that reaches out of its image")
+    steps = np.diff(np.pad(mask, ((1, 1), (0, 0))).astype(np.int8), axis=0).T  # a row for each column of the mask
+    bounds = []
+    for sign in (1, -1):
+        column, row = np.nonzero(steps == sign)
+        bounds.append((left + column) * size[0] + top + row)
+    starts, stops = bounds
+    apart = stops[:-1] < starts[1:]  # a run may go on at the top of the next column
+    edges = np.stack([starts[np.append(True, apart)[: len(starts)]], stops[np.append(apart, True)[: len(stops)]]], 1)
+    whole = np.concatenate(([0], edges.ravel(), [size[0] * size[1]]))
+    runs = np.diff(whole)
+    return tuple((runs if runs[-1] else runs[:-1]).astype(int).tolist())
 
 
 def extent_of(runs: tuple[int, ...], size: tuple[int, int]) -> tuple[float, float, float, float]:
@@ -97,5 +124,5 @@ def _checked(runs: NDArray[np.int64], pixels: int) -> tuple[int, ...]:
     if len(runs) and (runs.min() < 0 or runs.max() > pixels):
         raise RecordError("a run of pixels that is negative or longer than the image")
     if int(runs.sum()) != pixels:
-        raise RecordError(f"runs of {int(runs.sum()):,} pixels for an image of {pixels:,}")
+        raise RecordError(f"runs of {counted(int(runs.sum()), 'pixel')} for an image of {pixels:,}")
     return tuple(runs.tolist())

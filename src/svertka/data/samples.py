@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from svertka.annotations import Annotation, ImageSource
+from svertka.annotations import Annotation, ImageSource, class_names, names_in
 from svertka.errors import UserError
 from svertka.runtime.image import decode, read_file
 
@@ -126,6 +126,31 @@ class Skipped:
         return {"file": self.file, "error": self.error}
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Something that annotation files state and the reader does not take.
+
+    Attributes:
+        what: What it is, with its name in the file.
+        count: How often it is stated.
+        first: The first record that states it.
+        minor: Whether training could not use it anyway, as it could a label or an outline.
+    """
+
+    what: str
+    count: int
+    first: str
+    minor: bool = False
+
+    def line(self) -> str:
+        """In one line of text."""
+        return f"{self.what}: {self.count:,}, the first in {self.first}"
+
+    def to_json(self) -> dict[str, str | int]:
+        """As a JSON object."""
+        return {"what": self.what, "count": self.count, "first": self.first}
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A data set as it lies on disk.
@@ -136,6 +161,10 @@ class Dataset:
         parts: Samples by part: ``train``, ``val``, ``test``, or ``all`` where nobody has split it yet.
         notes: Choices made while reading, for the user to see.
         skipped: Files and records left out.
+        classes: The class list of the source, in its order and with classes that occur nowhere; empty where it has
+            none. Labels may go beyond it.
+        class_ids: The ids that COCO gives to these classes; empty for other formats.
+        unread: What the annotation files state and the reader does not take.
     """
 
     root: Path
@@ -143,6 +172,21 @@ class Dataset:
     parts: dict[str, list[Sample]]
     notes: list[str] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    classes: tuple[str, ...] = ()
+    class_ids: tuple[int, ...] = ()
+    unread: tuple[Unread, ...] = ()
+
+    def class_list(self) -> tuple[str, ...]:
+        """All classes: those of the source's list in its order, then other labels as `class_names` orders them."""
+        used = class_names(sample.annotation for samples in self.parts.values() for sample in samples)
+        return tuple(dict.fromkeys((*self.classes, *used)))
+
+    def unused_classes(self) -> tuple[str, ...]:
+        """Classes of the source's list that no sample has."""
+        if not self.classes:
+            return ()
+        used = {name for samples in self.parts.values() for sample in samples for name in names_in(sample.annotation)}
+        return tuple(name for name in self.classes if name not in used)
 
 
 def flat(dataset: Dataset) -> tuple[list[str], list[Sample]]:

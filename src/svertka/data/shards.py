@@ -17,13 +17,17 @@ from typing import Any
 from svertka.annotations import Annotation, class_names, natural
 from svertka.data.archives import archive_kind, beginning, decompressed
 from svertka.data.folders import PART_SPELLINGS, part_in_name
+from svertka.data.records import shown
 from svertka.data.samples import Dataset, FileSlice, Format, Sample, Skipped, class_lines, file_stamp
 from svertka.data.tar import Member, members, members_in
+from svertka.data.unread import Fields, UnreadCounter
 from svertka.errors import UserError
 from svertka.runtime.image import IMAGE_SUFFIXES
+from svertka.wording import counted
 
 _LABELS = ("cls", "json", "txt")  # the first of them that a sample has says what it is
 _IN_JSON = ("label", "labels", "cls", "class", "category", "target")
+_MINOR = ("width", "height", "original_width", "original_height", "key", "url", "status", "sha256", "md5", "exif")
 _LABEL_BYTES = 1 << 20
 _LOOKED_AT = 64  # members by which a shard is told from an archive of folders
 _SHARDS = 100_000
@@ -79,18 +83,20 @@ def read_shards(path: Path) -> Dataset:
     names = class_lines(folder / "classes.txt")
     parts: dict[str, list[Sample]] = {}
     skipped: list[Skipped] = []
+    unread = UnreadCounter()
     for shard in shards:
         if not shard.is_file():
             raise UserError("no such shard", where=shard)
         part = parts.setdefault(part_in_name(shard, folder), [])
-        _read_shard(shard, names, part, skipped)
+        _read_shard(shard, names, part, skipped, unread)
     if not any(parts.values()):
         reason = f"; the first, {skipped[0].file}: {skipped[0].error}" if skipped else ""
         raise UserError(f"no image with a label{reason}", where=path, mend="put 0001.jpg and 0001.cls side by side")
     samples = [sample for part in parts.values() for sample in part]
     if any(isinstance(sample.annotation, tuple) for sample in samples):
         parts = {name: [_several(sample) for sample in part] for name, part in parts.items()}
-    return Dataset(path, "WebDataset shards", parts, [f"{len(shards)} shards"], skipped)
+    notes = [counted(len(shards), "shard")]
+    return Dataset(path, "WebDataset shards", parts, notes, skipped, unread=unread.found())
 
 
 @dataclass
@@ -98,9 +104,12 @@ class _Found:
     images: list[Member] = field(default_factory=list)
     label: bytes | None = None
     kind: str = ""
+    endings: list[str] = field(default_factory=list)
 
 
-def _read_shard(shard: Path, names: list[str], samples: list[Sample], skipped: list[Skipped]) -> None:
+def _read_shard(
+    shard: Path, names: list[str], samples: list[Sample], skipped: list[Skipped], unread: UnreadCounter
+) -> None:
     file = shard if archive_kind(shard) == "tar" else decompressed(shard)
     found: dict[str, _Found] = {}
     try:
@@ -112,7 +121,9 @@ def _read_shard(shard: Path, names: list[str], samples: list[Sample], skipped: l
                 entry = found.setdefault(key, _Found())
                 if f".{ending}" in IMAGE_SUFFIXES:
                     entry.images.append(member)
-                elif ending in _LABELS and (not entry.kind or _LABELS.index(ending) < _LABELS.index(entry.kind)):
+                    continue
+                entry.endings.append(ending)
+                if ending in _LABELS and (not entry.kind or _LABELS.index(ending) < _LABELS.index(entry.kind)):
                     source.seek(member.offset)
                     entry.kind, entry.label = ending, source.read(min(member.size, _LABEL_BYTES + 1))
     except UserError as error:  # what stands before the damage is whole
@@ -121,17 +132,20 @@ def _read_shard(shard: Path, names: list[str], samples: list[Sample], skipped: l
     for key, entry in found.items():
         try:
             if len(entry.images) != 1:
-                raise ValueError(f"{len(entry.images)} images" if entry.images else "no image")
-            annotation = _annotation(entry, names)
+                raise ValueError(counted(len(entry.images), "image") if entry.images else "no image")
+            annotation = _annotation(entry, names, unread, f"{shard.name}, {key}")
         except (ValueError, RecursionError) as error:
             skipped.append(Skipped(f"{shard.name}, {key}", str(error)))
             continue
+        for ending in entry.endings:
+            if ending != entry.kind:
+                unread.add(f"file {shown('.' + ending)} of a sample", f"{shard.name}, {key}")
         (member,) = entry.images
         name = f"{shard.name}/{member.name.removeprefix('./')}"
         samples.append(Sample(name, FileSlice(file, member.offset, member.size, stamp, name), annotation))
 
 
-def _annotation(entry: _Found, names: list[str]) -> Annotation:
+def _annotation(entry: _Found, names: list[str], unread: UnreadCounter, where: str) -> Annotation:
     if entry.label is None:
         raise ValueError("no label beside the image")
     if len(entry.label) > _LABEL_BYTES:
@@ -140,7 +154,9 @@ def _annotation(entry: _Found, names: list[str]) -> Annotation:
     if entry.kind == "json":
         value = json.loads(value)
         if isinstance(value, dict):
-            value = next((value[key] for key in _IN_JSON if key in value), None)
+            read = next((key for key in _IN_JSON if key in value), "")
+            unread.fields(value, Fields("a .json", (read,), _MINOR), where)
+            value = value.get(read)
     if isinstance(value, list):
         return class_names([_named(item, names) for item in value])
     return _named(value, names)

@@ -17,6 +17,7 @@ from svertka.annotations import natural
 from svertka.data.documents import MAX_TABLE, check_file
 from svertka.data.records import RecordError
 from svertka.errors import UserError
+from svertka.wording import counted
 
 _PARTS = ("train", "val", "test")
 
@@ -49,7 +50,9 @@ def split_by_class(
         # Where one can cut without parting copies.
         cuts = [cut for cut in range(1, len(positions)) if rank[positions[cut - 1]] != rank[positions[cut]]]
         if not cuts:
-            how = "one image" if len(positions) == 1 else f"{len(positions)} images that do not differ enough"
+            how = (
+                "one image" if len(positions) == 1 else f"{counted(len(positions), 'image')} that do not differ enough"
+            )
             raise UserError(
                 f"class {label!r} has {how}, and some must be held out",
                 mend="add images to it, remove it, or give train/ and val/ folders",

@@ -15,9 +15,11 @@ from svertka.data.documents import MAX_TABLE, check_file
 from svertka.data.folders import PART_SPELLINGS
 from svertka.data.layout import IMAGE_FOLDERS, files_in, images_below, is_structure, part_in, subfolders
 from svertka.data.paths import ImageFinder
-from svertka.data.records import RecordError
+from svertka.data.records import RecordError, refuse_turned
 from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
+from svertka.data.unread import Fields, UnreadCounter
 from svertka.errors import UserError
+from svertka.wording import inflected
 
 FILE_COLUMNS = (
     *("file", "filename", "file_name", "path", "image", "filepath", "file_path", "image_path"),
@@ -29,10 +31,11 @@ _BETWEEN = ";"
 _SUFFIXES = (".csv", ".tsv")
 _MOST_TABLES = 20  # of a folder, that are looked at
 _LONGEST_HEADER = 1 << 16
-_PART = ("split", "part", "set", "subset")
+PART_COLUMNS = ("split", "part", "set", "subset")
+_MINOR = ("width", "height", "image_width", "image_height", "depth")
 LABEL_COLUMNS = frozenset((*_LABEL, *_LABELS))
 """Names, in lower case, of a column of labels."""
-COLUMNS = LABEL_COLUMNS | {*FILE_COLUMNS, *_PART}
+COLUMNS = LABEL_COLUMNS | {*FILE_COLUMNS, *PART_COLUMNS}
 """Names, in lower case, of all columns that are read."""
 
 
@@ -44,11 +47,12 @@ class Gathered:
     skipped: list[Skipped] = field(default_factory=list)
     several: bool = False
     boxes: bool = False
+    unread: UnreadCounter = field(default_factory=UnreadCounter)
 
     def add(self, table: Table, folder: Path, part: str = "all") -> None:
         """Take in the records of a table; files are looked for in ``folder`` and its folders of images and parts."""
         file_column, label_column = _column(table, FILE_COLUMNS), _column(table, (*_LABEL, *_LABELS))
-        part_column = next((table.columns[name] for name in _PART if name in table.columns), None)
+        part_column = next((table.columns[name] for name in PART_COLUMNS if name in table.columns), None)
         sides = box_columns(table.columns)
         finder = ImageFinder(folder, _places(folder, table.path.stem), anywhere=False)
         objects = BoxLines(finder, self.parts)
@@ -61,7 +65,9 @@ class Gathered:
         )
         self.boxes |= bool(sides)
         self.several |= several
+        known = Fields("a record", {file_column, label_column, part_column or file_column, *sides}, _MINOR)
         for place, row in table.records:
+            self.unread.fields(row, known, f"{table.path.name}, {place}")
             name = str(row[file_column] or "").strip()
             named = part_called(str(row[part_column] or "")) if part_column else part
             try:
@@ -71,10 +77,11 @@ class Gathered:
                 if named not in {"all", *PART_SPELLINGS}:
                     raise RecordError(f"the split {named!r} is none of train, val, test")
                 if label is None:
+                    refuse_turned(row)
                     objects.add(name, named, str(row[label_column]), [row[side] for side in sides])
                 else:
-                    known, file = finder.named(name, within=None if named == "all" else named)
-                    self.parts.setdefault(named, []).append(Sample(known, ImageFile(file), label))
+                    called, file = finder.named(name, within=None if named == "all" else named)
+                    self.parts.setdefault(named, []).append(Sample(called, ImageFile(file), label))
             except RecordError as error:
                 self.skipped.append(Skipped(f"{table.path.name}, {place}", str(error)))
         objects.close()
@@ -91,8 +98,9 @@ class Gathered:
         notes = []
         if self.several:
             without = sum(sample.annotation == () for samples in self.parts.values() for sample in samples)
-            notes.append(f"an image may have several labels; {without:,} have none")
-        return Dataset(path, f"{title} of boxes" if self.boxes else title, self.parts, notes, self.skipped)
+            notes.append(f"an image may have several labels; {without:,} {inflected(without, 'has', 'have')} none")
+        title = f"{title} of boxes" if self.boxes else title
+        return Dataset(path, title, self.parts, notes, self.skipped, unread=self.unread.found())
 
 
 @dataclass(frozen=True)
@@ -149,7 +157,7 @@ def dict_rows(file: TextIO) -> csv.DictReader[str]:
     header = file.readline(_LONGEST_HEADER)
     file.seek(0)
     between = "," if "," in header else next((mark for mark in ";\t" if mark in header), ",")
-    return csv.DictReader(file, delimiter=between)
+    return csv.DictReader(file, delimiter=between, restkey="beyond the header")
 
 
 def column_names(names: Iterable[str | None]) -> dict[str, str]:

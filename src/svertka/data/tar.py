@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from svertka.errors import UserError
+from svertka.wording import counted
 
 _BLOCK = 512
 _LONGEST = 64 << 10  # bytes of a header that says more about the next member
@@ -73,7 +74,7 @@ def members_in(file: BinaryIO, path: Path) -> Iterator[Member]:
         if len(header) == _BLOCK and not any(header):
             return  # a block of zeros ends the archive
         if len(header) < _BLOCK:
-            raise UserError(f"cut short after {end:,} bytes", where=path, mend="get it again")
+            raise UserError(f"cut short after {counted(end, 'byte')}", where=path, mend="get it again")
         if not is_tar(header):
             raise UserError(f"not a tar file from byte {place:,} on", where=path, mend="get it again")
         kind = header[156:157]
@@ -88,7 +89,7 @@ def members_in(file: BinaryIO, path: Path) -> Iterator[Member]:
         place = start + -(-size // _BLOCK) * _BLOCK
         if kind in b"xgLK":
             if size > _LONGEST:
-                raise UserError(f"a header of {size:,} bytes at byte {start:,}", where=path)
+                raise UserError(f"a header of {counted(size, 'byte')} at byte {start:,}", where=path)
             # What is said globally (g) is comments in practice; a long link (K) belongs to what is refused anyway.
             if kind == b"L":
                 said["path"] = file.read(size).split(b"\0", 1)[0]
@@ -103,7 +104,7 @@ def members_in(file: BinaryIO, path: Path) -> Iterator[Member]:
         yield Member(os.fsdecode(name), start, size, folder, odd)
         said = {}
     if place > end:
-        raise UserError(f"cut short after {end:,} bytes", where=path, mend="get it again")
+        raise UserError(f"cut short after {counted(end, 'byte')}", where=path, mend="get it again")
 
 
 def _checksum_fits(header: bytes) -> bool:

@@ -15,12 +15,28 @@ from svertka.annotations import Box, Boxes
 from svertka.data.documents import peek, read_text, read_xml
 from svertka.data.layout import child, files_in, part_in, relative, subfolders, unwrapped
 from svertka.data.paths import ImageFinder
-from svertka.data.records import RecordError, dataset_of, name_of, number, size_of
+from svertka.data.records import RecordError, dataset_of, name_of, number, refuse_turned, size_of
 from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
+from svertka.data.unread import Fields, UnreadCounter
+from svertka.wording import counted
 
+_ZERO = dict.fromkeys(("segmented", "truncated", "occluded", "difficult"), ("0",))
 _ROOT = re.compile(r"<annotation[\s>]")
 _MARK = re.compile(r"\s+-?[01]$")  # whether a class is in the image, in the lists of single classes
+_FILE = Fields(
+    "an image",
+    read=("folder", "filename", "path", "source", "owner", "size", "object"),
+    minor=("segmented",),
+    default=_ZERO,
+)
+_OBJECT = Fields(
+    "an object",
+    read=("name", "bndbox", "difficult", "deleted", "verified", "date", "id"),
+    minor=("pose", "truncated", "occluded"),
+    default=_ZERO | {"pose": ("Unspecified", "unspecified", "Unknown")},
+)
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
+_SIDES_OF = Fields("a bndbox", read=_SIDES)
 
 
 def is_voc(path: Path) -> bool:
@@ -42,6 +58,7 @@ def read_voc(path: Path) -> Dataset:
     root = unwrapped(path)
     notes = [] if root == path else [f"read from {root}"]
     skipped: list[Skipped] = []
+    unread = UnreadCounter()
     listed = _lists(root, skipped)
     finder = ImageFinder(root, [folder for folder in (child(root, "jpegimages", "images"), root) if folder])
     parts: dict[str, list[Sample]] = {}
@@ -56,7 +73,7 @@ def read_voc(path: Path) -> Dataset:
             unlisted.append(name)
             continue
         try:
-            sample = _sample(file, name, root, finder, skipped)
+            sample = _sample(file, name, finder, skipped, unread)
             if sample.name in told:
                 raise RecordError(f"another file speaks of {sample.name} already")
         except RecordError as error:
@@ -71,9 +88,10 @@ def read_voc(path: Path) -> Dataset:
     ]
     if unlisted:
         notes.append(
-            f"{len(unlisted):,} files stand in no list of ImageSets/Main and are left out, such as {unlisted[0]}"
+            f"{counted(len(unlisted), 'file stands', 'files stand')} in no list of ImageSets/Main, left "
+            f"out, such as {unlisted[0]}"
         )
-    return dataset_of(root, "Pascal VOC", parts, notes, skipped)
+    return dataset_of(root, "Pascal VOC", parts, notes, skipped, unread=unread.found())
 
 
 def _xml_files(root: Path) -> Iterator[tuple[Path, str]]:
@@ -115,7 +133,7 @@ def _lists(root: Path, skipped: list[Skipped]) -> dict[str, str]:
     return found
 
 
-def _sample(file: Path, name: str, root: Path, finder: ImageFinder, skipped: list[Skipped]) -> Sample:
+def _sample(file: Path, name: str, finder: ImageFinder, skipped: list[Skipped], unread: UnreadCounter) -> Sample:
     told = read_xml(file)
     if told.tag != "annotation":
         raise RecordError(f"an XML of {told.tag[:50]!r}, not of an annotation")
@@ -125,12 +143,16 @@ def _sample(file: Path, name: str, root: Path, finder: ImageFinder, skipped: lis
     if size is not None and (size.findtext("width") or "0").strip() != "0":  # programs that did not look leave 0
         stated = size_of(size.findtext("height"), size.findtext("width"))
     boxes = []
+    unread.fields(_texts(told), _FILE, name)
     for place, item in enumerate(told.findall("object"), 1):
+        where = f"{name}, object {place}"
         try:
             boxes.append(_box(item))
+            unread.fields(_texts(item), _OBJECT, where)
+            unread.fields(_texts(item.find("bndbox")), _SIDES_OF, where)
         except RecordError as error:
-            skipped.append(Skipped(f"{name}, object {place}", str(error)))
-    return Sample(relative(image, root), ImageFile(image), Boxes(tuple(boxes), stated))
+            skipped.append(Skipped(where, str(error)))
+    return Sample(relative(image, finder.root), ImageFile(image), Boxes(tuple(boxes), stated))
 
 
 def _image(file: Path, told: Element, finder: ImageFinder) -> Path:
@@ -140,11 +162,20 @@ def _image(file: Path, told: Element, finder: ImageFinder) -> Path:
     return finder.find(name_of(given, "the filename"), beside=file.parent, within=file.parent.name)
 
 
+def _texts(element: Element | None) -> dict[str, object]:
+    # What the elements in it state; of one with elements of its own, that it is there.
+    if element is None:
+        return {}
+    return {inner.tag: "there" if len(inner) else inner.text for inner in element}
+
+
 def _box(item: Element) -> Box:
     label = name_of(item.findtext("name"))
     sides = item.find("bndbox")
     if sides is None:
-        raise RecordError("it has no bndbox")
+        turned = item.find("robndbox") is not None
+        raise RecordError("'robndbox', which is not read" if turned else "it has no bndbox")
+    refuse_turned(_texts(sides) | _texts(item))
     left, top, right, bottom = (number(sides.findtext(side), side) for side in _SIDES)
     return Box(label, left, top, right, bottom, difficult=(item.findtext("difficult") or "").strip() == "1")
 

@@ -6,19 +6,18 @@ import csv
 import io
 import json
 import re
-import shutil
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from svertka.annotations import Annotation, Box, Boxes, Mask, class_names
-from svertka.data.masks import MaskFile
+from svertka.annotations import Annotation, Box, Boxes, class_names
 from svertka.errors import UserError
 from svertka.runtime.files import make_folder, write_error, write_text
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NAMED = 3  # images in a note
 _NEAR = 0.5  # pixels
 
 
@@ -28,12 +27,14 @@ class Item:
 
     Attributes:
         part: Its part.
+        name: Its name in the data set that is converted.
         file: Its file name, whose stem no other image has.
         annotation: What is said of it.
         height, width: Of the upright image; 0 where nobody needs them.
     """
 
     part: str
+    name: str
     file: str
     annotation: Annotation
     height: int
@@ -48,6 +49,56 @@ class Item:
     def boxes(self) -> tuple[Box, ...]:
         """Its boxes."""
         return self.annotation.boxes if isinstance(self.annotation, Boxes) else ()
+
+
+@dataclass(frozen=True)
+class ClassList:
+    """All classes of a data set, those without an example too.
+
+    Attributes:
+        names: In their order.
+        ids: What COCO calls them; empty where they do not come from COCO.
+    """
+
+    names: tuple[str, ...]
+    ids: tuple[int, ...] = ()
+
+    def numbers(self) -> dict[str, int]:
+        """The id of each in COCO: its own, else its place from 1 on."""
+        if len(self.ids) == len(self.names):
+            return dict(zip(self.names, self.ids, strict=True))
+        return {name: number for number, name in enumerate(self.names, 1)}
+
+
+@dataclass(frozen=True)
+class Lost:
+    """What the new format cannot hold.
+
+    Attributes:
+        what: Of how many boxes, in words that follow their number.
+        count: That number.
+        files: Names of the images.
+    """
+
+    what: str
+    count: int
+    files: tuple[str, ...]
+
+    def note(self) -> str:
+        """In one line, with the first images."""
+        named = ", ".join(self.files[:_NAMED]) + (", …" if len(self.files) > _NAMED else "")
+        what = self.what.replace("boxes have", "box has", 1) if self.count == 1 else self.what
+        return f"{self.count:,} {what} ({named})"
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return {"what": self.what, "count": self.count, "files": list(self.files)}
+
+
+def lost(what: str, counts: Counter[str]) -> list[Lost]:
+    """What was lost, from the number of boxes by image; nothing where there are none."""
+    files = tuple(name for name, count in counts.items() if count)
+    return [Lost(what, counts.total(), files)] if files else []
 
 
 def check_label(label: str, *, folders: bool) -> None:
@@ -67,11 +118,16 @@ def folder_of(item: Item) -> str:
     return f"{item.inner}{item.annotation}/{item.file}"
 
 
-def write_coco(target: Path, items: list[Item]) -> list[str]:
-    """``annotations/instances_train.json`` and the like; images are in ``train/``."""
+def write_folders(target: Path, items: list[Item], classes: ClassList) -> list[Lost]:
+    """Nothing beside the images but ``classes.txt``, where it is needed."""
+    _write_classes(target, items, classes)
+    return []
+
+
+def write_coco(target: Path, items: list[Item], classes: ClassList) -> list[Lost]:
+    """``annotations/instances_train.json`` and the like; images are in ``train/``. COCO's own ids of classes stay."""
     make_folder(target / "annotations")
-    names = class_names(item.annotation for item in items)
-    numbers = {name: number for number, name in enumerate(names, 1)}
+    numbers = classes.numbers()
     points: dict[str, tuple[str, ...]] = {}
     for box in (box for item in items for box in item.boxes if box.keypoints):
         points.setdefault(box.label, tuple(name for name, *_ in box.keypoints))
@@ -80,7 +136,7 @@ def write_coco(target: Path, items: list[Item]) -> list[str]:
         | ({"keypoints": points[name], "skeleton": []} if name in points else {})
         for name, number in numbers.items()
     ]
-    odd = 0
+    odd: Counter[str] = Counter()
     for part in dict.fromkeys(item.part for item in items):
         images: list[dict[str, Any]] = []
         objects: list[dict[str, Any]] = []
@@ -88,16 +144,16 @@ def write_coco(target: Path, items: list[Item]) -> list[str]:
             images.append({"id": place, "file_name": item.file, "width": item.width, "height": item.height})
             for box in item.boxes:
                 told = _coco_box(box, item, points.get(box.label, ()))
-                odd += bool(box.keypoints) and "keypoints" not in told
+                odd[item.name] += bool(box.keypoints) and "keypoints" not in told
                 objects.append({"id": len(objects) + 1, "image_id": place, "category_id": numbers[box.label], **told})
         told_all = {"images": images, "annotations": objects, "categories": categories}
         write_text(target / "annotations" / f"instances_{part}.json", json.dumps(told_all, ensure_ascii=False))
-    lost = "boxes have other keypoints than the first of their class, and were written without"
-    return [f"{odd:,} {lost}"] if odd else []
+    return lost("boxes have other keypoints than the first of their class, and were written without", odd)
 
 
-def write_voc(target: Path, items: list[Item]) -> list[str]:
-    """``Annotations/*.xml`` and lists in ``ImageSets/Main``; images are in ``JPEGImages/``.
+def write_voc(target: Path, items: list[Item], classes: ClassList) -> list[Lost]:
+    """``Annotations/*.xml`` and lists in ``ImageSets/Main``; images are in ``JPEGImages/``. ``classes.txt`` has the
+    class list, where that of the objects would not be it.
 
     Raises:
         UserError: A class has a character that XML does not know.
@@ -112,18 +168,18 @@ def write_voc(target: Path, items: list[Item]) -> list[str]:
     for part in dict.fromkeys(item.part for item in items if item.part != "all"):
         lines = "".join(f"{Path(item.file).stem}\n" for item in items if item.part == part)
         write_text(lists / f"{part}.txt", lines)
+    _write_classes(target, items, classes)
     return []
 
 
-def write_yolo(target: Path, items: list[Item]) -> list[str]:
+def write_yolo(target: Path, items: list[Item], classes: ClassList) -> list[Lost]:
     """``labels/train/*.txt`` and ``data.yaml``; images are in ``images/train/``."""
     import yaml
 
-    names = class_names(item.annotation for item in items)
-    numbers = {name: number for number, name in enumerate(names)}
-    outlined = [box for item in items for box in item.boxes if box.polygons]
+    numbers = {name: number for number, name in enumerate(classes.names)}
+    outlined = Counter({item.name: sum(bool(box.polygons) for box in item.boxes) for item in items})
     # A trainer takes either all outlines or all boxes.
-    outlines = bool(outlined) and all(_is_outline(box) for item in items for box in item.boxes)
+    outlines = bool(outlined.total()) and all(_is_outline(box) for item in items for box in item.boxes)
     for item in items:
         folder = make_folder(target / "labels" / item.inner)
         lines = []
@@ -139,16 +195,14 @@ def write_yolo(target: Path, items: list[Item]) -> list[str]:
     told: dict[str, Any] = {part: f"images/{part}" for part in parts if part != "all"}
     if "all" in parts:
         told = {"train": "images", "val": "images"}
-    told["names"] = dict(enumerate(names))
+    told["names"] = dict(enumerate(classes.names))
     write_text(target / "data.yaml", yaml.safe_dump(told, sort_keys=False, allow_unicode=True))
-    if outlined and not outlines:
-        why = "boxes have outlines, but not all have exactly one that fills the box: boxes were written"
-        return [f"{len(outlined):,} {why}"]
-    return []
+    why = "boxes have outlines, but not all have exactly one that fills the box: boxes were written"
+    return [] if outlines else lost(why, outlined)
 
 
-def write_csv(target: Path, items: list[Item]) -> list[str]:
-    """``labels.csv``, a line an image, or a line a box; images are in ``images/``."""
+def write_csv(target: Path, items: list[Item], classes: ClassList) -> list[Lost]:
+    """``labels.csv``, a line an image, or a line a box; images are in ``images/``; ``classes.txt`` as for VOC."""
     objects = any(isinstance(item.annotation, Boxes) for item in items)
     several = any(isinstance(item.annotation, tuple) for item in items)
     divided = any(item.part != "all" for item in items)
@@ -170,40 +224,13 @@ def write_csv(target: Path, items: list[Item]) -> list[str]:
                 if not item.boxes:
                     rows.writerow([name, "", "", "", "", "", *end])
     write_text(target / "labels.csv", file.getvalue())
+    _write_classes(target, items, classes)
     return []
 
 
-def write_masks(target: Path, items: list[Item]) -> list[str]:
-    """``masks/train/x.png`` for ``images/train/x.jpg``, the files as they are; and ``legend.csv``, which says what
-    their numbers or colours are.
-
-    Raises:
-        UserError: A mask has no file of its own, or cannot be copied.
-    """
-    legend: dict[int, str] = {}
-    colours = False
-    for item in items:
-        mask = item.annotation
-        if not isinstance(mask, Mask) or not isinstance(mask.source, MaskFile):
-            raise UserError(f"the mask of {item.file} is no file of its own", where=target)
-        colours |= mask.source.colours
-        legend.update(
-            (key, mask.names[number]) for key, number in zip(mask.source.keys, mask.source.classes, strict=True)
-        )
-        copy = make_folder(target / "masks" / item.inner) / f"{Path(item.file).stem}{mask.source.path.suffix.lower()}"
-        try:
-            shutil.copyfile(mask.source.path, copy)
-        except OSError as error:
-            raise write_error(copy, error) from error
-    # Classes are numbered as they come.
-    order = {name: number for number, name in enumerate(class_names(item.annotation for item in items))}
-    file = io.StringIO()
-    rows = csv.writer(file, lineterminator="\n")
-    rows.writerow(["name", "r", "g", "b"] if colours else ["name", "value"])
-    for key, name in sorted(legend.items(), key=lambda entry: (order[entry[1]], entry[0])):
-        rows.writerow([name, key >> 16, key >> 8 & 255, key & 255] if colours else [name, key])
-    write_text(target / "legend.csv", file.getvalue())
-    return []
+def _write_classes(target: Path, items: list[Item], classes: ClassList) -> None:
+    if classes.names != class_names(item.annotation for item in items):
+        write_text(target / "classes.txt", "".join(f"{name}\n" for name in classes.names))
 
 
 def _coco_box(box: Box, item: Item, points: tuple[str, ...]) -> dict[str, Any]:

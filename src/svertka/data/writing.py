@@ -15,8 +15,9 @@ from PIL import Image
 from svertka.annotations import Annotation, Box, Boxes, ImageSource, Mask, names_in
 from svertka.data import writers
 from svertka.data.images import Advance
+from svertka.data.mask_writer import write_masks
 from svertka.data.samples import Dataset, ImageFile, Sample, Skipped
-from svertka.data.writers import Item
+from svertka.data.writers import ClassList, Item, Lost, lost
 from svertka.errors import UserError, nearest
 from svertka.runtime.files import make_folder, write_error
 from svertka.runtime.image import IMAGE_SUFFIXES, ImageError, image_size, read_file
@@ -48,12 +49,12 @@ class Layout:
     takes: tuple[type, ...]
     keeps: frozenset[str]
     image: Callable[[Item], str]
-    write: Callable[[Path, list[Item]], list[str]]
+    write: Callable[[Path, list[Item], ClassList], list[Lost]]
     entry: str = ""
 
 
 LAYOUTS: dict[str, Layout] = {
-    "folders": Layout("class folders", (str,), frozenset(), writers.folder_of, lambda *_: []),
+    "folders": Layout("class folders", (str,), frozenset(), writers.folder_of, writers.write_folders),
     "coco": Layout(
         "COCO JSON",
         (Boxes,),
@@ -80,7 +81,7 @@ LAYOUTS: dict[str, Layout] = {
         (Mask,),
         frozenset(),
         lambda item: f"images/{item.inner}{item.file}",
-        writers.write_masks,
+        write_masks,
     ),
     "csv": Layout(
         "a CSV", (str, tuple, Boxes), frozenset(), lambda item: f"images/{item.file}", writers.write_csv, "labels.csv"
@@ -97,8 +98,9 @@ class Written:
         title: Its format, in words.
         images: Number of images by part.
         boxes: Number of boxes.
-        notes: What the format cannot hold, and other things to know.
+        notes: Things to know.
         skipped: Images that were left out.
+        lost: What the format cannot hold.
     """
 
     entry: Path
@@ -107,6 +109,7 @@ class Written:
     boxes: int
     notes: list[str]
     skipped: list[Skipped]
+    lost: list[Lost]
 
 
 def write_dataset(dataset: Dataset, target: Path, name: str, *, advance: Advance | None = None) -> Written:
@@ -139,7 +142,7 @@ def write_dataset(dataset: Dataset, target: Path, name: str, *, advance: Advance
     for done, (part, sample) in enumerate(samples, 1):
         try:
             height, width = _size(sample.source) if sized else (0, 0)
-            item = Item(part, _file_name(sample, used), sample.annotation, height, width)
+            item = Item(part, sample.name, _file_name(sample, used), sample.annotation, height, width)
             _place(sample.source, target / layout.image(item))
             items.append(item)
         except ImageError as error:
@@ -148,10 +151,12 @@ def write_dataset(dataset: Dataset, target: Path, name: str, *, advance: Advance
             advance(done, len(samples))
     if not items:
         raise UserError("no image can be read", where=dataset.root)
-    notes = [*layout.write(target, items), *_lost(layout, items), *_turned(items)]
+    names = dataset.class_list()
+    classes = ClassList(names, dataset.class_ids if names == dataset.classes else ())
+    missing = [*layout.write(target, items, classes), *_lost(layout, items)]
     boxes = sum(len(item.annotation.boxes) for item in items if isinstance(item.annotation, Boxes))
     counts = dict(Counter(item.part for item in items))
-    return Written(target / layout.entry, layout.title, counts, boxes, notes, skipped)
+    return Written(target / layout.entry, layout.title, counts, boxes, _turned(items), skipped, missing)
 
 
 def _parts(dataset: Dataset) -> dict[str, list[Sample]]:
@@ -215,22 +220,22 @@ def _place(source: ImageSource, target: Path) -> None:
         raise write_error(target, error) from error
 
 
-def _lost(layout: Layout, items: list[Item]) -> list[str]:
-    boxes = [box for item in items if isinstance(item.annotation, Boxes) for box in item.annotation.boxes]
-    notes = []
-    for what, told in _EXTRAS.items():
-        count = sum(bool(told(box)) for box in boxes) if what not in layout.keeps else 0
-        if count:
-            notes.append(f"{layout.title} cannot hold what {count:,} boxes have: {what}")
-    return notes
+def _lost(layout: Layout, items: list[Item]) -> list[Lost]:
+    found = []
+    for what, held in _EXTRAS.items():
+        if what not in layout.keeps:
+            counts = Counter({item.name: sum(bool(held(box)) for box in item.boxes) for item in items})
+            found += lost(f"boxes have {what}, which {layout.title} cannot hold", counts)
+    return found
 
 
 def _turned(items: list[Item]) -> list[str]:
-    count = 0
+    turned = []
     for item in items:
         size = item.annotation.size if isinstance(item.annotation, Boxes) else None
-        count += size is not None and size == (item.width, item.height) and item.height != item.width
-    if not count:
+        if size is not None and size == (item.width, item.height) and item.height != item.width:
+            turned.append(item.name)
+    if not turned:
         return []
     told = "annotations give width and height of the image before it was turned upright; look at their boxes"
-    return [f"{count:,} {told}"]
+    return [f"{len(turned):,} {told}, such as {turned[0]}"]

@@ -6,33 +6,39 @@ Numbers are shares of the width and height of the upright image, so its header i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from svertka.annotations import Box, Boxes
+from svertka.annotations import Box, Boxes, names_in
 from svertka.data.documents import peek, read_text, read_yaml
 from svertka.data.layout import child, files_in, images_below, part_in, relative, subfolders
 from svertka.data.paths import below
 from svertka.data.records import RecordError, dataset_of, extent, name_of, number, shown, whole
 from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
+from svertka.data.unread import Fields, UnreadCounter
+from svertka.data.yolo_texts import MAX_LABELS, is_labels, some_labels, text_of, texts_without_image
 from svertka.errors import UserError
-from svertka.runtime.image import IMAGE_SUFFIXES, ImageError, image_size, read_file
+from svertka.runtime.image import ImageError, image_size, read_file
+from svertka.wording import counted
 
 _YAML = (".yaml", ".yml")
 _NAMES = ("classes.txt", "obj.names", "labels.txt")
 _MOST = 10_000  # classes
-_MAX_LABELS = 4 << 20  # bytes of an image's text: a hundred thousand boxes
+_SETTINGS = Fields(
+    "the YAML",
+    read=("path", "train", "val", "valid", "test", "names", "nc", "kpt_shape", "roboflow", "download"),
+    minor=("flip_idx", "kpt_names", "colors"),
+)
 _KEY_OF_NAMES = re.compile(r"^[\"']?names[\"']?\s*:", re.M)
 _OTHER_KEY = re.compile(r"^[\"']?(train|val|valid|test|path|nc)[\"']?\s*:", re.M)
-_LINE = re.compile(r"\s*\d+(\s+[-+0-9.eE]+){4,}\s*")
 
 
 def is_yolo(path: Path) -> bool:
     """Whether it is a ``data.yaml``, a folder that has one, or a folder with ``images/`` and texts in ``labels/``."""
     if path.is_file():
         return path.suffix.lower() in _YAML and _is_settings(path)
-    return _yaml(path) is not None or any(_is_labels(file) for file in _some_labels(path))
+    return _yaml(path) is not None or any(is_labels(file) for file in some_labels(path))
 
 
 def read_yolo(path: Path) -> Dataset:
@@ -62,20 +68,32 @@ def read_yolo(path: Path) -> Dataset:
         notes.append("no names of classes: they are called by their numbers")
     parts: dict[str, list[Sample]] = {}
     told: set[Path] = set()
+    unread = UnreadCounter()
+    unread.fields(settings, _SETTINGS, relative(file, root) if file else "")
     without = 0
     for part, images in _parts(root, settings, notes, skipped).items():
         for image in images:
             if image in told:
                 continue
             told.add(image)
-            sample = _Labels(root, image, names, points, skipped)
+            sample = _Labels(root, image, names, points, skipped, unread)
             found = sample.read()
             without += not sample.text.is_file()
             if found is not None:
                 parts.setdefault(part, []).append(found)
     if without:
-        notes.append(f"{without:,} images have no text of labels, and so no objects")
-    return dataset_of(root, "YOLO", parts, notes, skipped)
+        notes.append(f"{counted(without, 'image has', 'images have')} no text of labels, and so no objects")
+    skipped += [Skipped(relative(text, root), "no image of that name") for text in texts_without_image(root, told)]
+    if sorted(names) != list(range(len(set(names.values())))):
+        notes.append("the numbers of classes have gaps, or two have one name; what is written numbers them anew")
+    classes = [names[number] for number in sorted(names)] or _numbers_up_to(parts)
+    return dataset_of(root, "YOLO", parts, notes, skipped, classes=classes, unread=unread.found())
+
+
+def _numbers_up_to(parts: dict[str, list[Sample]]) -> list[str]:
+    # Without names, a class stays the number that it was in whatever is made of these.
+    used = [int(name) for samples in parts.values() for sample in samples for name in names_in(sample.annotation)]
+    return [str(number) for number in range(max(used, default=-1) + 1)]
 
 
 @dataclass(frozen=True)
@@ -88,17 +106,24 @@ class _Labels:
     """The text of one image."""
 
     def __init__(
-        self, root: Path, image: Path, names: dict[int, str], points: _Points | None, skipped: list[Skipped]
+        self,
+        root: Path,
+        image: Path,
+        names: dict[int, str],
+        points: _Points | None,
+        skipped: list[Skipped],
+        unread: UnreadCounter,
     ) -> None:
-        self.root, self.image, self.names, self.points, self.skipped = root, image, names, points, skipped
-        self.text = _text_of(image, root)
+        self.root, self.image, self.names, self.points = root, image, names, points
+        self.skipped, self.unread = skipped, unread
+        self.text = text_of(image, root)
         self.height = self.width = 0
 
     def read(self) -> Sample | None:
         name = relative(self.image, self.root)
         try:
             lines = (
-                read_text(below(self.root, self.text.relative_to(self.root).as_posix()), _MAX_LABELS).splitlines()
+                read_text(below(self.root, self.text.relative_to(self.root).as_posix()), MAX_LABELS).splitlines()
                 if self.text.exists()
                 else []
             )
@@ -129,11 +154,13 @@ class _Labels:
         if self.points is not None and len(values) == 4 + self.points.count * self.points.numbers:
             return Box(name, *self._around(values), keypoints=self._keypoints(values[4:], self.points))
         if len(values) in (4, 5):  # some programs leave how sure they were at the end
+            if len(values) == 5:
+                self.unread.add("a score after a box", partial(relative, self.text, self.root), minor=True)
             return Box(name, *self._around(values))
         if len(values) >= 6 and len(values) % 2 == 0:
             outline = tuple(value * side for value, side in zip(values, self._sides(len(values)), strict=True))
             return Box(name, *extent([outline]), polygons=(outline,))
-        raise RecordError(f"{len(words)} numbers, neither a box nor an outline")
+        raise RecordError(f"{counted(len(words), 'number')}, neither a box nor an outline")
 
     def _around(self, values: list[float]) -> tuple[float, float, float, float]:
         x, y, across, down = values[:4]
@@ -185,10 +212,12 @@ def _names(root: Path, settings: dict[str, object]) -> dict[int, str]:
     elif given:
         raise RecordError(f"names is {shown(given)}, neither a list nor a table")
     else:
-        file = next((root / name for name in _NAMES if (root / name).is_file()), None)
-        pairs = list(enumerate(read_text(below(root, file.name)).rstrip().splitlines())) if file else []
+        places = [root, *filter(None, (child(root, "labels"), child(root, "images")))]
+        file = next((place / name for place in places for name in _NAMES if (place / name).is_file()), None)
+        inner = file.relative_to(root).as_posix() if file else ""
+        pairs = list(enumerate(read_text(below(root, inner)).rstrip().splitlines())) if file else []
     if len(pairs) > _MOST:
-        raise RecordError(f"{len(pairs):,} classes, over the limit of {_MOST:,}")
+        raise RecordError(f"{counted(len(pairs), 'class')}, over the limit of {_MOST:,}")
     return {whole(key, "the number of a class"): name_of(name) for key, name in pairs}
 
 
@@ -267,35 +296,6 @@ def _by_folders(root: Path) -> dict[str, list[Path]]:
         if part:
             found.setdefault(part, []).extend(images_below(child(folder, "images") or folder, root))
     return found or {"all": images_below(root, root)}
-
-
-def _text_of(image: Path, root: Path) -> Path:
-    pieces = list(image.relative_to(root).parts)
-    for place in range(len(pieces) - 2, -1, -1):
-        if pieces[place].lower() == "images":
-            pieces[place] = {"images": "labels", "Images": "Labels", "IMAGES": "LABELS"}.get(pieces[place], "labels")
-            return root.joinpath(*pieces).with_suffix(".txt")
-    return image.with_suffix(".txt")
-
-
-def _some_labels(root: Path) -> Iterator[Path]:
-    # A text of labels, where there should be one.
-    places = [child(root, "labels"), *(child(folder, "labels") for folder in subfolders(root))]
-    for place in filter(None, places):
-        for folder in (place, *subfolders(place)):
-            yield from files_in(folder, ".txt", root)[:5]
-    for folder in (root, *(folder for folder in subfolders(root) if part_in(folder.name))):
-        for file in files_in(folder, ".txt", root)[:5]:
-            if any(file.with_suffix(suffix).is_file() for suffix in IMAGE_SUFFIXES):
-                yield file
-
-
-def _is_labels(file: Path) -> bool:
-    try:
-        lines = [line for line in read_text(file, _MAX_LABELS).splitlines() if line.strip()]
-    except RecordError:
-        return False
-    return bool(lines) and _LINE.fullmatch(lines[0]) is not None
 
 
 YOLO = Format("yolo", "YOLO texts", is_yolo, read_yolo)

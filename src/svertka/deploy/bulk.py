@@ -16,6 +16,7 @@ from torch import nn
 
 from svertka.errors import UserError
 from svertka.runtime.cores import available_cores
+from svertka.runtime.onnx_runtime import cpu_session
 from svertka.runtime.openvino_core import openvino_core
 
 BulkName = Literal["openvino", "openvino_bf16", "onnxruntime", "pytorch"]
@@ -63,12 +64,7 @@ class OnnxRuntimeBulk:
     batch = _BATCH
 
     def __init__(self, graph: bytes) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = available_cores()
-        options.log_severity_level = 4
-        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self._session = cpu_session(graph)
 
     def stream(self, batches: Iterable[NDArray[np.float32]]) -> Iterator[Outputs]:
         """See `Bulk.stream`."""

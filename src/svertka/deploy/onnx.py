@@ -170,6 +170,8 @@ class _Named(nn.Module):
 
 def _prove(path: Path) -> float:
     engine = OnnxRuntimeEngine(path)
+    if not engine.card.golden:
+        raise UserError("it has no golden inputs to prove an exported graph with", mend="adopt or train it anew")
     predictor = Predictor(engine, engine.card)
     largest = predictor.golden_difference()
     together = predictor.raw([golden.image for golden in engine.card.golden])

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svertka.errors import UserError
+from svertka.runtime.onnx_runtime import cpu_session
 from svertka.runtime.openvino_core import without_reports
 
 Advance = Callable[[int, int], None]
@@ -108,11 +109,7 @@ def by_sensitivity(
 
 
 def _outputs(graph: bytes, images: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float64]]:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    session = cpu_session(graph)
     name = session.get_inputs()[0].name
     return [output.astype(np.float64) for image in images for output in session.run(None, {name: image})]
 

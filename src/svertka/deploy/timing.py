@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -62,18 +63,30 @@ def measure(
         A timing an engine, by name.
     """
     images = np.ascontiguousarray(np.resize(examples, (batch, *examples.shape[1:])))
+    taken = in_turns({name: partial(run, images) for name, run in runs.items()}, seconds=seconds, calls=calls)
+    return {name: _timing(batch, durations) for name, durations in taken.items()}
+
+
+def in_turns(runs: Mapping[str, Callable[[], object]], *, seconds: float, calls: int) -> dict[str, list[float]]:
+    """Seconds that every call of each took, called in turns as `measure` describes.
+
+    Args:
+        runs: What is timed, by name.
+        seconds: Each is timed for this long, at least.
+        calls: And called so often, at least.
+    """
     taken: dict[str, list[float]] = {name: [] for name in runs}
     for run in runs.values():
-        run(images)
+        run()
     for turn in range(1, _ROUNDS + 1):
         for name, run in runs.items():
-            run(images)
+            run()
             durations = taken[name]
             while sum(durations) < seconds * turn / _ROUNDS or len(durations) < calls * turn / _ROUNDS:
                 started = time.perf_counter()
-                run(images)
+                run()
                 durations.append(time.perf_counter() - started)
-    return {name: _timing(batch, durations) for name, durations in taken.items()}
+    return taken
 
 
 def _timing(batch: int, durations: list[float]) -> Timing:

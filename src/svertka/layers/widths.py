@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from torch import nn
 
 from svertka.layers.trunk import Trunk
+from svertka.wording import counted
 
 Widths = Mapping[str, Sequence[int | None]]
 """By path of a layer: the channels that come in, those that go out, and of a grouped convolution the groups; None for
@@ -52,7 +53,7 @@ def _narrow_convolution(
     inputs, outputs = _at_most(inputs, layer.in_channels), _at_most(outputs, layer.out_channels)
     groups = _at_most(groups, layer.groups)
     if inputs % groups or outputs % groups:
-        raise ValueError(f"a convolution in {groups} groups from {inputs} to {outputs} channels")
+        raise ValueError(f"a convolution in {counted(groups, 'group')} from {inputs} to {counted(outputs, 'channel')}")
     layer.in_channels, layer.out_channels, layer.groups = inputs, outputs, groups
     if isinstance(layer, nn.ConvTranspose2d):
         _cut(layer, "weight", inputs, outputs // groups)
@@ -65,7 +66,7 @@ def _at_most(wanted: int | None, built: int) -> int:
     if wanted is None:
         return built
     if type(wanted) is not int or not 1 <= wanted <= built:
-        raise ValueError(f"{wanted!r} of {built} channels")
+        raise ValueError(f"{wanted!r} of {counted(built, 'channel')}")
     return wanted
 
 

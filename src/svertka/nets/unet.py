@@ -28,6 +28,7 @@ from svertka.layers.convolution import ConvNorm
 from svertka.layers.dense import Decoder, Segmenter, fitted, resolutions
 from svertka.layers.initialisation import he_normal
 from svertka.layers.trunk import Trunk
+from svertka.wording import counted
 
 
 class UNet(Segmenter):
@@ -139,7 +140,9 @@ class UNet2015(Segmenter):
         """See `Segmenter.forward`."""
         for side in x.shape[2:]:
             if isinstance(side, int) and side != self.tile(side - 2 * self.margin):
-                raise ValueError(f"images of {side} pixels: it takes {self.smallest}, and {self.step} more at a time")
+                raise ValueError(
+                    f"images of {counted(side, 'pixel')}: it takes {self.smallest}, and {self.step} more at a time"
+                )
         return super().forward(x)
 
     def tile(self, side: int) -> int:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 
 MISSING = "–"
 _LONGEST = 48
+# Folders above a file, from the root on; neither an address (https://…) nor part of a relative path.
+_FOLDERS = re.compile(r"(?<![\w.:/~…-])(?:/|[A-Za-z]:[\\/])(?:[^\\/\s\"'<>]+[\\/])+(?=[^\\/\s\"'<>])")
 _BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|[a-zA-Zµ]{1,3})(?!\w))")
 
 
@@ -47,6 +50,14 @@ def percent(share: float) -> str:
 def unbroken(text: str) -> str:
     """``text`` whose numbers stay on one line with their units."""
     return _BEFORE_UNIT.sub("\N{NO-BREAK SPACE}", text)
+
+
+def without_folders(text: str) -> str:
+    """``text`` with absolute paths cut to their last name, for a page is sent on to people elsewhere.
+
+    A home folder is known as such, for its name may have spaces.
+    """
+    return _FOLDERS.sub("", text.replace(f"{Path.home()}/", "") if Path.home() != Path("/") else text)
 
 
 def isolated(name: str) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
+from svertka.wording import counted
+
 _HIGHEST, _WIDEST, _THINNEST = 190.0, 96.0, 3.0
 _MARGIN, _GAP, _TITLE, _LINE, _LETTER = 28.0, 18.0, 66.0, 17.0, 7.0
 _BACK = 7.0  # how far the far side of a block lies up and to the right
@@ -51,7 +53,7 @@ class Block:
         return (
             shape,
             "sees all" if self.receptive_field is None else f"sees {self.receptive_field:,} px",
-            f"{self.parameters:,} parameters" if self.parameters else "no parameters",
+            counted(self.parameters, "parameter") if self.parameters else "no parameters",
             f"{_amount(self.macs)} MACs" if self.macs else "no MACs",
         )
 
@@ -72,7 +74,7 @@ def architecture(title: str, note: str, blocks: Sequence[Block]) -> str:
         for block, (wide, _) in zip(blocks, sizes, strict=True)
     ]
     macs = _amount(sum(block.macs or 0 for block in blocks))
-    note = f"{note} · {sum(block.parameters for block in blocks):,} parameters · {macs} MACs"
+    note = f"{note} · {counted(sum(block.parameters for block in blocks), 'parameter')} · {macs} MACs"
     width = 2 * _MARGIN + max(sum(columns), len(note) * _LETTER)
     middle = _TITLE + _MARGIN + _HIGHEST / 2
     below = middle + _HIGHEST / 2 + _MARGIN

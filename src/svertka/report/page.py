@@ -127,9 +127,17 @@ def _environment() -> jinja2.Environment:
         loader=jinja2.PackageLoader(__package__ or "svertka.report", "."),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_anywhere,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _anywhere(value: object) -> object:
+    # Every text of every page comes through here; markup and pictures are ours.
+    if type(value) is not str or value.startswith("data:"):
+        return value
+    return _words.without_folders(value)
 
 
 def _policy(style: str, script: str) -> str:

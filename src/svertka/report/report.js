@@ -70,6 +70,17 @@
     detail.hidden = false;
   }
 
+  // What is wider than its box says so, for a finger sees no scroll bar.
+  for (const box of document.querySelectorAll(".scroll")) {
+    const hint = document.createElement("p");
+    hint.className = "hint";
+    hint.textContent = "Scroll sideways to see all of it \u2192";
+    const look = () => { hint.hidden = box.scrollWidth <= box.clientWidth + 1; };
+    look();
+    box.before(hint);
+    new ResizeObserver(look).observe(box);
+  }
+
   // Choices: a tab for each heading, of which one is open. Arrows, Home and End go from tab to tab.
   let tabs = 0;
   for (const choice of document.querySelectorAll("[data-choice]")) {

@@ -2,7 +2,7 @@
 
 from svertka.results.boxes import Detection, Detections, boxed
 from svertka.results.classes import Classes, ClassScore, Labels, LabelScore, NoneOfThese
-from svertka.results.colours import class_colours
+from svertka.results.colours import class_colours, css, drawn_colour
 from svertka.results.masks import Segmentation, outlines, tinted
 from svertka.results.result import Result
 
@@ -18,6 +18,8 @@ __all__ = [
     "Segmentation",
     "boxed",
     "class_colours",
+    "css",
+    "drawn_colour",
     "outlines",
     "tinted",
 ]

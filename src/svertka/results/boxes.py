@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from svertka.results.colours import class_colours
+from svertka.results.colours import Colour, drawn_colour, ink_on, text_size
 from svertka.results.result import Result
 
 
@@ -88,6 +88,9 @@ class Detections(Result):
     def line(self) -> str:
         return ", ".join(f"{count:,} × {name}" for name, count in self.counts.items()) or "nothing found"
 
+    def key(self) -> list[tuple[str, Colour]]:
+        return [(name, drawn_colour(self.names.index(name))) for name in self.counts]
+
     def draw(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return boxed(
             image,
@@ -113,15 +116,30 @@ def boxed(
     """
     picture = Image.fromarray(image)
     draw = ImageDraw.Draw(picture)
-    shorter = min(picture.size)
-    font, thick = ImageFont.load_default(max(10, shorter // 30)), max(1, shorter // 200)
-    colours = class_colours(256)[1:]
+    font, thick = ImageFont.load_default(text_size(*picture.size)), max(1, round(sum(picture.size) / 2 / 250))
     # The likeliest come first and are drawn last.
     for (left, top, right, bottom), text, number in list(zip(boxes, texts, numbers, strict=True))[::-1]:
-        colour = tuple(colours[number % len(colours)].tolist())
+        colour = drawn_colour(number)
         corner = max(left, right - 1), max(top, bottom - 1)
         draw.rectangle(((left, top), corner), outline=colour, width=thick)
-        space = draw.textbbox((left, top), text, font=font)
-        draw.rectangle(space, fill=colour)
-        draw.text((left, top), text, fill="black" if sum(colour) > 3 * 110 else "white", font=font)
+        if text:
+            _label(draw, text, (left, top), font, colour, thick)
     return np.asarray(picture)
+
+
+def _label(
+    draw: ImageDraw.ImageDraw,
+    text: str,
+    corner: tuple[float, float],
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    colour: Colour,
+    thick: int,
+) -> None:
+    """Text on the upper left corner of a box: above it where there is room, and wholly within the image."""
+    left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
+    wide, high = right - left + 2 * thick, bottom - top + 2 * thick
+    across, down = draw.im.size
+    x = max(0.0, min(corner[0], across - wide))
+    y = corner[1] - high if corner[1] >= high else max(0.0, min(corner[1], down - high))
+    draw.rectangle((x, y, x + wide - 1, y + high - 1), fill=colour)
+    draw.text((x + thick - left, y + thick - top), text, fill=ink_on(colour), font=font)

@@ -30,7 +30,7 @@ class Classes(Result):
     """
 
     classes: tuple[ClassScore, ...]
-    shown: int = 3
+    printed: int = 3
     """How many are in its line of text, at most."""
 
     def __post_init__(self) -> None:
@@ -54,10 +54,10 @@ class Classes(Result):
         return [(self.best.name, self.best.score)]
 
     def first(self, count: int) -> Classes:
-        return Classes(self.classes[:count], shown=count)
+        return Classes(self.classes[:count], printed=count)
 
     def line(self) -> str:
-        return ", ".join(f"{entry.name} ({entry.score:.1%})" for entry in self.classes[: self.shown])
+        return ", ".join(f"{entry.name} ({entry.score:.1%})" for entry in self.classes[: self.printed])
 
     def draw(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return _titled(image, f"{self.best.name} {self.best.score:.0%}")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from svertka.results.colours import class_colours
+from svertka.results.colours import Colour, class_colours, drawn_colour, drawn_colours
 from svertka.results.result import Result
 
 _UNSAID = 255  # a pixel of which a mask says nothing
@@ -72,6 +72,10 @@ class Segmentation(Result):
         more = f" and {len(there) - most} more" if len(there) > most else ""
         return ", ".join(told) + more
 
+    def key(self) -> list[tuple[str, Colour]]:
+        there = [number for number, area in enumerate(self.areas) if area and not self._is_background(number)]
+        return [(self.names[number], drawn_colour(number)) for number in there]
+
     def draw(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return tinted(image, self.mask, background=self._is_background(0))
 
@@ -79,7 +83,7 @@ class Segmentation(Result):
         """Beside the overlay, the mask itself: a PNG of this picture has the classes' numbers, and shows colours."""
         index = Image.fromarray(self.mask)
         index.putpalette(class_colours(256).ravel().tolist())
-        return {"drawn": Image.fromarray(self.draw(image)), "mask": index}
+        return {"drawn": Image.fromarray(self.shown(image)), "mask": index}
 
     def joined(self, pieces: Sequence[tuple[slice, slice, Result]], height: int, width: int) -> Segmentation:
         mask = np.empty((height, width), np.uint8)
@@ -135,7 +139,7 @@ def tinted(image: NDArray[np.uint8], mask: NDArray[np.uint8], *, background: boo
         mask: Class numbers; 255, of which nothing is said, stays clear.
         background: Whether the first class stays clear as well.
     """
-    colours = class_colours(256).astype(np.uint16)
+    colours = drawn_colours(256).astype(np.uint16)
     clear = (mask == _UNSAID) | (mask == 0 if background else False)
     mixed = ((image * np.uint16(11) + colours[mask] * np.uint16(9)) // 20).astype(np.uint8)
     return np.where(clear[..., None], image, mixed)

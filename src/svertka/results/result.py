@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from svertka.results.colours import Colour, with_key
+
 
 class Result(ABC):
     """A prediction for one image."""
@@ -32,6 +34,14 @@ class Result(ABC):
     def draw(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The prediction drawn on a copy of its image, ``(H, W, 3)`` uint8 RGB."""
 
+    def key(self) -> list[tuple[str, Colour]]:
+        """The classes that `draw` shows by a colour, with that colour."""
+        return []
+
+    def shown(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The prediction drawn, and below the image the key to its colours, where it has any."""
+        return with_key(self.draw(image), self.key())
+
     def named(self) -> list[tuple[str, float]]:
         """What it says is there, for a line of a table: names with their scores or shares, the largest first."""
         return []
@@ -51,7 +61,7 @@ class Result(ABC):
 
     def pictures(self, image: NDArray[np.uint8]) -> dict[str, Image.Image]:
         """What can be kept of it as pictures, by name: drawn on its image, at least."""
-        return {"drawn": Image.fromarray(self.draw(image))}
+        return {"drawn": Image.fromarray(self.shown(image))}
 
     def joined(self, pieces: Sequence[tuple[slice, slice, Result]], height: int, width: int) -> Result:
         """The prediction for an image of which there are predictions in pieces.

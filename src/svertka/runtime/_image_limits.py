@@ -64,6 +64,10 @@ def check_parts(name: str, data: bytes) -> None:
         raise TooCostlyError(f"over {_EXIF_SEGMENTS} EXIF segments")
     if name == "TIFF" and _tiff_strips(data) > _STRIPS:
         raise TooCostlyError(f"over {_STRIPS:,} strips or tiles")
+    if name == "GIF":
+        width, height = _gif_size(data)
+        if width * height > MAX_PIXELS:
+            raise TooCostlyError(f"{width}×{height} pixels, over the limit of {MAX_PIXELS:,}")
 
 
 def check_pixels(image: ImageFile.ImageFile, data: bytes, max_pixels: int) -> None:
@@ -116,3 +120,23 @@ def _tiff_strips(data: bytes) -> int:
     tags = range(first, min(first + step * number(entries, first - entries), len(data)), step)
     offsets = {TiffImagePlugin.STRIPOFFSETS, TiffImagePlugin.TILEOFFSETS}
     return max((number(tag + 4, wide) for tag in tags if number(tag, 2) in offsets), default=0)
+
+
+def _gif_size(data: bytes) -> tuple[int, int]:
+    """Width and height that hold the screen and the first frame of a GIF file.
+
+    Pillow makes room for that frame when it opens the file, and refuses to by a global limit alone.
+    """
+
+    def number(start: int) -> int:
+        return int.from_bytes(data[start : start + 2], "little")
+
+    place = 13 + (3 << (data[10] & 7) + 1 if data[10] & 128 else 0)
+    while place < len(data) and data[place] not in b",;":
+        if data[place] == ord("!"):
+            place += 2
+            while place < len(data) and data[place]:
+                place += data[place] + 1
+        place += 1
+    left, top, width, height = (number(place + 1 + 2 * axis) for axis in range(4))
+    return max(number(6), left + width), max(number(8), top + height)

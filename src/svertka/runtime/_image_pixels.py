@@ -11,7 +11,7 @@ from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, TiffImagePlugin
+from PIL import GifImagePlugin, Image, ImageFile, TiffImagePlugin
 from PIL.ExifTags import Base as Tag
 from PIL.Image import Transpose
 
@@ -26,6 +26,16 @@ _UPRIGHT = {
     7: Transpose.TRANSVERSE,
     8: Transpose.ROTATE_90,
 }
+
+
+class FirstFrame(GifImagePlugin.GifImageFile):
+    """The first frame of a GIF, with its palette, whatever ``GifImagePlugin.LOADING_STRATEGY`` says: it is a global
+    that another library in the process may have set, and indices of a mask would be colours then."""
+
+    def load_end(self) -> None:
+        """Keep the frame as it was decoded."""
+        if self._frame_transparency is not None:
+            self.info["transparency"] = self._frame_transparency
 
 
 def upright_rgb(image: ImageFile.ImageFile) -> NDArray[np.uint8]:

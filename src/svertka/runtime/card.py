@@ -16,12 +16,23 @@ from numpy.typing import NDArray
 from svertka.errors import UserError
 from svertka.runtime.deployment import AGREEMENT, Deployment
 from svertka.runtime.preprocess import Preprocess
+from svertka.wording import counted
 
 CARD_VERSION = 1
 CARD_KEY = "svertka.card"
 """Where the card's JSON lies in the metadata of a safetensors or ONNX file."""
 
+LONGEST_CLASS = 4096
+"""Characters that the name of a class can have."""
+
 _GOLDEN_DTYPES = ("uint8", "float32")
+CLASS_AXIS = {"logits": 0, "scores": -1}
+"""Of outputs by name, without the batch axis: along which there is one number for each class."""
+
+_MOST_VALUES = 500_000  # in a card's JSON, each of which takes some dozens of bytes as an object
+_MOST_GOLDEN = 64
+_LONGEST_NAME = 200
+_SHOWN = 300  # characters of a problem, which may quote what is in the file
 
 
 @dataclass(frozen=True)
@@ -89,6 +100,30 @@ class Card:
     reject_limit: float | None = None
     deployment: Deployment | None = None
 
+    def __post_init__(self) -> None:
+        """Check that classes and golden outputs are of one network that gives numbers.
+
+        Raises:
+            UserError: There are no classes, or more or fewer than a golden output has; or it is not finite.
+        """
+        problem = self._problem()
+        if problem:
+            raise UserError(problem)
+
+    def _problem(self) -> str | None:
+        if not self.classes:
+            return "it names no classes"
+        if any(len(name) > LONGEST_CLASS for name in self.classes):
+            return f"a class has a name of more than {LONGEST_CLASS:,} characters"
+        if len(self.golden) > _MOST_GOLDEN:
+            return f"{len(self.golden):,} golden inputs, more than {_MOST_GOLDEN}"
+        for name, output in ((name, output) for golden in self.golden for name, output in golden.outputs.items()):
+            if not np.isfinite(output).all():
+                return f"the golden output {name[:_LONGEST_NAME]!r} is not finite (NaN or infinite)"
+            if name in CLASS_AXIS and (not output.ndim or output.shape[CLASS_AXIS[name]] != len(self.classes)):
+                return f"golden {name} of shape {list(output.shape)} for {len(self.classes):,} classes"
+        return None
+
     @property
     def tolerance(self) -> float:
         """How far the outputs of an engine may be from the golden ones."""
@@ -118,6 +153,8 @@ class Card:
             UserError: It is damaged, or of a version that this release does not read.
         """
         try:
+            if sum(map(text.count, ",[{")) > _MOST_VALUES:
+                raise ValueError("more entries than any model has")
             values = json.loads(text)
             version = values.pop("version")
             # Numbers and text that could not be written again.
@@ -131,19 +168,25 @@ class Card:
                 mend="install the release of svertka that wrote it",
             )
         try:
+            if not isinstance(values["classes"], list):
+                raise TypeError("classes is no list")
             values["classes"] = tuple(_text(name) for name in values["classes"])
             values["preprocess"] = Preprocess.from_json(values["preprocess"])
             values["golden"] = tuple(Golden.from_json(golden) for golden in values["golden"])
             values["thresholds"] = tuple(_fraction(number) for number in values.get("thresholds", ()))
             if len(values["thresholds"]) not in (0, len(values["classes"])):
-                raise ValueError(f"{len(values['thresholds'])} thresholds for {len(values['classes'])} classes")
+                raise ValueError(
+                    f"{counted(len(values['thresholds']), 'threshold')} for {counted(len(values['classes']), 'class')}"
+                )
             if "reject_limit" in values:
                 values["reject_limit"] = _distance(values["reject_limit"])
             if "deployment" in values:
                 values["deployment"] = Deployment(**values["deployment"])
             card = cls(**values)
-            for name in ("net", "task", "licence", "weights"):
-                _text(getattr(card, name))
+            for name in ("net", "task", "weights"):
+                if len(_text(getattr(card, name))) > _LONGEST_NAME:
+                    raise ValueError(f"{name} is a text of {len(getattr(card, name)):,} characters")
+            _text(card.licence)
             for name in ("arguments", "provenance", "metrics"):
                 if not isinstance(getattr(card, name), dict):
                     raise TypeError(f"{name} is no JSON object")
@@ -158,7 +201,7 @@ _DAMAGE = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
 
 
 def _damaged(where: object, how: str) -> UserError:
-    return UserError(f"its card is damaged ({how})", where=where, mend="get the file again")
+    return UserError(f"its card is damaged ({how[:_SHOWN]})", where=where, mend="get the file again")
 
 
 def _text(value: object) -> str:
@@ -192,6 +235,6 @@ def _array_from_json(values: dict[str, Any]) -> NDArray[Any]:
     except binascii.Error as error:
         raise ValueError(str(error)) from error
     shape = values["shape"]
-    if not all(isinstance(side, int) and side >= 0 for side in shape):
+    if not all(type(side) is int and side >= 0 for side in shape):
         raise ValueError(f"an array of shape {shape}")
     return np.frombuffer(data, dtype=values["dtype"]).reshape(shape)

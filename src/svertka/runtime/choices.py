@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from svertka.errors import UserError
 from svertka.runtime.checked import DamagedError, read_checked, report_damaged, write_checked
-from svertka.runtime.files import cache_folder, make_folder
+from svertka.runtime.files import cache_folder, make_folder, remove_stale
 
 _FILE = "speed.json"
 
@@ -31,7 +31,7 @@ def remembered_choice(circumstances: Any, choices: Sequence[T], choose: Callable
             return choice
     chosen = choose()
     with suppress(UserError):  # a cache folder that cannot be written costs the measurement next time, no more
-        make_folder(cache_folder())
+        remove_stale(make_folder(cache_folder()))
         write_checked(cache_folder() / _FILE, {**before, key: chosen})
     return chosen
 

@@ -21,6 +21,7 @@ from svertka.results import (
 )
 from svertka.runtime.boxes import choose
 from svertka.runtime.card import Card
+from svertka.wording import counted
 
 Outputs = Mapping[str, NDArray[np.float32]]
 
@@ -110,7 +111,7 @@ def found_boxes(outputs: Outputs, classes: int) -> tuple[NDArray[np.float32], ND
     if not fits or not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
         raise UserError(
             f"the network gave boxes of shape {boxes.shape} and scores of shape {scores.shape} "
-            f"that are not finite ones of {classes} classes",
+            f"that are not finite ones of {counted(classes, 'class')}",
             mend="run `svertka verify` on the model",
         )
     return boxes, scores
@@ -125,7 +126,7 @@ def distances(outputs: Outputs, count: int) -> NDArray[np.float32]:
     found = outputs.get("distance", np.empty(0, np.float32))
     if found.shape != (count,) or not (np.isfinite(found) & (found >= 0)).all():
         raise UserError(
-            f"the network gave distances of shape {found.shape} that are not finite ones of {count} images",
+            f"the network gave distances of shape {found.shape} that are not finite ones of {counted(count, 'image')}",
             mend="run `svertka verify` on the model",
         )
     return found
@@ -137,7 +138,7 @@ def _logits(outputs: Outputs, card: Card, *, axes: int = 2) -> NDArray[np.float3
     if logits.ndim != axes or logits.shape[1] != len(card.classes) or not np.isfinite(logits).all():
         raise UserError(
             f"the network gave logits of shape {logits.shape} that are not finite scores "
-            f"of {len(card.classes)} classes",
+            f"of {counted(len(card.classes), 'class')}",
             mend="run `svertka verify` on the model",
         )
     return logits

@@ -41,7 +41,9 @@ class Deployment:
             raise ValueError(f"unknown engine {self.engine!r} or precision {self.precision!r}")
         if type(self.piece) is not int or not 0 <= self.piece <= _LARGEST_PIECE:
             raise ValueError(f"pieces of {self.piece!r} images")
-        if not isinstance(self.tolerance, int | float) or not 0 < self.tolerance < math.inf:
+        if isinstance(self.tolerance, bool) or not isinstance(self.tolerance, int | float):
+            raise ValueError(f"a tolerance of {self.tolerance!r}")
+        if not 0 < self.tolerance < math.inf:
             raise ValueError(f"a tolerance of {self.tolerance!r}")
         if not isinstance(self.pixels, bool):
             raise ValueError(f"{self.pixels!r} is neither true nor false")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import threading
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +19,10 @@ from svertka.runtime.cores import available_cores
 from svertka.runtime.decoders import Outputs
 from svertka.runtime.deployment import Deployment
 from svertka.runtime.onnx_card import read_onnx_card
+from svertka.runtime.onnx_runtime import cpu_session
 from svertka.runtime.openvino_core import openvino_core, openvino_is_installed
+
+_SHOWN = 300  # characters of an engine's error
 
 
 class Engine(Protocol):
@@ -62,27 +68,18 @@ class OnnxRuntimeEngine:
         spin: bool = True,
         card: Card | None = None,
     ) -> None:
-        import onnxruntime
-
         self.card = card or read_onnx_card(path)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or available_cores()
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
-        options.log_severity_level = 4  # what goes wrong is raised, not printed
-        if literal:
-            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        try:
-            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's errors have no common class to catch
-            raise _damaged(path, error) from error
+        self._path = path
+        with _refused(path):
+            self._session = cpu_session(_named(path), threads=threads, literal=literal, spin=spin)
         self._inputs = [given.name for given in self._session.get_inputs()]
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def run(self, batch: NDArray[np.float32], *beside: NDArray[np.float32]) -> Outputs:
         """See `Engine.run`."""
-        given = dict(zip(self._inputs, (batch, *beside), strict=True))
-        return dict(zip(self._outputs, self._session.run(self._outputs, given), strict=True))
+        with _refused(self._path):
+            given = dict(zip(self._inputs, (batch, *beside), strict=True))
+            return dict(zip(self._outputs, self._session.run(self._outputs, given), strict=True))
 
 
 class OpenVinoEngine:
@@ -107,7 +104,7 @@ class OpenVinoEngine:
         self._precision = "bf16" if bf16 else "f32"
         self._lock = threading.Lock()
         self._path = path
-        try:
+        with _refused(path):
             model = self._read()
             shape = model.input(0).partial_shape
             self._image: list[int] | None = None
@@ -123,13 +120,11 @@ class OpenVinoEngine:
             self._piece = piece if self._image else 0
             self._outputs = [output.any_name for output in model.outputs]
             self._together = self._requests(model, streams=1)[0]
-        except RuntimeError as error:
-            raise _damaged(path, error) from error
         self._apart: list[Any] = []
 
     def run(self, batch: NDArray[np.float32], *beside: NDArray[np.float32]) -> Outputs:
         """See `Engine.run`."""
-        with self._lock:  # a request has room for one batch
+        with self._lock, _refused(self._path):  # a request has room for one batch
             if not self._piece:
                 return self._answer(batch, *beside)
             wave = self._piece * self._threads
@@ -166,7 +161,8 @@ class OpenVinoEngine:
         return {name: np.array(request.get_output_tensor(number).data) for number, name in enumerate(self._outputs)}
 
     def _read(self) -> Any:
-        return self._core.read_model(str(self._path))
+        given = _named(self._path)
+        return self._core.read_model(given if isinstance(given, str) else io.BytesIO(given))
 
     def _requests(self, model: Any, *, streams: int) -> list[Any]:
         config = {
@@ -200,5 +196,27 @@ def open_engine(path: Path, *, threads: int | None = None, spin: bool = True) ->
     return OnnxRuntimeEngine(path, threads=threads, spin=spin, card=card), card
 
 
-def _damaged(path: Path, error: Exception) -> UserError:
-    return UserError(f"not a readable ONNX model ({error})", where=path, mend="export it again")
+@contextlib.contextmanager
+def _refused(path: Path) -> Iterator[None]:
+    """What an engine raises within becomes a `UserError` about the file ``path``.
+
+    The errors of ONNX Runtime have no common class, and those of OpenVINO become others where their text, which can
+    quote the file, is no UTF-8.
+    """
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:
+        why = type(error).__name__ if isinstance(error, UnicodeError) else str(error).strip().partition("\n")[0]
+        why = "".join(letter if letter.isprintable() else "?" for letter in why[:_SHOWN])
+        raise UserError(f"not a readable ONNX model ({why})", where=path, mend="export it again") from error
+
+
+def _named(path: Path) -> str | bytes:
+    """The file as engines take it: by name, or, where its name is no text, by its bytes."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return path.read_bytes()
+    return str(path)

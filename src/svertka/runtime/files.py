@@ -17,6 +17,7 @@ from svertka.errors import UserError
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _STALE = 86_400  # seconds after which a temporary file that nobody writes to belongs to no process
 _SHORT = 200  # bytes of a name that its temporary one begins with: systems allow 255
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 PARTIAL = ".*.partial"
 """Pattern of the temporary names that `partial_name` gives."""
 
@@ -35,7 +36,11 @@ def replacing(path: Path, *, keep: Path | None = None) -> Iterator[BinaryIO]:
     """
     temporary = path.with_name(partial_name(path.name))
     try:
-        with os.fdopen(os.open(temporary, _NEW, 0o666), "wb") as file:
+        opened = new_file(temporary)
+    except OSError as error:
+        raise write_error(path, error) from error
+    try:
+        with opened as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -50,12 +55,18 @@ def replacing(path: Path, *, keep: Path | None = None) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)
 
 
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+def new_file(path: Path) -> BinaryIO:
+    """A file that was not there before, to write to; no link of that name is followed.
+
+    Raises:
+        OSError: There is something of that name, or it cannot be made.
+    """
+    return os.fdopen(os.open(path, _NEW, 0o666), "wb")
 
 
 def partial_name(name: str) -> str:
     """A random name for what will be called ``name`` once it is whole; two processes never share one."""
-    short = os.fsdecode(os.fsencode(name)[:_SHORT])
+    short = os.fsencode(name)[:_SHORT].decode(errors="ignore")  # no half characters, which not every system takes
     return f".{short}.{secrets.token_hex(8)}.partial"
 
 

@@ -32,7 +32,6 @@ from numpy.typing import NDArray
 from PIL import (  # noqa: F401 - each plugin adds its format to Image.OPEN
     AvifImagePlugin,
     BmpImagePlugin,
-    GifImagePlugin,
     Image,
     ImageFile,
     JpegImagePlugin,
@@ -46,7 +45,14 @@ from PIL import (  # noqa: F401 - each plugin adds its format to Image.OPEN
 from svertka.errors import UserError
 from svertka.runtime import _image_limits
 from svertka.runtime._image_limits import BoundedReader, TooCostlyError, check_bytes, check_parts, check_pixels
-from svertka.runtime._image_pixels import odd_ppm, orientation, upright_rgb, upright_samples, upright_size
+from svertka.runtime._image_pixels import (
+    FirstFrame,
+    odd_ppm,
+    orientation,
+    upright_rgb,
+    upright_samples,
+    upright_size,
+)
 
 MAX_PIXELS: Final = _image_limits.MAX_PIXELS
 MAX_BYTES: Final = _image_limits.MAX_BYTES
@@ -84,6 +90,9 @@ class ImageError(UserError):
 
 class TooLargeError(ImageError):
     """An image that takes more time or memory than one is given."""
+
+
+_SEEN = 128  # of 255: the alpha of a pixel that is half seen
 
 
 def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -207,6 +216,19 @@ def image_size(data: bytes, *, where: object = None, max_pixels: int = MAX_PIXEL
         return upright_size(image)
 
 
+def is_partly_transparent(data: bytes, *, where: object = None) -> bool:
+    """Whether an image has pixels that are seen and others through which the background is.
+
+    Raises:
+        ImageError: See `decode`.
+    """
+    with _opened(data, where, MAX_PIXELS) as image:
+        if not image.has_transparency_data:
+            return False
+        seen = np.asarray(image.convert("RGBA").getchannel("A")) >= _SEEN
+        return bool(seen.any() and not seen.all())
+
+
 @contextmanager
 def _opened(data: bytes, where: object, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
     """An image whose header was read and that is not too dear; what is raised within becomes an `ImageError`."""
@@ -218,7 +240,8 @@ def _opened(data: bytes, where: object, max_pixels: int) -> Iterator[ImageFile.I
         check_parts(name, data)
         with _pillow_silenced():
             # Not Image.open: its pixel limit is a global, and may be lower than the one asked for.
-            image = Image.OPEN[name][0](BoundedReader(data), "")
+            opened = FirstFrame if name == "GIF" else Image.OPEN[name][0]
+            image = opened(BoundedReader(data), "")
             check_pixels(image, data, max_pixels)
             yield image
     except TooCostlyError as error:

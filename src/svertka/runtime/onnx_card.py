@@ -1,29 +1,52 @@
-"""Reading the model card of an ONNX file without an engine, and checking the file by its digest.
+"""Reading the model card of an ONNX file without an engine: checked by a digest, and compared with the graph.
 
-An ONNX file is one protobuf message: fields one after another, each a tag (number and kind) and a value. Cards and
-digest are metadata; the digest is of all other fields, as their bytes stand in the file, and of the card.
+An ONNX file is one protobuf message: fields one after another, each a tag (number and kind) and a value. Card and
+digest are metadata; the digest is of all other fields, as their bytes stand in the file, and of the card. What is
+neither metadata, nor a shape at the border of the graph, nor a weight is skipped.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from svertka.errors import UserError
-from svertka.runtime.card import CARD_KEY, Card
+import numpy as np
+
+from svertka.errors import UserError, harmless
+from svertka.runtime.card import CARD_KEY, CLASS_AXIS, Card
 
 DIGEST_KEY: Final = "svertka.digest"
-_GRAPH_FIELD: Final = 7  # of ModelProto
-_METADATA_FIELD: Final = 14
-_KEY_FIELD: Final = 1
-_VALUE_FIELD: Final = 2
+# Numbers of fields, by message.
+_GRAPH, _METADATA = 7, 14  # ModelProto
+_INITIALIZER, _INPUT, _OUTPUT = 5, 11, 12  # GraphProto
+_KEY, _VALUE = 1, 2  # StringStringEntryProto
+_NAME, _TYPE = 1, 2  # ValueInfoProto
+_TENSOR_TYPE, _SHAPE, _DIMENSION, _LENGTH = 1, 2, 1, 1  # TypeProto, its tensor, TensorShapeProto, its dimension
+_DATA_TYPE, _FLOATS, _TENSOR_NAME, _RAW, _DOUBLES = 2, 4, 8, 9, 10  # TensorProto
+_RAW_DTYPES = {1: "<f4", 10: "<f2", 11: "<f8"}
 _VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5
 _LONGEST_VARINT = 10
-_CHUNK = 1 << 20
+_MOST_FIELDS: Final = 1_000_000
+_CHUNK = 1 << 20  # bytes that are looked at together
 _LOGGER = logging.getLogger("svertka")
+
+_Shape = list[int | None]
+
+
+@dataclass
+class _Graph:
+    """What is known of a graph: shapes by name (None where they are free), and weights that are no numbers."""
+
+    inputs: dict[str, _Shape] = field(default_factory=dict)
+    outputs: dict[str, _Shape] = field(default_factory=dict)
+    weights: set[str] = field(default_factory=set)
+    infinite: str | None = None
 
 
 def onnx_digest(rest: bytes, card: str) -> str:
@@ -39,78 +62,205 @@ def read_onnx_card(path: Path) -> Card:
     A file of a release that wrote no digest is taken with a warning.
 
     Raises:
-        UserError: The file is missing, damaged, altered, or carries no card.
+        UserError: The file is missing, damaged, altered, carries no card or one that does not suit its graph, or has
+            weights that are not finite.
     """
     if not path.is_file():
         raise UserError("no such model file", where=path)
-    total = hashlib.sha256()
     try:
         with path.open("rb") as file:
-            metadata = _metadata(file, os.fstat(file.fileno()).st_size, total)
+            reader = _Reader(file)
+            metadata, graph = _read(reader)
+            digest = reader.digest(metadata.get(CARD_KEY, ""))
     except ValueError as error:  # text that is no UTF-8 is one, too
         raise UserError(f"not a readable ONNX model ({error})", where=path, mend="export it again") from error
+    except OSError as error:
+        raise UserError(f"cannot be read ({error.strerror})", where=path) from error
     if CARD_KEY not in metadata:
         raise UserError("an ONNX file without a card", where=path, mend="export it with `svertka export`")
-    total.update(metadata[CARD_KEY].encode())
     if DIGEST_KEY not in metadata:
-        _LOGGER.warning("svertka: warning: %s carries no digest, so damage goes unnoticed; export it again", path)
-    elif metadata[DIGEST_KEY] != f"sha256:{total.hexdigest()}":
+        _warn_of_age(path)
+    elif metadata[DIGEST_KEY] != digest:
         raise UserError("it was altered or damaged since it was exported", where=path, mend="export it again")
-    return Card.from_json(metadata[CARD_KEY], where=path)
+    card = Card.from_json(metadata[CARD_KEY], where=path)
+    problem = _unsuited(card, graph)
+    if problem:
+        raise UserError(problem, where=path, mend="export it again")
+    return card
 
 
-def _metadata(file: BinaryIO, end: int, rest: hashlib._Hash) -> dict[str, str]:
-    """The metadata by key; all other bytes go into ``rest``."""
-    found: dict[str, str] = {}
-    graphs = 0
-    while (start := file.tell()) < end:
-        number, length = _field(file, end)
-        graphs += number == _GRAPH_FIELD
-        if number != _METADATA_FIELD:
-            _take(file, start, file.tell() + length, rest)
-            continue
-        stop = file.tell() + length
-        entry = {_KEY_FIELD: "", _VALUE_FIELD: ""}
-        while file.tell() < stop:
-            part, size = _field(file, stop)
-            text = file.read(size)
-            if part in entry:
-                entry[part] = text.decode()
-        found[entry[_KEY_FIELD]] = entry[_VALUE_FIELD]
+def _unsuited(card: Card, graph: _Graph) -> str | None:
+    if graph.infinite is not None:
+        return f"{graph.infinite[:200]!r} holds numbers that are not finite (NaN or infinite)"
+    images = next((shape for name, shape in graph.inputs.items() if name not in graph.weights), [])
+    preprocess = card.preprocess
+    wanted: _Shape = [None, preprocess.channels, preprocess.height, preprocess.width]
+    if card.deployment is not None and card.deployment.pixels:
+        wanted = [None, None, None, 3]
+    if len(images) != len(wanted) or not all(map(_fits, images, wanted)):
+        return f"its card is for images of {_written(wanted)}, its graph takes {_written(images)}"
+    for name, shape in graph.outputs.items():
+        axis = CLASS_AXIS.get(name)
+        if axis is not None and (len(shape) < 2 or not _fits(shape[1:][axis], len(card.classes))):
+            return f"its card names {len(card.classes):,} classes, its graph gives {name} of {_written(shape)}"
+    return None
+
+
+def _fits(one: int | None, other: int | None) -> bool:
+    return one is None or other is None or one == other
+
+
+def _written(shape: _Shape) -> str:
+    return "×".join("any" if side is None else str(side) for side in shape) or "no known shape"
+
+
+@functools.cache  # a command may read the card of one file several times
+def _warn_of_age(path: Path) -> None:
+    _LOGGER.warning(
+        "svertka: warning: %s", harmless(f"{path} carries no digest, so damage goes unnoticed; export it again")
+    )
+
+
+def _read(reader: _Reader) -> tuple[dict[str, str], _Graph]:
+    """Card and digest by their keys, and the graph; ``reader.rest`` is where all but the metadata lies."""
+    metadata, graph, graphs, start = dict[str, str](), _Graph(), 0, 0
+    for number, _, stop in reader.fields(reader.size):
+        if number == _METADATA:
+            entry = {_KEY: "", _VALUE: ""}
+            for part, _, end in reader.fields(stop):
+                if part in entry and (part == _KEY or entry[_KEY] in (CARD_KEY, DIGEST_KEY)):
+                    entry[part] = reader.bytes_to(end).decode()
+            if entry[_KEY] in (CARD_KEY, DIGEST_KEY):
+                metadata[entry[_KEY]] = entry[_VALUE]
+        else:
+            reader.rest.append((start, stop))
+            if number == _GRAPH:
+                graphs += 1
+                _read_graph(reader, stop, graph)
+        start = stop
     if not graphs:
         raise ValueError("it holds no graph")
-    return found
+    return metadata, graph
 
 
-def _take(file: BinaryIO, start: int, stop: int, rest: hashlib._Hash) -> None:
-    file.seek(start)
-    while start < stop:
-        piece = file.read(min(_CHUNK, stop - start))
-        rest.update(piece)
-        start += len(piece)
+def _read_graph(reader: _Reader, stop: int, graph: _Graph) -> None:
+    for number, _, end in reader.fields(stop):
+        if number == _INITIALIZER:
+            name, finite = _weight(reader, end)
+            graph.weights.add(name)
+            graph.infinite = graph.infinite if finite or graph.infinite is not None else name
+        elif number in (_INPUT, _OUTPUT):
+            name, shape = _border(reader, end)
+            (graph.inputs if number == _INPUT else graph.outputs)[name] = shape
 
 
-def _field(file: BinaryIO, end: int) -> tuple[int, int]:
-    """The number of the field that begins here, and how many bytes its value has; they come next."""
-    number, kind = divmod(_varint(file), 8)
-    if kind == _VARINT:
-        _varint(file)
-        return number, 0
-    if kind not in (_EIGHT_BYTES, _BYTES, _FOUR_BYTES):
-        raise ValueError(f"a field of the unknown kind {kind}")
-    length = _varint(file) if kind == _BYTES else {_EIGHT_BYTES: 8, _FOUR_BYTES: 4}[kind]
-    if file.tell() + length > end:
-        raise ValueError("it is cut off")
-    return number, length
+def _border(reader: _Reader, stop: int) -> tuple[str, _Shape]:
+    name, shape = "", _Shape()
+    for number, _, end in reader.fields(stop):
+        if number == _NAME:
+            name = reader.bytes_to(end).decode()
+        elif number == _TYPE:
+            for _, _, tensor in reader.fields(end, only=_TENSOR_TYPE):
+                for _, _, axes in reader.fields(tensor, only=_SHAPE):
+                    for _, _, axis in reader.fields(axes, only=_DIMENSION):
+                        shape.append(next((value for _, value, _ in reader.fields(axis, only=_LENGTH)), None))
+                        reader.skip_to(axis)
+    return name, shape
 
 
-def _varint(file: BinaryIO) -> int:
-    value = 0
-    for place in range(_LONGEST_VARINT):
-        byte = file.read(1)
-        if not byte:
-            raise ValueError("it is cut off")
-        value |= (byte[0] & 0x7F) << 7 * place
-        if byte[0] < 0x80:
-            return value
-    raise ValueError("a number without end")
+def _weight(reader: _Reader, stop: int) -> tuple[str, bool]:
+    # A constant may be infinite, as a border of what is compared; what has several numbers is a weight.
+    name, kind, pieces = "", 0, list[tuple[int, int, int]]()
+    for number, value, end in reader.fields(stop):
+        if number == _DATA_TYPE:
+            kind = value
+        elif number == _TENSOR_NAME:
+            name = reader.bytes_to(end).decode()
+        elif number in (_RAW, _FLOATS, _DOUBLES):
+            pieces.append((number, reader.place, end))
+    finite = True
+    for number, start, end in pieces:
+        dtype = {_FLOATS: "<f4", _DOUBLES: "<f8"}.get(number) or _RAW_DTYPES.get(kind)
+        if dtype is not None and end - start > np.dtype(dtype).itemsize:
+            finite = finite and reader.is_finite(start, end, dtype)
+    reader.skip_to(stop)
+    return name, finite
+
+
+class _Reader:
+    """A file of protobuf messages, read forwards."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._left = _MOST_FIELDS
+        self.size = os.fstat(file.fileno()).st_size
+        self.rest: list[tuple[int, int]] = []
+
+    @property
+    def place(self) -> int:
+        """Where the next byte is."""
+        return self._file.tell()
+
+    def fields(self, stop: int, *, only: int | None = None) -> Iterator[tuple[int, int, int]]:
+        """Number, value if it is a whole number, and end of each field until ``stop``; what is not read is skipped.
+
+        Raises:
+            ValueError: The message is damaged.
+        """
+        while self.place < stop:
+            self._left -= 1
+            if self._left < 0:
+                raise ValueError("it has more parts than any network")
+            number, kind = divmod(self._varint(), 8)
+            value = length = 0
+            if kind == _VARINT:
+                value = self._varint()
+            elif kind in (_EIGHT_BYTES, _BYTES, _FOUR_BYTES):
+                length = self._varint() if kind == _BYTES else {_EIGHT_BYTES: 8, _FOUR_BYTES: 4}[kind]
+            else:
+                raise ValueError(f"a field of the unknown kind {kind}")
+            end = self.place + length
+            if end > stop:
+                raise ValueError("it is cut off")
+            if only is None or number == only:
+                yield number, value, end
+            self.skip_to(end)
+
+    def bytes_to(self, end: int) -> bytes:
+        """The bytes from here to there."""
+        return self._file.read(end - self.place)
+
+    def skip_to(self, place: int) -> None:
+        """Go on from there."""
+        self._file.seek(place)
+
+    def digest(self, card: str) -> str:
+        """See `onnx_digest`."""
+        total = hashlib.sha256()
+        for start, end in self.rest:
+            self._file.seek(start)
+            while self.place < end:
+                total.update(self._file.read(min(_CHUNK, end - self.place)))
+        total.update(card.encode())
+        return f"sha256:{total.hexdigest()}"
+
+    def is_finite(self, start: int, end: int, dtype: str) -> bool:
+        """Whether all numbers there are."""
+        self._file.seek(start)
+        width = np.dtype(dtype).itemsize
+        while self.place < end:
+            numbers = self._file.read(min(_CHUNK, end - self.place))
+            if not np.isfinite(np.frombuffer(numbers[: len(numbers) // width * width], dtype)).all():
+                return False
+        return True
+
+    def _varint(self) -> int:
+        value = 0
+        for place in range(_LONGEST_VARINT):
+            byte = self._file.read(1)
+            if not byte:
+                raise ValueError("it is cut off")
+            value |= (byte[0] & 0x7F) << 7 * place
+            if byte[0] < 0x80:
+                return value
+        raise ValueError("a number without end")

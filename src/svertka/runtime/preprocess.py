@@ -13,6 +13,7 @@ from PIL import Image
 
 from svertka.errors import UserError
 from svertka.runtime.proposals import selective_search
+from svertka.wording import counted
 
 Fit = Literal["stretch", "crop", "pad", "whole"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
@@ -26,7 +27,14 @@ _RESAMPLING = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
-_MAX_SIDE = 65535
+_MAX_SIDE = 16384
+_MAX_PIXELS = 4096 * 4096
+"""Of one input: 250 MB in single precision, and every layer that follows takes as much or more."""
+
+_MOST_REGIONS = 10_000
+_MOST_ENLARGED = 4
+"""How many times longer than the result the shorter side is before the cut; for a thin image that is much more."""
+
 THINNEST = 64
 """How many times longer than wide an image is resized for a crop: a strip of 1 × 300,000 pixels would take 80 GB."""
 
@@ -69,38 +77,42 @@ class Preprocess:
         Raises:
             UserError: One of them makes no sense.
         """
-        object.__setattr__(self, "mean", tuple(float(value) for value in self.mean))
-        object.__setattr__(self, "std", tuple(float(value) for value in self.std))
+        object.__setattr__(self, "mean", tuple(_number(value) for value in self.mean))
+        object.__setattr__(self, "std", tuple(_number(value) for value in self.std))
         problem = self._problem()
         if problem:
             raise UserError(problem, where="preprocessing")
 
     def _problem(self) -> str | None:
         sides = [self.height, self.width] if self.shorter is None else [self.height, self.width, self.shorter]
-        if not all(isinstance(side, int) and 0 < side <= _MAX_SIDE for side in sides):
+        if not all(_whole(side) and 0 < side <= _MAX_SIDE for side in sides):
             return f"the size {'×'.join(map(str, sides))} is not a whole number of pixels between 1 and {_MAX_SIDE:,}"
-        if self.channels not in (1, 3):
+        if self.height * self.width > _MAX_PIXELS:
+            return f"the size {self.height}×{self.width} is more than {_MAX_PIXELS:,} pixels"
+        if not _whole(self.channels) or self.channels not in (1, 3):
             return f"{self.channels} channels: an image can be given as 1 (grey) or 3 (RGB)"
         if len(self.mean) != self.channels or len(self.std) != self.channels:
-            return f"mean and std need {self.channels} values, one a channel"
+            return f"mean and std need {counted(self.channels, 'value')}, one a channel"
         if not all(np.isfinite(self.mean)) or not all(0 < value < np.inf for value in self.std):
             return "mean and std must be finite, and std above zero"
         if self.fit not in get_args(Fit) or self.interpolation not in _RESAMPLING:
             return f"unknown fit {self.fit!r} or interpolation {self.interpolation!r}"
         if self.order not in get_args(Order) or (self.order == "bgr" and self.channels != 3):
-            return f"the channel order {self.order!r} does not suit {self.channels} channels"
+            return f"the channel order {self.order!r} does not suit {counted(self.channels, 'channel')}"
         if (self.fit == "crop") != (self.shorter is not None):
             return "'shorter' belongs to the fit 'crop', and only to it"
-        if not isinstance(self.margin, int) or not 0 <= 2 * self.margin < min(self.height, self.width):
+        if not _whole(self.margin) or not 0 <= 2 * self.margin < min(self.height, self.width):
             return f"a margin of {self.margin} leaves nothing of {self.height}×{self.width}"
         if self.margin and self.fit != "whole":
             return "'margin' belongs to the fit 'whole', and only to it"
-        if not isinstance(self.regions, int) or self.regions < 0:
+        if not _whole(self.regions) or not 0 <= self.regions <= _MOST_REGIONS:
             return f"{self.regions!r} regions"
         if self.regions and self.fit == "whole":
             return "regions are proposed of images of one size, not of whole ones"
         if self.shorter is not None and self.shorter < max(self.height, self.width):
             return f"cannot cut {self.height}×{self.width} out of an image whose shorter side is {self.shorter}"
+        if self.shorter is not None and self.shorter > _MOST_ENLARGED * max(self.height, self.width):
+            return f"a shorter side of {self.shorter} is too long to cut {self.height}×{self.width} out of"
         return None
 
     def place(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -172,6 +184,16 @@ class Preprocess:
             return cls(**values)
         except (TypeError, ValueError, OverflowError) as error:
             raise UserError(f"not a preprocessing: {error}") from error
+
+
+def _whole(value: object) -> bool:
+    return type(value) is int  # True is an int, too
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.floating):
+        raise TypeError(f"{value!r} is no number")
+    return float(value)
 
 
 def _without_far_ends(picture: Image.Image) -> Image.Image:

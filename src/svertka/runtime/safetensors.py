@@ -11,16 +11,40 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from svertka.errors import UserError
+from svertka.wording import counted
 
 _MAX_HEADER = 100_000_000  # bytes; the format's own bound
 _CHUNK = 1 << 20
+_MOST_VALUES = 500_000  # in a header, each of which takes some dozens of bytes as an object
+_MOST_AXES = 32
+_MOST_ELEMENTS = 1 << 48
 _WIDTHS = {
-    **dict.fromkeys(("F64", "I64", "U64"), 8),
+    **dict.fromkeys(("F64", "I64", "U64", "C64"), 8),
     **dict.fromkeys(("F32", "I32", "U32"), 4),
     **dict.fromkeys(("F16", "BF16", "I16", "U16"), 2),
     **dict.fromkeys(("I8", "U8", "BOOL", "F8_E4M3", "F8_E5M2"), 1),
 }
 """Bytes of an element by type."""
+
+_ORDER = [
+    "U64",
+    "I64",
+    "F64",
+    "C64",
+    "F32",
+    "U32",
+    "I32",
+    "BF16",
+    "F16",
+    "U16",
+    "I16",
+    "F8_E4M3",
+    "F8_E5M2",
+    "I8",
+    "U8",
+    "BOOL",
+]
+"""In which tensors of these types lie in a file, as `safetensors.torch.save` lays them."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +87,10 @@ def read_header(path: Path) -> Header:
                 raise _damaged(path, "it is truncated or no safetensors file")
             file.seek(8)
             # Decoded here, as json.loads would take other encodings and half surrogates, which the library does not.
-            values = json.loads(file.read(length).decode(), object_pairs_hook=_once)
+            text = file.read(length)
+            if sum(map(text.count, (b",", b"[", b"{"))) > _MOST_VALUES:
+                raise _damaged(path, "its header has more entries than any network")
+            values = json.loads(text.decode(), object_pairs_hook=_once)
         return _checked(values, 8 + length, size, path)
     except OSError as error:
         raise UserError(f"cannot be read ({error.strerror})", where=path) from error
@@ -96,8 +123,10 @@ def _entry(data: int, *, dtype: Any, shape: Any, data_offsets: Any) -> TensorEnt
     start, stop = data_offsets
     if not all(type(number) is int and number >= 0 for number in (*shape, start, stop)):
         raise TypeError("sizes are whole numbers")
+    if len(shape) > _MOST_AXES or math.prod(max(1, side) for side in shape) > _MOST_ELEMENTS:
+        raise ValueError("a shape that no tensor can have, even where an axis is empty")
     if dtype not in _WIDTHS or stop - start != math.prod(shape) * _WIDTHS[dtype]:
-        raise ValueError(f"{stop - start} bytes for {shape} of {dtype}")
+        raise ValueError(f"{counted(stop - start, 'byte')} for {shape} of {dtype}")
     return TensorEntry(dtype, tuple(shape), data + start, data + stop)
 
 
@@ -155,16 +184,32 @@ class Serialised:
     def __init__(self, data: bytes) -> None:
         length = int.from_bytes(data[:8], "little")
         self._values = json.loads(data[8 : 8 + length])
-        self._body = memoryview(data)[8 + length :]
+        body = memoryview(data)[8 + length :]
+        self._pieces = [body[slice(*value["data_offsets"])] for value in self._values.values()]
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, tuple[str, tuple[int, ...], memoryview]]) -> Serialised:
+        """The same of tensors that are not copied, to save the memory: type, shape and bytes by name."""
+        made = cls.__new__(cls)
+        made._values, made._pieces, place = {}, [], 0
+        # The widest types first, so that all are aligned.
+        for name in sorted(tensors, key=lambda name: (_ORDER.index(tensors[name][0]), name)):
+            dtype, shape, data = tensors[name]
+            offsets = [place, place + data.nbytes]
+            made._values[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": offsets}
+            made._pieces.append(data)
+            place += data.nbytes
+        return made
 
     def digest(self) -> str:
         """What `file_digest` gives once the tensors are in a file."""
         total = hashlib.sha256()
+        pieces = dict(zip(self._values, self._pieces, strict=True))
         for name in sorted(self._values):
             value = self._values[name]
             entry = TensorEntry(value["dtype"], tuple(value["shape"]), *value["data_offsets"])
             total.update(_prefix(name, entry))
-            total.update(self._body[entry.start : entry.stop])
+            total.update(pieces[name])
         return total.hexdigest()
 
     def write(self, file: BinaryIO, metadata: Mapping[str, str]) -> None:
@@ -172,7 +217,8 @@ class Serialised:
         header = json.dumps({"__metadata__": dict(metadata), **self._values}).encode()
         header += b" " * (-len(header) % 8)  # the format keeps its tensors aligned
         file.write(len(header).to_bytes(8, "little") + header)
-        file.write(self._body)
+        for piece in self._pieces:
+            file.write(piece)
 
 
 def _prefix(name: str, entry: TensorEntry) -> bytes:

@@ -129,7 +129,7 @@ class Application:
         drawn = _flag(asked, "drawn")
 
         def finish(started: float, image: Image | None, result: Result) -> bytes:
-            picture = None if image is None or not result.located else _data_url(result.draw(image))
+            picture = None if image is None or not result.located else _data_url(result.shown(image))
             said = {"model": model.name, "line": result.line(), "result": result.to_json(), "drawn": picture}
             return json_bytes({**said, "seconds": _since(started)})
 

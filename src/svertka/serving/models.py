@@ -17,7 +17,7 @@ from svertka.results import Result
 from svertka.runtime.predictor import Placed, Predictor
 from svertka.serving.measuring import SIZES, batch_seconds, best_batch
 from svertka.serving.refusals import RefusedError
-from svertka.spelling import rate_text
+from svertka.wording import counted, rate_text
 
 Image = NDArray[np.uint8]
 
@@ -195,7 +195,7 @@ class Shelf:
         if not coming:
             return
         ready, seconds = len(self._models), time.monotonic() - self._started
-        what = f"Loading {coming[0]}, {ready + 1} of {len(self._sources)} models, for {seconds:.0f} s"
+        what = f"Loading {coming[0]}, {ready + 1} of {counted(len(self._sources), 'model')}, for {seconds:.0f} s"
         raise RefusedError(503, what, where="models", mend="try again in 1 s", headers={"Retry-After": "1"})
 
     @property
@@ -240,7 +240,7 @@ class Shelf:
         else:
             proof = f"golden outputs within {model.difference:.1g}"
         self._say(
-            f"{name}: {card.net} by {engine} in {model.precision}, {len(card.classes):,} classes; {proof}; "
+            f"{name}: {card.net} by {engine} in {model.precision}, {counted(len(card.classes), 'class')}; {proof}; "
             f"{rate_text(model.rate)}, {model.batch} at a time"
         )
         return model

@@ -15,6 +15,7 @@ from svertka.annotations import Annotation
 from svertka.errors import UserError
 from svertka.exhibits import Exhibit, Matrix, Table
 from svertka.tasks.task import Evaluation, Score, Task
+from svertka.wording import counted
 
 _BINS = 15  # of scores, as in Guo et al.
 
@@ -81,7 +82,7 @@ class Classification(Task):
         """See `Task.sentence`."""
         count = len(evaluation.arrays["target"])
         right = round(evaluation.metrics["accuracy"] * count)
-        return f"It names {right:,} of {count:,} {part} images correctly."
+        return f"It names {right:,} of {counted(count, f'{part} image')} correctly."
 
     def exhibits(self, evaluation: Evaluation) -> list[Exhibit]:
         """The confusion matrix, both error types by class, and how far scores are right."""

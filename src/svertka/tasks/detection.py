@@ -15,7 +15,7 @@ from svertka.annotations import Annotation, Box, Boxes
 from svertka.errors import UserError
 from svertka.exhibits import Curve, Curves, Exhibit, Table
 from svertka.layers.detector import Found, Saying
-from svertka.results import Detections, Result, boxed
+from svertka.results import Detections, Result, boxed, css, drawn_colour
 from svertka.runtime.boxes import MOST, choose
 from svertka.runtime.decoders import DEFAULT_THRESHOLD, found_boxes
 from svertka.tasks.box_losses import (
@@ -35,6 +35,7 @@ from svertka.tasks.box_matches import BACKGROUND, ERRORS, RIGHT, UNCOUNTED, Matc
 from svertka.tasks.box_precision import RECALLS, Precision, average_precision
 from svertka.tasks.box_priors import shape_clusters
 from svertka.tasks.task import Evaluation, Output, Score, Task
+from svertka.wording import counted
 
 _LEAST = 0.01  # score of a box that counts when precision is measured
 _PRIORS = 5  # of a cell, as YOLOv2 has them
@@ -155,7 +156,8 @@ class DetectionTask(Task):
         rows = evaluation.details["per_class"]
         there, found = (sum(row[name] for row in rows) for name in ("boxes", "found"))
         return (
-            f"It finds {found:,} of {there:,} objects in {len(evaluation.arrays['objects']):,} {part} images; "
+            f"It finds {found:,} of {counted(there, 'object')} in "
+            f"{counted(len(evaluation.arrays['objects']), f'{part} image')}; "
             f"the mean average precision at an IoU of 0.5 is {evaluation.metrics['map50']:.1%}."
         )
 
@@ -208,12 +210,16 @@ class DetectionTask(Task):
             detail = ", ".join(
                 f"{count} {name}" for name, count in zip(names, errors[position].tolist(), strict=True) if count
             )
-            return position, f"{wrong[position]} errors", detail or "all right"
+            return position, counted(wrong[position], "error"), detail or "all right"
 
         return {
             "Worst images": [described(int(position)) for position in order[:shown]],
             "From the best to the worst": [described(int(position)) for position in spread],
         }
+
+    def colour_key(self) -> list[tuple[str, str]]:
+        """See `Task.colour_key`."""
+        return [(name, css(drawn_colour(number))) for number, name in enumerate(self.classes)]
 
     def panels(
         self, image: NDArray[np.uint8], annotation: Annotation, predict: Callable[[NDArray[np.uint8]], Result]

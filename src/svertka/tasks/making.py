@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from svertka.annotations import Annotation, Boxes, Mask, names_in
 from svertka.errors import UserError, nearest
-from svertka.runtime.card import Card
+from svertka.runtime.card import LONGEST_CLASS, Card
 from svertka.runtime.preprocess import Preprocess
 from svertka.tasks.classification import Classification
 from svertka.tasks.detection import DetectionTask, box_shapes
@@ -40,6 +40,8 @@ def task_for(
     Raises:
         UserError: No task here learns what is said of the images.
     """
+    if longest := next((name for name in classes if len(name) > LONGEST_CLASS), None):
+        raise UserError(f"the class {longest[:40]}… has a name of more than {LONGEST_CLASS:,} characters")
     masks = [label for label in labels if isinstance(label, Mask)]
     if len(masks) == len(labels):
         if label_smoothing:

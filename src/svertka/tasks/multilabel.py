@@ -17,6 +17,7 @@ from svertka.errors import UserError
 from svertka.exhibits import Exhibit, Table
 from svertka.runtime.decoders import DEFAULT_THRESHOLD, sigmoid
 from svertka.tasks.task import Evaluation, Score, Task
+from svertka.wording import counted
 
 _NAMES = 4  # that stand below a picture, at most
 
@@ -102,7 +103,7 @@ class MultiLabel(Task):
         """See `Task.sentence`."""
         count = len(evaluation.arrays["target"])
         right = round(evaluation.metrics["accuracy"] * count)
-        return f"It gives {right:,} of {count:,} {part} images exactly their labels."
+        return f"It gives {right:,} of {counted(count, f'{part} image')} exactly their labels."
 
     def exhibits(self, evaluation: Evaluation) -> list[Exhibit]:
         """Both error types by label, and the thresholds."""

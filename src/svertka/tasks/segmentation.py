@@ -15,10 +15,11 @@ from torch import Tensor
 from svertka.annotations import Annotation, Mask
 from svertka.errors import UserError
 from svertka.exhibits import Exhibit, Matrix, Table
-from svertka.results import Result, Segmentation, tinted
+from svertka.results import Result, Segmentation, css, drawn_colour, tinted
 from svertka.runtime.preprocess import Preprocess
 from svertka.runtime.tiling import assemble
 from svertka.tasks.task import Evaluation, Score, Task
+from svertka.wording import counted
 
 VOID = 255
 """The target of a pixel of which nothing is learnt and nothing judged."""
@@ -128,7 +129,8 @@ class SegmentationTask(Task):
         """See `Task.sentence`."""
         metrics = evaluation.metrics
         return (
-            f"It gets {metrics['accuracy']:.1%} of the pixels of {len(evaluation.arrays['loss']):,} {part} images "
+            f"It gets {metrics['accuracy']:.1%} of the pixels of "
+            f"{counted(len(evaluation.arrays['loss']), f'{part} image')} "
             "right; "
             f"the mean IoU of the classes is {metrics['miou']:.1%}."
         )
@@ -170,6 +172,11 @@ class SegmentationTask(Task):
             "Worst images": [described(int(position)) for position in order[:shown]],
             "From the best to the worst": [described(int(position)) for position in spread],
         }
+
+    def colour_key(self) -> list[tuple[str, str]]:
+        """See `Task.colour_key`."""
+        coloured = [number for number, name in enumerate(self.classes) if number or name.lower() != "background"]
+        return [(self.classes[number], css(drawn_colour(number))) for number in coloured]
 
     def panels(
         self, image: NDArray[np.uint8], annotation: Annotation, predict: Callable[[NDArray[np.uint8]], Result]

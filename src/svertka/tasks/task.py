@@ -161,6 +161,10 @@ class Task(ABC):
     def sentence(self, evaluation: Evaluation, part: str) -> str:
         """How good that is, in one sentence; ``part`` says what kind of images they were."""
 
+    def colour_key(self) -> list[tuple[str, str]]:
+        """The classes that have a colour in `panels`, with that colour as a page writes it."""
+        return []
+
     def panels(
         self, image: NDArray[np.uint8], annotation: Annotation, predict: Callable[[NDArray[np.uint8]], Result]
     ) -> dict[str, NDArray[np.uint8]]:

@@ -40,8 +40,8 @@ class Watcher(Protocol):
     def epoch(self, row: dict[str, float]) -> None:
         """After every epoch, with its line of the history."""
 
-    def shortened(self, epochs: int) -> None:
-        """There will be only so many epochs in all."""
+    def shortened(self, epochs: float) -> None:
+        """There will be only so many epochs in all; of the last one maybe a part."""
 
     def warn(self, text: str) -> None:
         """Something the user should know."""

@@ -112,6 +112,7 @@ class Training:
         self.average = WeightAverage(net, recipe.ema) if recipe.ema else None
         self.penalised = penalties.decayed(net)
         self.steps_per_epoch = -(-train.batches // recipe.accumulate)
+        self.steps = recipe.epochs * self.steps_per_epoch
         self.best: dict[str, Tensor] = {}
         self.state = _State()
         self.saved_at = time.monotonic()
@@ -147,10 +148,11 @@ class Training:
         started = time.perf_counter()
         self.net.train()
         batches = self.train.training(state.epoch, state.batches_done)
-        while state.batches_done < self.train.batches:
+        while state.batches_done < self.train.batches and state.steps < self.steps:
             count = min(recipe.accumulate, self.train.batches - state.batches_done)
             self._step(batches, count)
             self._clock("training", started)
+            self._keep_pace()
             self._maybe_save()
             started = time.perf_counter()
         row = {"epoch": float(state.epoch + 1), **self._training_means(), "lr": self._lr(state.steps - 1)}
@@ -165,7 +167,7 @@ class Training:
             row.update({f"val_{name}": value for name, value in metrics.items()})
             self._choose(metrics)
             self._clock("validation", started)
-        row["seconds"] = state.seconds["training"] - sum(earlier["seconds"] for earlier in state.history)
+        row["seconds"] = self._learning()
         state.history.append(row)
         state.epoch += 1
         state.batches_done = 0
@@ -175,14 +177,29 @@ class Training:
         self._keep_pace()
         self._maybe_save()
 
+    def _learning(self) -> float:
+        """Seconds that the steps of this epoch took so far."""
+        return self.state.seconds.get("training", 0.0) - sum(earlier["seconds"] for earlier in self.state.history)
+
     def _keep_pace(self) -> None:
-        if self.pace is None:
+        state, an_epoch = self.state, self.steps_per_epoch
+        done = state.steps - state.epoch * an_epoch
+        if self.pace is None or done == an_epoch:
             return
-        epochs = self.pace.epochs(self.state.epoch, sum(self.state.seconds.values()))
-        if epochs != self.recipe.epochs:
-            self.recipe = self.recipe.changed({"epochs": epochs})
+        spent = sum(state.seconds.values())
+        if done:
+            judging = state.seconds.get("validation", 0.0) / state.epoch if state.epoch else None
+            epochs = self.pace.within(
+                state.epoch, done, an_epoch, spent=spent, learning=self._learning(), judging=judging
+            )
+        else:
+            epochs = self.pace.epochs(state.epoch, spent)
+        steps = round(epochs * an_epoch)
+        if steps != self.steps:
+            self.steps = steps
+            self.recipe = self.recipe.changed({"epochs": math.ceil(steps / an_epoch)})
             self.watcher.shortened(epochs)
-            self.observer.shortened(epochs, epochs * self.steps_per_epoch)
+            self.observer.shortened(self.recipe.epochs, steps)
 
     def _step(self, batches: Iterator[Any], count: int) -> None:
         # One movement of the weights, from ``count`` batches.
@@ -190,14 +207,14 @@ class Training:
         torch.manual_seed(_step_seed(recipe.seed, state.steps, self.fabric.global_rank))
         for group in self.raw_optimizer.param_groups:
             group["lr"] = self._lr(state.steps) * group["scale"]
-        ahead = self.train.samples - state.batches_done * recipe.batch
+        sizes = [self._size(state.batches_done + number) for number in range(count)]
         self.observer.before(state.steps)
         for number in range(1, count + 1):
             asked = time.perf_counter()
             batch = next(batches)
             loading = time.perf_counter() - asked
-            # Every sample of the step counts alike, also where its last batch is a short one.
-            share = min(recipe.batch, ahead - (number - 1) * recipe.batch) / min(count * recipe.batch, ahead)
+            # Every sample of the step counts alike, also where its last batch is a shorter or longer one.
+            share = sizes[number - 1] / sum(sizes)
             images = laid_out(self.fabric.to_device(batch.images), self.layout)
             targets = self.fabric.to_device(batch.targets)
             with self.fabric.no_backward_sync(self.net, enabled=number < count):
@@ -221,6 +238,11 @@ class Training:
             self.average.update(self.module, state.steps)
         state.batches_done += count
         state.steps += 1
+
+    def _size(self, number: int) -> int:
+        """Samples of a batch of an epoch, over all processes."""
+        last = number + 1 == self.train.batches
+        return self.train.samples - number * self.recipe.batch if last else self.recipe.batch
 
     def _mask(self) -> None:
         with torch.no_grad():
@@ -252,7 +274,7 @@ class Training:
         )
 
     def _lr(self, step: int) -> float:
-        return self.recipe.lr * self.state.plateau * lr_factor(self.recipe, step, self.steps_per_epoch)
+        return self.recipe.lr * self.state.plateau * lr_factor(self.recipe, step, self.steps_per_epoch, self.steps)
 
     def _training_means(self) -> dict[str, float]:
         sums = self._over_processes(self.state.sums)

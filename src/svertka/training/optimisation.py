@@ -57,12 +57,18 @@ def _optimizer(groups: list[dict[str, Any]], recipe: Recipe, device: torch.devic
     return torch.optim.SGD(groups, lr=recipe.lr, momentum=momentum, nesterov=nesterov, fused=fused)
 
 
-def lr_factor(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
+def lr_factor(recipe: Recipe, step: int, steps_per_epoch: int, steps: int | None = None) -> float:
     """What the learning rate is multiplied with at a step, counted from 0 over the whole run.
 
     ``one_cycle`` is that of L. Smith and N. Topin, "Super-Convergence", 2018, with cosine flanks.
+
+    Args:
+        recipe: Says the schedule.
+        step: Which.
+        steps_per_epoch: Of every epoch but one that ends early.
+        steps: Of all epochs; by default, none ends early.
     """
-    total = recipe.epochs * steps_per_epoch
+    total = recipe.epochs * steps_per_epoch if steps is None else steps
     warmup = recipe.warmup * steps_per_epoch
     factor = min(1.0, (step + 1) / warmup) if warmup else 1.0
     if recipe.schedule == "step":

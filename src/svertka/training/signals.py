@@ -39,6 +39,7 @@ class Background:
         names: Says the file of a validation image by its number.
         before: The score on validation that was had before this training, such as that of a head on frozen stages.
         frozen: Whether there are stages that are kept as they are, and are no part of what learns.
+        images: Number of images to learn from, where inputs may be pieces of them.
     """
 
     counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
@@ -48,6 +49,7 @@ class Background:
     names: Callable[[int], str] = str
     before: float | None = None
     frozen: bool = False
+    images: int = 0
 
 
 @dataclass
@@ -202,6 +204,7 @@ def facts_of(
         "names": list(classes) if few else [],
         "counts": {part: list(counts) for part, counts in background.counts.items()} if few else {},
         "samples": samples,
+        "images": background.images,
         "steps": recipe.epochs * steps_an_epoch,
         "steps_an_epoch": steps_an_epoch,
         "stages": {name: list(counts) for name, counts in stages.items()},

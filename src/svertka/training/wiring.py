@@ -19,6 +19,7 @@ from svertka.training.loop import Training
 from svertka.training.machine import Machine
 from svertka.training.recipe import Recipe
 from svertka.training.signals import Background
+from svertka.wording import counted
 
 _IMAGES = 32  # at most
 _STEPS = 400  # at each learning rate
@@ -90,7 +91,7 @@ class _Watch:
     def warn(self, text: str) -> None:
         del text
 
-    def shortened(self, epochs: int) -> None:
+    def shortened(self, epochs: float) -> None:
         del epochs
 
     def stopping(self) -> bool:
@@ -180,7 +181,7 @@ def _faults(doctor: Doctor, batch: TrainingBatch, broke: str, losses: list[float
     if not found:
         found.append(
             f"the loss fell from {losses[0]:.3g} to {min(losses):.3g} only: the network is too small for "
-            f"{len(batch.images)} images, or does not see what tells them apart"
+            f"{counted(len(batch.images), 'image')}, or does not see what tells them apart"
         )
     return tuple(found)
 
@@ -192,4 +193,8 @@ def _contradictions(images: Tensor, targets: Tensor) -> list[str]:
     if len(labels) == 1 and len(images) > 1:
         return ["all images of the batch are the same to the network: look at the preprocessing"]
     count = sum(len(told) > 1 for told in labels.values())
-    return [f"{count} images of the batch are there twice, with different labels"] if count else []
+    return (
+        [f"{counted(count, 'image of the batch is', 'images of the batch are')} there twice, with different labels"]
+        if count
+        else []
+    )

@@ -16,8 +16,30 @@ COLUMNS = ("way", "accuracy, 95 % interval", "macro F1", "training", "model", "o
 
 _LATENCY, _SECONDS = 0.01, 10.0
 """Below these nobody gains by less: of an image, and of training."""
+_NOISE = 1.2
+"""So much longer one training may have taken than another by chance: each is measured once."""
 _SURE = 0.05
 """A p-value below which a difference is not taken for chance."""
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Seconds from one decoded image to its class, on one thread.
+
+    Attributes:
+        median: Of all calls.
+        low, high: Between them lies the middle half of all calls.
+    """
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> Latency:
+        """What calls of so many seconds come to."""
+        low, median, high = np.percentile(seconds, [25, 50, 75]).tolist()
+        return cls(median, low, high)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +52,7 @@ class Way:
         macro_f1: Mean of the classes' F1.
         seconds: From decoded images to the model.
         bytes: Size of the model.
-        latency: Median seconds from one decoded image to its class, on one thread.
+        latency: What one image takes.
         right: Which images it has right, ``(N,)``; all ways are judged by the same, in the same order.
     """
 
@@ -41,7 +63,7 @@ class Way:
     macro_f1: float
     seconds: float
     bytes: int
-    latency: float
+    latency: Latency
     right: NDArray[np.bool_] = field(repr=False, compare=False)
 
     @property
@@ -52,7 +74,14 @@ class Way:
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
         values = {name: value for name, value in vars(self).items() if name != "right"}
-        return {**values, "seconds": round(self.seconds, 3), "latency": round(self.latency, 6)}
+        latency = self.latency
+        return {
+            **values,
+            "seconds": round(self.seconds, 3),
+            "latency": round(latency.median, 6),
+            "latency_low": round(latency.low, 6),
+            "latency_high": round(latency.high, 6),
+        }
 
 
 @dataclass(frozen=True)
@@ -72,15 +101,15 @@ def advise(ways: Sequence[Way]) -> Advice:
     """Advice on these ways, at least one.
 
     A way that McNemar's test cannot tell from the most accurate one is not surely worse. Of these the one is taken that
-    costs least, by latency times training time: twice the one is as bad as twice the other. What costs alike is taken
-    by its accuracy.
+    costs least, by latency times training time: twice the one is as bad as twice the other. A difference within the
+    spread of what was measured is none, and what costs alike is taken by its accuracy.
     """
     best = max(ways, key=lambda way: way.accuracy)
     near = [way for way in ways if mcnemar(best.right, way.right) >= _SURE]
-    taken = min(near, key=lambda way: (_cost(way), -way.accuracy))
+    taken = min(near, key=lambda way: (_cost(way, near), -way.accuracy))
     text = (
         f"Take {taken.name}: {taken.share}, {duration(taken.seconds)} to train, {size(taken.bytes)}, "
-        f"{duration(taken.latency)} an image"
+        f"{duration(taken.latency.median)} an image"
     )
     others = [way for way in near if way is not taken]
     if taken.accuracy < best.accuracy:
@@ -98,8 +127,11 @@ def advise(ways: Sequence[Way]) -> Advice:
     return Advice(taken, text)
 
 
-def _cost(way: Way) -> float:
-    return max(way.latency, _LATENCY) * max(way.seconds, _SECONDS)
+def _cost(way: Way, others: Sequence[Way]) -> float:
+    # Each counts as the least of those that it cannot be told from.
+    latency = min(other.latency.median for other in others if other.latency.high >= way.latency.low)
+    seconds = min(other.seconds for other in others if _NOISE * other.seconds >= way.seconds)
+    return max(latency, _LATENCY) * max(seconds, _SECONDS)
 
 
 def row(way: Way) -> list[str]:
@@ -110,7 +142,7 @@ def row(way: Way) -> list[str]:
         f"{way.macro_f1:.3f}",
         duration(way.seconds),
         size(way.bytes),
-        duration(way.latency),
+        duration(way.latency.median),
     ]
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from svertka.exhibits import Curve, Curves, Exhibit, Table
 from svertka.report.page import Section, write_report
+from svertka.wording import counted
 
 if TYPE_CHECKING:
     from svertka.verbs.bench import Benched, Figure
@@ -23,8 +24,9 @@ def write_page(benched: Benched) -> None:
     ]
     write_report(
         benched.report,
-        title=f"{len(benched.subjects)} models on {line.name}",
-        lead=f"On {best.threads} threads this machine reaches {best.gflops:,.0f} GFLOP/s in a product of matrices and "
+        title=f"{counted(len(benched.subjects), 'model')} on {line.name}",
+        lead=f"On {counted(best.threads, 'thread')} this machine reaches {best.gflops:,.0f} GFLOP/s in a "
+        "product of matrices and "
         f"{best.bandwidth:,.1f} GB/s in a copy.",
         headline=[("GFLOP/s", f"{best.gflops:,.0f}"), ("GB/s", f"{best.bandwidth:,.1f}")],
         sections=[section for section in sections if section.exhibits],

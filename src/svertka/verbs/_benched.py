@@ -123,7 +123,7 @@ class Subject:
         card = Card(
             net=record.name,
             arguments=arguments,
-            task=record.traits.task,
+            task=record.traits.tasks[0],
             classes=tuple(map(str, range(record.classes))),
             preprocess=Preprocess(
                 height=side,

@@ -12,6 +12,7 @@ from svertka.exhibits import Exhibit, Facts, Gallery, Listing, Picture
 from svertka.report.page import Section, write_report
 from svertka.runtime.files import make_folder
 from svertka.runtime.image import ImageError
+from svertka.wording import counted, inflected
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +34,7 @@ def write_check_report(path: Path, survey: Survey, findings: Sequence[Finding]) 
     by_name = {sample.name: sample for sample in survey.samples}
     counts = Counter(finding.severity for finding in findings)
     images = Counter(survey.parts[position] for position in survey.usable.tolist())
-    told = ", ".join(f"{counts[severity]} {severity}{'' if counts[severity] == 1 else 's'}" for severity in counts)
+    told = ", ".join(counted(counts[severity], severity) for severity in counts)
     sections = [
         Section(
             name=f"{finding.severity.capitalize()}: {finding.kind.replace('_', ' ')}",
@@ -44,7 +45,7 @@ def write_check_report(path: Path, survey: Survey, findings: Sequence[Finding]) 
     facts = [
         ("Read from", str(survey.dataset.root)),
         ("Format", survey.dataset.format),
-        *((part, f"{count:,} images") for part, count in images.items()),
+        *((part, counted(count, "image")) for part, count in images.items()),
     ]
     read: list[Exhibit] = [Facts(title="What was read", items=facts)]
     if survey.dataset.notes:
@@ -54,8 +55,8 @@ def write_check_report(path: Path, survey: Survey, findings: Sequence[Finding]) 
     write_report(
         path,
         title=f"Check of {survey.dataset.root.resolve().name}",
-        lead=f"Of {sum(images.values()):,} images: {told or 'nothing found that needs mending'}.",
-        headline=[(f"{severity}s", f"{count:,}") for severity, count in counts.items()],
+        lead=f"Of {counted(sum(images.values()), 'image')}: {told or 'nothing found that needs mending'}.",
+        headline=[(inflected(count, severity), f"{count:,}") for severity, count in counts.items()],
         sections=sections,
     )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from svertka.exhibits import Bars, Exhibit, Facts, Interval, Intervals, Listing, Table
 from svertka.report.page import Section, write_report
 from svertka.verbs._advice import COLUMNS, Way, duration, row
+from svertka.wording import counted
 
 if TYPE_CHECKING:
     from svertka.data.preparing import Prepared
@@ -24,7 +25,7 @@ def write_comparison(compared: Compared, prepared: Prepared) -> None:
     picture = Intervals(
         title="Accuracy",
         items=[Interval(name=way.name, share=way.accuracy, low=way.low, high=way.high) for way in ranked],
-        note=f"On the same {compared.images['test']:,} images. The range is Wilson's 95 % interval of each "
+        note=f"On the same {counted(compared.images['test'], 'image')}. The range is Wilson's 95 % interval of each "
         "by itself. The advice goes by McNemar's test at 5 %, which sees which images each has right: of two ways that "
         "find the same images hard, one can be surely better though their ranges overlap.",
     )
@@ -41,7 +42,7 @@ def write_comparison(compared: Compared, prepared: Prepared) -> None:
             ("accuracy", f"{taken.accuracy:.1%}"),
             ("macro F1", f"{taken.macro_f1:.1%}"),
             ("to train", duration(taken.seconds)),
-            ("an image", duration(taken.latency)),
+            ("an image", duration(taken.latency.median)),
         ],
         sections=sections,
     )
@@ -53,22 +54,23 @@ def _table(ways: Sequence[Way]) -> Table:
         columns=COLUMNS,
         rows=[row(way) for way in ways],
         note="Training is from decoded images to the model, on all cores. One image is the median time from a decoded "
-        "image to its class on one thread; networks run in PyTorch.",
+        "image to its class on one thread, all timed in turns; networks run in PyTorch, and those that differ in their "
+        "weights alone are timed as one.",
     )
 
 
 def _costs(ways: Sequence[Way]) -> list[Exhibit]:
     return [
         Bars(title="Training", unit="s", items=[(way.name, way.seconds) for way in ways]),
-        Bars(title="One image", unit="ms", items=[(way.name, 1000 * way.latency) for way in ways]),
+        Bars(title="One image", unit="ms", items=[(way.name, 1000 * way.latency.median) for way in ways]),
         Bars(title="Model", unit="MB", items=[(way.name, way.bytes / 1e6) for way in ways]),
     ]
 
 
 def _data(compared: Compared, prepared: Prepared) -> list[Exhibit]:
     items = [("Read from", str(prepared.dataset.root)), ("Format", prepared.dataset.format)]
-    items += [(_USES[part], f"{count:,} images") for part, count in compared.images.items()]
-    items += [("Classes", f"{len(compared.classes):,}"), ("Left out", f"{len(compared.skipped):,} files")]
+    items += [(_USES[part], counted(count, "image")) for part, count in compared.images.items()]
+    items += [("Classes", f"{len(compared.classes):,}"), ("Left out", counted(len(compared.skipped), "file"))]
     found: list[Exhibit] = [Facts(title="What was read", items=items)]
     if compared.left_out:
         lines = [f"{item['name']}: {item['error']}" for item in compared.left_out]

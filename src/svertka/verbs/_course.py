@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
-import statistics
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -20,11 +19,13 @@ from threadpoolctl import threadpool_limits
 from svertka.data.chance import permutation
 from svertka.data.preparing import Division, Prepared, learnable_classes, prepare
 from svertka.data.split import split_by_class
+from svertka.deploy.timing import in_turns
 from svertka.errors import UserError
 from svertka.tasks.classification import Classification
 from svertka.tasks.intervals import wilson
-from svertka.verbs._advice import Way
+from svertka.verbs._advice import Latency, Way
 from svertka.verbs._images import say_data
+from svertka.wording import counted
 
 if TYPE_CHECKING:
     from svertka.annotations import ImageSource
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
     from svertka.verbs._progress import Display
 
 VAL_FRACTION = 0.2
-_TIMED = 24  # images that are predicted for the median latency
-_WARM_UP = 3
+_TIMED = 24  # images that are predicted for the latency
 _LIMIT = 991  # tells the choice of images from other random numbers
 
 Image = NDArray[np.uint8]
@@ -65,6 +65,8 @@ class Course:
         self.judged_on = "test"
         self.classes: tuple[str, ...] = ()
         self.first: Prepared | None = None
+        self._entered: list[tuple[Way, str]] = []
+        self._predict: dict[str, Callable[[Image], object]] = {}
 
     @cached_property
     def task(self) -> Classification:
@@ -132,10 +134,17 @@ class Course:
         chosen = positions[permutation(len(positions), self.seed, _LIMIT)[:_TIMED]]
         return [self.first.samples[position].source.load()[0] for position in chosen]
 
-    def way(
-        self, name: str, evaluation: Evaluation, predict: Callable[[Image], object], *, seconds: float, size: int
-    ) -> Way:
-        """What was measured of a way.
+    def enter(
+        self,
+        name: str,
+        evaluation: Evaluation,
+        predict: Callable[[Image], object],
+        *,
+        seconds: float,
+        size: int,
+        graph: str,
+    ) -> None:
+        """Note what was measured of a way; `ways` times it.
 
         Args:
             name: What it is called.
@@ -143,6 +152,7 @@ class Course:
             predict: From a decoded image to its class.
             seconds: That learning took.
             size: Of the model, in bytes.
+            graph: What is computed for an image; ways that compute the same are timed as one.
         """
         count = len(evaluation.arrays["target"])
         accuracy = evaluation.metrics["accuracy"]
@@ -155,22 +165,28 @@ class Course:
             macro_f1=evaluation.metrics["macro_f1"],
             seconds=seconds,
             bytes=size,
-            latency=self._latency(predict),
+            latency=Latency(0.0, 0.0, 0.0),
             right=evaluation.arrays["predicted"] == evaluation.arrays["target"],
         )
-        self.display.say(f"{name}: {found.share} of {count:,} images, {seconds:.1f} s to train")
-        return found
+        self._entered.append((found, graph))
+        self._predict.setdefault(graph, predict)
+        self.display.say(f"{name}: {found.share} of {counted(count, 'image')}, {seconds:.1f} s to train")
 
-    def _latency(self, predict: Callable[[Image], object]) -> float:
+    def ways(self) -> list[Way]:
+        """All ways that have entered, in that order, timed in turns: what else the machine does falls on all alike."""
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
             with threadpool_limits(1):
-                for image in self.timed[:_WARM_UP]:
-                    predict(image)
-                return statistics.median(_seconds(predict, image) for image in self.timed)
+                runs = {graph: self._run(predict) for graph, predict in self._predict.items()}
+                taken = in_turns(runs, seconds=0.0, calls=_TIMED)
         finally:
             torch.set_num_threads(threads)
+        return [dataclasses.replace(way, latency=Latency.of(taken[graph])) for way, graph in self._entered]
+
+    def _run(self, predict: Callable[[Image], object]) -> Callable[[], object]:
+        images = itertools.cycle(self.timed)
+        return lambda: predict(next(images))
 
 
 def at_most(division: Division, most: int, seed: int) -> Division:
@@ -190,9 +206,3 @@ def at_most(division: Division, most: int, seed: int) -> Division:
 
 def _chosen(division: Division, indices: list[int]) -> Division:
     return Division(division.positions[indices], tuple(division.labels[index] for index in indices))
-
-
-def _seconds(predict: Callable[[Image], object], image: Image) -> float:
-    started = time.perf_counter()
-    predict(image)
-    return time.perf_counter() - started

@@ -29,6 +29,7 @@ from svertka.runtime.openvino_core import openvino_has_bf16, openvino_is_install
 from svertka.runtime.predictor import Predictor
 from svertka.verbs._progress import Display
 from svertka.verbs._validating import Score, Validation
+from svertka.wording import counted
 from svertka.zoo.engine import TorchEngine
 
 _CALIBRATED = 128  # images: more change the ranges of activations by less than their rounding
@@ -162,8 +163,12 @@ class _Deploying:
         ranking: list[str] = []
         while True:
             self.display.say(
-                f"quantising, calibrated on {len(calibration)} images"
-                + (f"; {len(self.left)} layers are left in single precision" if self.left else "")
+                f"quantising, calibrated on {counted(len(calibration), 'image')}"
+                + (
+                    f"; {counted(len(self.left), 'layer is', 'layers are')} left in single precision"
+                    if self.left
+                    else ""
+                )
             )
             self.quantised = quantise(self.plain, calibration, leave=[*self.head, *self.left])
             path = self._written("int8", with_card(self.quantised, self.card))
@@ -276,7 +281,7 @@ def deploy(
         if all(trial.refused for trial in trials):
             why = "; ".join(f"{trial.engine}, {trial.precision}: {trial.refused}" for trial in trials)
             raise UserError(f"nothing was written: {why}", mend="allow more with --max-drop, or take --precision auto")
-        display.say(f"timing with {threads} threads" if threads > 1 else "timing with one thread")
+        display.say(f"timing with {counted(threads, 'thread')}")
         # Pieces of an image that is taken whole are run one by one.
         batches = (1,) if card.preprocess.fit == "whole" else BATCHES
         trials = choose(trials, work.images, threads=threads, batches=batches)

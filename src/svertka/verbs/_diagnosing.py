@@ -12,6 +12,7 @@ from svertka.training.diagnoses.diagnosing import SURE, diagnose
 from svertka.training.diagnoses.diagnosis import Diagnosis
 from svertka.training.diagnoses.readings import by_name, by_step, gradient, learning, loss_plot, update
 from svertka.training.signals import Signals, read_saved, read_signals, signals_file
+from svertka.wording import counted
 
 _CHECKPOINT = "checkpoint"
 
@@ -97,4 +98,4 @@ def measured(signals: Signals) -> list[Exhibit]:
 def _looked_at(found: Mapping[str, Signals]) -> str:
     steps = sum(len(signals.steps) for signals in found.values())
     done = sum(signals.done for signals in found.values())
-    return f"{steps:,} of {done:,} steps; what that can miss is said in docs/doctor.md"
+    return f"{steps:,} of {counted(done, 'step')}; what that can miss is said in docs/doctor.md"

@@ -43,5 +43,6 @@ def doctor_for(job: Job, inputs: Mapping[str, Inputs], name: str = "", *, frozen
         names=lambda number: prepared.samples[positions[number]].name,
         before=job.before,
         frozen=frozen,
+        images=len(prepared.parts["train"].positions),
     )
     return Doctor(background, signals_file(job.run.folder, name), lambda text: job.display.say(f"diagnosis: {text}"))

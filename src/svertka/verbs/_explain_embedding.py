@@ -12,6 +12,7 @@ from svertka.explaining.embedding import layouts
 from svertka.explaining.pictures import fitted, rgb
 from svertka.report.page import Section
 from svertka.verbs._explain_study import Study
+from svertka.wording import counted
 
 _MOST = 400  # images on the map
 _THUMBNAIL = 40
@@ -35,7 +36,10 @@ def show_embedding(study: Study) -> None:
             Spot(x=x, y=y, image=image, name=study.material.names[number], group=study.material.group(number))
             for (x, y), image, number in zip(places.tolist(), thumbnails, chosen.tolist(), strict=True)
         ]
-        note = f"{len(chosen):,} of {len(features):,} images by the {features.shape[1]} means of {study.layer}."
+        note = (
+            f"{len(chosen):,} of {counted(len(features), 'image')} by the "
+            f"{counted(features.shape[1], 'mean')} of {study.layer}."
+        )
         exhibits.append(Cloud(title=name, spots=spots, note=note))
     study.display.working("laying out images", len(ways), len(ways))
     names = [study.material.names[number] for number in chosen.tolist()]

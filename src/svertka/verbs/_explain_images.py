@@ -17,6 +17,7 @@ from svertka.runtime.image import IMAGE_SUFFIXES
 from svertka.runtime.tiling import mirrored
 from svertka.verbs._image_files import image_files
 from svertka.verbs._judged import choose_part, divided_as_trained
+from svertka.wording import none_can
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -162,7 +163,7 @@ def _files(files: Sequence[Path], card: Card, display: Display) -> Material:
     skipped = tuple({"file": str(files[position]), "error": error} for position, error in sorted(images.errors.items()))
     positions = np.array([position for position in range(len(files)) if position not in images.errors], np.int64)
     if not len(positions):
-        raise UserError(f"none of the {len(files)} images can be read; the first: {skipped[0]['error']}")
+        raise UserError(f"{none_can(len(files), 'image')} be read; the first: {skipped[0]['error']}")
     names = tuple(str(files[position]) for position in positions.tolist())
     return Material(images, positions, names, None, np.arange(len(positions)), "", skipped, card.preprocess)
 

@@ -19,6 +19,7 @@ from svertka.explaining.pictures import grey, rgb, share, sheet, signed
 from svertka.explaining.targets import ChannelMean, ClassLogit, Unit
 from svertka.report.page import Section
 from svertka.verbs._explain_study import Study
+from svertka.wording import counted
 
 _FILTERS = 64  # that are shown, at most
 _MAPS = 16  # of an image at a stage
@@ -42,7 +43,7 @@ def show_filters(study: Study) -> None:
     count, channels, height, width = filters.shape
     study.found["filters"] = {"count": count, "channels": channels, "height": height, "width": width}
     shown = "" if count <= _FILTERS else f", the first {_FILTERS} of them"
-    detail = f"{count} filters of {height}×{width} over {channels} channels{shown}; grey is zero"
+    detail = f"{counted(count, 'filter')} of {height}×{width} over {counted(channels, 'channel')}{shown}; grey is zero"
     gallery = Gallery(
         title="Filters of the first layer", pictures=[Picture(image=picture, caption="filters", detail=detail)]
     )
@@ -63,7 +64,7 @@ def show_maps(study: Study) -> None:
             picture = sheet(tiles, columns=4, side=_MAP_TILE)
             study.save(f"maps-{number + 1}-{stage}", picture)
             told[number][stage] = channels
-            detail = f"{count} maps of {height}×{width}; channels {', '.join(map(str, channels))}"
+            detail = f"{counted(count, 'map')} of {height}×{width}; channels {', '.join(map(str, channels))}"
             study.map_pictures[number].append(Picture(image=picture, caption=stage, detail=detail))
     study.found["maps"] = told
 

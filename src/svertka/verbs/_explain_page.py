@@ -9,6 +9,7 @@ import numpy as np
 from svertka.exhibits import Choice, Exhibit, Facts, Listing, Option, Picture
 from svertka.report.page import Section, write_report
 from svertka.verbs._explain_study import Study
+from svertka.wording import counted, inflected
 
 
 def write_page(path: Path, study: Study, model: Path) -> None:
@@ -28,12 +29,11 @@ def write_page(path: Path, study: Study, model: Path) -> None:
     write_report(
         path,
         title=f"{model.name} · {card.net}, explained",
-        lead=f"What {card.net} has learnt, and what it goes by in {len(study.shown)} "
-        f"image{'' if len(study.shown) == 1 else 's'}.",
+        lead=f"What {card.net} has learnt, and what it goes by in {counted(len(study.shown), 'image')}.",
         headline=[
-            ("classes", f"{len(card.classes):,}"),
-            ("stages", f"{len(study.subject.stages)}"),
-            ("images run", f"{len(study.material):,}"),
+            (inflected(len(card.classes), "class"), f"{len(card.classes):,}"),
+            (inflected(len(study.subject.stages), "stage"), f"{len(study.subject.stages)}"),
+            (inflected(len(study.material), "image run", "images run"), f"{len(study.material):,}"),
         ],
         sections=sections,
     )
@@ -41,6 +41,7 @@ def write_page(path: Path, study: Study, model: Path) -> None:
 
 def _images(study: Study) -> Choice:
     options = []
+    names = _told_apart([study.material.names[int(place)] for place in study.shown])
     for number, image in enumerate(study.pictures):
         place = int(study.shown[number])
         group = study.material.group(place)
@@ -54,16 +55,25 @@ def _images(study: Study) -> Choice:
             inner.append(Option(name="Maps along the network", pictures=study.map_pictures[number]))
         options.append(
             Option(
-                name=study.material.names[place],
+                name=names[number],
                 detail=f"It says {said}." + (f" In the data set: {group}." if group else ""),
                 thumbnail=image,
-                label="what is shown",
+                label=f"what is shown of {names[number]}",
                 options=inner,
             )
         )
     notes = [f"Class activation maps are those of {study.layer}."] if "grad_cam" in study.found else []
     note = " ".join([*notes, study.subject.note]).strip()
     return Choice(title="What it goes by", label="image", options=options, note=note)
+
+
+def _told_apart(names: list[str]) -> list[str]:
+    """File names without the folders that all of them share: buttons have little room, and what differs stands last."""
+    parts = [Path(name).parts for name in names]
+    shared = 0
+    while all(len(part) > shared + 1 and part[shared] == parts[0][shared] for part in parts):
+        shared += 1
+    return ["/".join(part[shared:]) for part in parts]
 
 
 def _stages(study: Study) -> Choice:
@@ -79,13 +89,14 @@ def _stages(study: Study) -> Choice:
             for channel, shown in pictures.items()
         ]
         count = len(study.pass_over_all[0][stage].values)
-        detail = f"{count:,} channels, each unit of which sees {sees}."
+        detail = f"{counted(count, 'channel')}, each unit of which sees {sees}."
         options.append(Option(name=stage, detail=detail, label=f"channel of {stage}", options=channels))
     return Choice(
         title="What excites its channels",
         label="stage",
         options=options,
-        note=f"Of {len(study.material):,} images, the nine places that excite a channel most, one an image at most, "
+        note=f"Of {counted(len(study.material), 'image')}, the nine places that excite a channel most, one "
+        "an image at most, "
         "cut to just what the unit sees. Shown are the channels that few images excite far more than most, or those "
         "that were asked for. Projected back: what of each place made the unit active, by a deconvolutional network.",
     )

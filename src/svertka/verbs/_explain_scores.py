@@ -18,6 +18,7 @@ from svertka.explaining.targets import CrossEntropy
 from svertka.report.page import Section
 from svertka.tasks.making import task_of
 from svertka.verbs._explain_study import Study
+from svertka.wording import counted
 
 EPSILONS = (2, 4, 8, 16)
 """By how many of 255 levels a pixel may change."""
@@ -101,7 +102,7 @@ def show_pruning(study: Study) -> None:
         x_label="share of the stage's smallest weights set to zero",
         y_label=_score_name(known),
         curves=curves,
-        note=f"On {len(numbers):,} images. One stage is pruned at a time; nothing is trained anew.",
+        note=f"On {counted(len(numbers), 'image')}. One stage is pruned at a time; nothing is trained anew.",
     )
     study.sections.append(Section(name="Pruning", exhibits=[exhibit]))
 
@@ -131,7 +132,8 @@ def _exhibits(
             x_label="levels of 255 that a pixel may change by",
             y_label=_score_name(known),
             curves=[Curve(name=name, x=(0, *EPSILONS), y=values) for name, values in curves.items()],
-            note=f"On {study.found['adversarial']['images']:,} images. FGSM takes one step and PGD five; the universal "
+            note=f"On {counted(study.found['adversarial']['images'], 'image')}. FGSM takes one step and PGD "
+            "five; the universal "
             "change is the same for all, found on other images where there are enough, and made smaller for smaller "
             "sizes; at random, every pixel goes up or down by so much.",
         ),

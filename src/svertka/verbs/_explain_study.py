@@ -105,7 +105,7 @@ class Study:
             return None
         picture, margin = self.pictures[number], self.subject.margin
         height, width = picture.shape[:2]
-        return self.results[number].draw(picture[margin : height - margin, margin : width - margin])
+        return self.results[number].shown(picture[margin : height - margin, margin : width - margin])
 
     @cached_property
     def target(self) -> Score:

@@ -126,7 +126,10 @@ def _mended(survey: Survey, kept: Sequence[int], rename: Mapping[str, str]) -> D
             spelt = _spelt(sample.annotation, rename)
             sample = replace(sample, annotation=mended(spelt, (height, width) if height else None))
         parts.setdefault(survey.parts[position], []).append(sample)
-    return replace(survey.dataset, parts=parts, notes=[], skipped=[])
+    dataset = replace(survey.dataset, parts=parts, notes=[], skipped=[])
+    keep = [place for place, name in enumerate(dataset.classes) if name not in rename]
+    ids = tuple(dataset.class_ids[place] for place in keep) if dataset.class_ids else ()
+    return replace(dataset, classes=tuple(dataset.classes[place] for place in keep), class_ids=ids)
 
 
 def _changed(survey: Survey, cleaned: Dataset, rename: Mapping[str, str]) -> int:

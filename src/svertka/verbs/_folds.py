@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from svertka.runtime.files import write_text
 from svertka.verbs._run import Run, Trained
+from svertka.wording import counted
 
 
 @dataclass(frozen=True)
@@ -59,14 +60,12 @@ def cross_validate(run: Run, source: Path, train: Callable[[Run], Trained]) -> C
     """
     from svertka.zoo.modelfile import read_card
 
-    if not run.begun:
-        run.begin(run.recipe, images="")
     trained = []
     for fold in range(1, run.recipe.folds + 1):
         folder = run.folder / f"fold-{fold}"
         # Once begun, its recipe has nothing left open.
         recipe = None if (folder / "recipe.toml").is_file() else run.recipe.changed({"fold": fold})
-        trained.append(train(Run.open(source, recipe, {}, folder, resume=True)))
+        trained.append(train(replace(Run.open(source, recipe, {}, folder, resume=True), within=run)))
     by_fold = [read_card(result.model).metrics["val"] for result in trained]
     means = {name: statistics.fmean(metrics[name] for metrics in by_fold) for name in by_fold[0]}
     spread = {name: statistics.stdev(metrics[name] for metrics in by_fold) for name in by_fold[0]}
@@ -96,6 +95,6 @@ def _write_report(found: CrossValidated, source: Path) -> None:
     write_report(
         found.report,
         title=f"Cross-validation on {source.resolve().name}",
-        lead=f"{len(found.folds)} folds: {score}.",
+        lead=f"{counted(len(found.folds), 'fold')}: {score}.",
         sections=[Section(name="What was measured", exhibits=[table])],
     )

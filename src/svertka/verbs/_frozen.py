@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -16,16 +16,28 @@ from numpy.typing import NDArray
 
 from svertka.data.batches import Inputs
 from svertka.data.laid import Pieces
-from svertka.data.memory import VIEWS, Pictures, Remembered, Store, memory_bytes, remember
+from svertka.data.memory import (
+    VIEWS,
+    Pictures,
+    Remembered,
+    Store,
+    memory_bytes,
+    remember,
+    room_bytes,
+    seconds_a_byte,
+)
 from svertka.data.parts import remembered_inputs
 from svertka.deploy.bulk import Bulk, BulkName, engines, fastest
 from svertka.errors import UserError, nearest
 from svertka.layers.frozen import FrozenStages
 from svertka.runtime.choices import remembered_choice
+from svertka.runtime.files import cache_folder
 from svertka.verbs._job import Job
+from svertka.wording import counted
 from svertka.zoo.transfer import Start
 
 _EXAMPLES = 16  # images that engines are timed with
+_WORTH_SAYING = 10_000_000  # bytes that are to be written
 
 
 @dataclass(frozen=True)
@@ -91,17 +103,52 @@ class FrozenMemory:
         """How many images, or pieces of images, there are to be run, by part."""
         return {part: len(self._positions(part)) for part in self.job.prepared.parts}
 
-    def remember(self, kinds: Sequence[Kind]) -> None:
-        """See that what is to be remembered of stages is in the stores."""
+    def bytes_to_write(self, kinds: Sequence[Kind]) -> int:
+        """How much would be written to the stores for these."""
+        return sum(
+            len(self._absent(view, kinds)) * sum(self._store(view, kind).bytes_a_row for kind in kinds)
+            for view in self.job.recipe.views
+        )
+
+    def lacking(self, kinds: Sequence[Kind], writing: int) -> str:
+        """Why so much cannot be written for these; empty where it can."""
+        room = room_bytes(self.job.memory)
+        if not any(kind.maps for kind in kinds) or writing <= room:
+            return ""
+        return f"what they give takes {writing / 1e9:,.1f} GB, of which {room / 1e9:,.1f} GB may be kept"
+
+    @cached_property
+    def seconds_a_byte(self) -> float:
+        """How long it takes to write a byte to the stores."""
+        return seconds_a_byte(self.job.memory)
+
+    def remember(self, kinds: Sequence[Kind], look: Callable[[int, int], None] | None = None) -> None:
+        """See that what is to be remembered of stages is in the stores.
+
+        Args:
+            kinds: What of which.
+            look: Is told how many images of how many are done; what it raises ends it.
+        """
         job = self.job
         if not kinds:
             return
         last = max((kind.stage for kind in kinds), key=self.trunk.depth)
-        what = "pieces of images" if isinstance(self._looked_at, Pieces) else "images"
+        what = ("piece of an image", "pieces of images") if isinstance(self._looked_at, Pieces) else ("image",)
+        writing = self.bytes_to_write(kinds)
+        if writing >= _WORTH_SAYING:
+            place = job.memory or cache_folder() / "memory"
+            job.display.say(f"frozen stages up to {last}: {writing / 1e6:,.0f} MB will be written to {place}")
+        absent = [len(self._absent(view, kinds)) for view in job.recipe.views]
+
         for number, view in enumerate(job.recipe.views):
-            # What is judged is judged by the first view alone.
-            parts = ["train"] if number else list(job.prepared.parts)
-            positions = np.concatenate([self._positions(part) for part in parts])
+            before = sum(absent[:number])
+
+            def advance(done: int, total: int, before: int = before) -> None:
+                job.display.remembering(done, total)
+                if look:
+                    look(before + done, sum(absent))
+
+            positions = self._seen(view)
             with job.clock.stage("running frozen stages"), job.machine.first_goes_first():
                 count = remember(
                     self._looked_at,
@@ -109,14 +156,24 @@ class FrozenMemory:
                     view,
                     [self._store(view, kind) for kind in kinds],
                     lambda: self._engine(kinds),
-                    advance=job.display.remembering,
+                    advance=advance,
                 )
             how = f" by {job.recipe.engine}" if count else ""
             kept = "" if job.memory else f"; {memory_bytes() / 1e6:,.0f} MB are kept in all"
             job.display.say(
-                f"frozen stages up to {last} ({view}): {count:,} of {len(positions):,} {what} run{how}, "
+                f"frozen stages up to {last} ({view}): {count:,} of {counted(len(positions), *what)} run{how}, "
                 f"the others remembered{kept}"
             )
+
+    def _seen(self, view: str) -> NDArray[np.int64]:
+        # What is judged is judged by the first view alone.
+        parts = list(self.job.prepared.parts) if view == self.job.recipe.views[0] else ["train"]
+        return np.concatenate([self._positions(part) for part in parts])
+
+    def _absent(self, view: str, kinds: Sequence[Kind]) -> set[str]:
+        stores = [self._store(view, kind) for kind in kinds]
+        digests = {self._looked_at.digests[position] for position in self._seen(view).tolist()}
+        return {digest for digest in digests if any(digest not in store for store in stores)}
 
     def inputs(self, kinds: Sequence[Kind]) -> dict[str, Inputs]:
         """What is remembered, by part; training sees every view, the others the first."""

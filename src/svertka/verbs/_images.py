@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from svertka.runtime.image import ImageError
 from svertka.runtime.preprocess import Preprocess
 from svertka.verbs._models import model_file
+from svertka.wording import counted
 from svertka.zoo import registry
 
 if TYPE_CHECKING:
@@ -68,7 +69,9 @@ def preprocess_of(recipe: Recipe, images: Sequence[ImageSource] = ()) -> Preproc
 def say_data(display: Display, prepared: Prepared, classes: tuple[str, ...]) -> None:
     """Say what is learnt from, and what was left out of it."""
     counts = ", ".join(f"{part} {count:,}" for part, count in prepared.counts.items())
-    display.say(f"{prepared.dataset.root}: {prepared.dataset.format}, {len(classes)} classes; images: {counts}")
+    display.say(
+        f"{prepared.dataset.root}: {prepared.dataset.format}, {counted(len(classes), 'class')}; images: {counts}"
+    )
     for note in prepared.notes:
         display.say(f"  {note}")
     for item in prepared.skipped[:5]:

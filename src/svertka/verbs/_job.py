@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+from svertka.errors import UserError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,6 +74,7 @@ class Job:
         findings: What was found in the data; None where no doctor is to look on.
         before: The score on validation that was had before what learns now.
         masks: Where parameters of the network are to stay zero; see `svertka.training.loop.Training`.
+        least: Images that each process needs for a training step; `check_batches` finds it.
     """
 
     run: Run
@@ -85,6 +89,44 @@ class Job:
     findings: Sequence[Finding] | None = None
     before: float | None = None
     masks: Mapping[str, Tensor] | None = None
+    least: int = 1
+    _warned_of_workers: bool = False
+
+    def check_batches(self, net: Net, shape: tuple[int, ...]) -> None:
+        """See that every batch has as many images as a network needs to learn; a last one with fewer is joined.
+
+        Args:
+            net: The network, frozen as it will be in training.
+            shape: (C, H, W) of the images.
+
+        Raises:
+            UserError: It needs more than the recipe's batches, or the data, have.
+        """
+        from svertka.training.least_batch import least_images
+
+        self.least = least_images(net, self.task, shape)
+        world, batch, samples = self.machine.world, self.recipe.batch, len(self.prepared.parts["train"].positions)
+        needed, why = self.least * world, "a BatchNorm would get a single value of each channel"
+        if self.least == 1:
+            return
+        if batch < needed:
+            shared = f" for {world} processes" if world > 1 else ""
+            raise UserError(
+                f"{self.recipe.net} cannot learn from {'one image' if batch == 1 else f'{batch} images'} at a time"
+                f"{shared}: {why}",
+                mend=f"give --batch {needed} or more",
+            )
+        if samples < needed:
+            raise UserError(
+                f"{self.recipe.net} needs {needed} images to learn from, and there is {samples}: {why}",
+                where=self.prepared.dataset.root,
+                mend="add images, or give a --net without BatchNorm",
+            )
+        if 0 < samples % batch < needed < samples:
+            last = samples % batch
+            self.display.say(
+                f"the last batch of an epoch has {batch + last:,} images instead of {last}: of so few {why}"
+            )
 
     @cached_property
     def targets(self) -> dict[str, NDArray[np.generic]]:
@@ -111,7 +153,23 @@ class Job:
             samples = learnt_part(given, targets, recipe.seed, recipe.augment, self.task.mixed)
         else:
             samples = part_of(given, targets, recipe.seed)
-        return Loader(samples, recipe.batch, recipe.workers, self.machine.rank, self.machine.world)
+        least = self.least if part == "train" else 1
+        loader = Loader(samples, recipe.batch, recipe.workers, self.machine.rank, self.machine.world, least)
+        return self._with_workers_that_fit(loader) if recipe.workers else loader
+
+    def _with_workers_that_fit(self, loader: Loader) -> Loader:
+        from svertka.data.workers import SHARED_MEMORY, workers_that_fit
+
+        fitting = workers_that_fit(loader.workers, loader.bytes_a_batch())
+        if fitting == loader.workers:
+            return loader
+        if not self._warned_of_workers:
+            self._warned_of_workers = True
+            self.display.warn(
+                f"{SHARED_MEMORY} has too little room for --workers {loader.workers}; "
+                f"batches are prepared with --workers {fitting}, with the same result"
+            )
+        return dataclasses.replace(loader, workers=fitting)
 
     def begin(self, weights: str = "") -> None:
         """Write down recipe, split, and the digest of the weights that it begins from: now the run can be resumed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from svertka.errors import harmless
-from svertka.spelling import rate_text
+from svertka.wording import rate_text
 
 if TYPE_CHECKING:
     from svertka.training.contracts import Batches
@@ -136,10 +137,10 @@ class Display:
         parts += [f"lr {row['lr']:.2g}", f"{row['seconds']:.1f} s"]
         self.say("  ".join(parts))
 
-    def shortened(self, epochs: int) -> None:
+    def shortened(self, epochs: float) -> None:
         """See `svertka.training.loop.Watcher.shortened`."""
-        self.say(f"epochs take longer than was planned: {epochs} of them instead of {self.epochs}")
-        self.epochs = epochs
+        self.say(f"epochs take longer than was planned: {epochs:.4g} of them instead of {self.epochs}")
+        self.epochs = math.ceil(epochs)
 
     def close(self) -> None:
         """Take the bar away."""

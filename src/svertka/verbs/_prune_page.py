@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from svertka.exhibits import Curve, Curves, Exhibit, Facts, Table
 from svertka.report.page import Section, write_report
+from svertka.wording import counted
 
 if TYPE_CHECKING:
     from svertka.data.preparing import Prepared
@@ -32,7 +33,7 @@ def write_page(pruned: Pruned, card: Card, prepared: Prepared) -> None:
     if pruned.tried:
         sections.append(Section(name="How channels were chosen", exhibits=[_choices(pruned)]))
     items = [("Read from", str(prepared.dataset.root)), ("Format", prepared.dataset.format)]
-    items += [(part, f"{count:,} images") for part, count in prepared.counts.items()]
+    items += [(part, counted(count, "image")) for part, count in prepared.counts.items()]
     sections.append(Section(name="The data", exhibits=[Facts(title="What was read", items=items)]))
     write_report(
         pruned.report,
@@ -44,7 +45,7 @@ def write_page(pruned: Pruned, card: Card, prepared: Prepared) -> None:
 
 
 def _table(pruned: Pruned) -> Table:
-    note = f"On {pruned.images:,} {pruned.judged_on} images. Parameters that are zero are not counted. "
+    note = f"On {counted(pruned.images, f'{pruned.judged_on} image')}. Parameters that are zero are not counted. "
     if pruned.kind == "channels":
         note += "An image is the median time of a batch of one in ONNX Runtime, all networks in turns, on all cores."
     else:

@@ -107,6 +107,8 @@ class Pruning:
         self.recipe, self.display, self.folder = recipe, display, folder
         self.judged_on = "test" if "test" in prepared.parts else "val"
         labels = prepared.parts["train"].labels
+        if len(labels) < 2:
+            raise UserError("there is only one image to learn from", where=prepared.dataset.root, mend="add images")
         self.task = task_for(labels, card.classes, card.preprocess, label_smoothing=recipe.label_smoothing)
         if self.task.name != card.task:
             raise UserError(f"the model is for {card.task}, and the images are labelled for {self.task.name}")
@@ -238,7 +240,8 @@ class Pruning:
     def _some(self, count: int) -> Iterator[tuple[Tensor, Tensor]]:
         # Training images, not augmented, and their targets.
         inputs = self.prepared.inputs("train", self.card.preprocess, learning=True, seed=self.recipe.seed)
-        loader = Loader(Part(inputs, self._targets["train"], self.recipe.seed), _BATCH)
+        # Normalisations are measured on these batches, and of a single image they may have nothing to measure.
+        loader = Loader(Part(inputs, self._targets["train"], self.recipe.seed), _BATCH, least=2)
         for batch in itertools.islice(loader.training(0), -(-count // _BATCH)):
             yield batch.images, batch.targets
 

@@ -17,6 +17,7 @@ from svertka.runtime.decoders import distances
 from svertka.tasks.intervals import wilson
 from svertka.training.rejection import class_means, reject_limit
 from svertka.verbs._image_files import read_batches
+from svertka.wording import counted, none_can
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,13 +125,15 @@ def learn_to_reject(
     count = len(found["val"])
     if (count + 1) * job.recipe.reject < 1:
         job.display.warn(
-            f"{count} validation images are too few to promise that {job.recipe.reject:.1%} of known images are refused"
+            f"{counted(count, 'validation image is', 'validation images are')} too few to promise that "
+            f"{job.recipe.reject:.1%} of known images are refused"
             f" at most; the limit is the largest distance among them"
         )
     refused = {part: Rate(int((away > limit).sum()), len(away)) for part, away in found.items()}
     for part, rate in refused.items():
         job.display.say(
-            f"none of these beyond a distance of {limit:.2f}: refuses {rate.hits:,} of {rate.images:,} images of {part}"
+            f"none of these beyond a distance of {limit:.2f}: refuses {rate.hits:,} of "
+            f"{counted(rate.images, 'image')} of {part}"
         )
     return Rejection(limit, refused)
 
@@ -168,7 +171,10 @@ def judge_rejection(
     for item in skipped[:5]:
         display.warn(f"skipped {item['file']}: {item['error']}")
     if not len(unknown):
-        raise UserError(f"none of the {len(others)} unknown images can be read", where=others[0])
+        raise UserError(
+            f"{none_can(len(others), 'unknown image')} be read",
+            where=others[0],
+        )
     truth = np.repeat([0, 1], [len(known), len(unknown)])
     found["unknown"] = {
         **Rate(int((unknown <= limit).sum()), len(unknown)).to_json(),

@@ -10,6 +10,7 @@ import numpy as np
 from svertka.exhibits import Bars, Curve, Curves, Exhibit, Facts, Gallery, Listing, Picture, Table
 from svertka.report.page import Section, write_report
 from svertka.runtime.predictor import Predictor
+from svertka.wording import counted, inflected
 from svertka.zoo.engine import TorchEngine
 
 if TYPE_CHECKING:
@@ -50,7 +51,10 @@ def write_run_report(
     sections = []
     images = prepared.counts.get("train", 0)
     seconds = outcome.seconds or trained.seconds
-    lead = f"{card.net} learnt {len(card.classes)} classes from {images:,} images in {_duration(seconds)}."
+    lead = (
+        f"{card.net} learnt {counted(len(card.classes), 'class')} from {counted(images, 'image')} in "
+        f"{_duration(seconds)}."
+    )
     headline: list[tuple[str, str]] = []
     if trained.judged_on:
         judged = evaluations[trained.judged_on]
@@ -63,7 +67,7 @@ def write_run_report(
                 for metric in task.headline
                 if metric in judged.metrics
             ),
-            (f"{name} images", f"{count:,}"),
+            (inflected(count, f"{name} image"), f"{count:,}"),
             ("trained in", _duration(seconds)),
         ]
         predictor = Predictor(TorchEngine(learnt.net), card)
@@ -80,7 +84,15 @@ def write_run_report(
     stages = [(name, value) for name, value in trained.seconds.items() if value >= 0.005]
     sections.append(Section(name="Time", exhibits=[Bars(title="Time by stage", unit="s", items=stages)]))
     sections.append(
-        Section(name="To do it again", exhibits=[Listing(title="Recipe", text=recipe.to_toml()), _versions(card)])
+        Section(
+            name="To do it again",
+            exhibits=[
+                Listing(
+                    title="Recipe", text=recipe.to_toml(), note="recipe.toml, beside this page, has paths in full."
+                ),
+                _versions(card),
+            ],
+        )
     )
     title = f"{card.net} on {prepared.dataset.root.resolve().name}"
     write_report(trained.report, title=title, lead=lead, headline=headline, sections=sections)
@@ -179,7 +191,7 @@ def _galleries(task: Task, judged: Evaluation, prepared: Prepared, part: str, pr
                     panels=len(panels),
                 )
             )
-        galleries.append(Gallery(title=heading, pictures=pictures, note=note))
+        galleries.append(Gallery(title=heading, pictures=pictures, key=task.colour_key(), note=note))
     return galleries
 
 
@@ -188,8 +200,8 @@ def _data(prepared: Prepared, findings: Sequence[Finding]) -> list[Facts | Listi
     for part, count in prepared.counts.items():
         classes = prepared.per_class(part)
         spread = f"{min(classes.values(), default=0):,} to {max(classes.values(), default=0):,} a class"
-        items.append((_PART_NAMES.get(part, part).capitalize(), f"{count:,} images, {spread}"))
-    items.append(("Left out", f"{len(prepared.skipped):,} files"))
+        items.append((_PART_NAMES.get(part, part).capitalize(), f"{counted(count, 'image')}, {spread}"))
+    items.append(("Left out", counted(len(prepared.skipped), "file")))
     found: list[Facts | Listing] = [Facts(title="What was read", items=items)]
     if prepared.notes:
         found.append(Listing(title="Choices made while reading", text="\n".join(prepared.notes)))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from svertka.errors import UserError
-from svertka.runtime.files import make_folder, write_error, write_text
+from svertka.runtime.files import PARTIAL, make_folder, write_error, write_text
 from svertka.training.recipe import Recipe
 from svertka.verbs._models import MODEL_NAME, net_of
 from svertka.zoo import registry
@@ -24,7 +24,6 @@ from svertka.zoo import registry
 _RECIPE, _BEGUN, _RESULT = "recipe.toml", "begun.json", "run.json"
 SPLIT_NAME = "split.csv"
 """What the file is called that says which image was in which part."""
-_PARTIAL = ".*.partial"  # as `svertka.runtime.files.replacing` calls what is not whole yet
 
 _FREE_TO_CHANGE = {"workers", "save_every"}
 """Recipe fields that change no bit of the result, so a resumed run may differ in them."""
@@ -44,6 +43,7 @@ class Trained:
         skipped: Files that were left out, each with ``file`` and ``error``.
         tried: Steps of learning from trained weights: ``name``, ``metrics`` on validation, ``seconds``, ``kept``.
         findings: Errors and warnings about the data, as `svertka.check` has them.
+        notes: Choices made while reading the data, and what its annotations state that is not read.
     """
 
     run: Path
@@ -55,6 +55,7 @@ class Trained:
     skipped: tuple[dict[str, str], ...]
     tried: tuple[dict[str, Any], ...] = ()
     findings: tuple[dict[str, Any], ...] = ()
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -70,17 +71,27 @@ class Trained:
             "skipped": list(self.skipped),
             **({"tried": list(self.tried)} if self.tried else {}),
             **({"findings": list(self.findings)} if self.findings else {}),
+            **({"notes": list(self.notes)} if self.notes else {}),
         }
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder and its recipe."""
+    """A run's folder and its recipe.
+
+    Attributes:
+        folder: Where it lies.
+        recipe: What was asked for.
+        resumed: Whether it was begun before.
+        finished: Whether its result is there.
+        within: The run of all folds, of which this is one; it begins with its first.
+    """
 
     folder: Path
     recipe: Recipe
     resumed: bool
     finished: bool
+    within: Run | None = None
     typed: frozenset[str] = frozenset()
     """Fields of the recipe that the user gave now, be they equal to their defaults or not."""
 
@@ -99,7 +110,7 @@ class Run:
             saved = Recipe.from_toml(out / _RECIPE)
             asked = _recipe(recipe, {}) if recipe is not None else saved
             finished = (out / _RESULT).is_file()
-            return cls(out, _reconciled(saved, asked.changed(changes), out), True, finished, frozenset(changes))
+            return cls(out, _reconciled(saved, asked.changed(changes), out), True, finished, typed=frozenset(changes))
         wanted = _with_net(_recipe(recipe, changes))
         if out is None:
             stem = f"{data.resolve().name.split('.')[0]}-{wanted.net}"
@@ -113,7 +124,7 @@ class Run:
                 where=out,
                 mend="choose another --out, or go on with it by --resume",
             )
-        return cls(out, wanted, False, False, frozenset(changes))
+        return cls(out, wanted, False, False, typed=frozenset(changes))
 
     @property
     def begun(self) -> bool:
@@ -144,6 +155,8 @@ class Run:
                     )
             self._tidy()
             return
+        if self.within is not None and not self.within.begun:
+            self.within.begin(self.within.recipe, images="")
         existed = self.folder.exists()
         make_folder(self.folder)
         try:
@@ -162,7 +175,7 @@ class Run:
             write_text(self.folder / SPLIT_NAME, text)
 
     def _tidy(self) -> None:
-        for partial in self.folder.glob(_PARTIAL):  # of a process that was killed while it wrote
+        for partial in self.folder.glob(PARTIAL):  # of a process that was killed while it wrote
             partial.unlink(missing_ok=True)
 
     def trained(
@@ -173,10 +186,11 @@ class Run:
         skipped: tuple[dict[str, str], ...],
         tried: tuple[dict[str, Any], ...] = (),
         findings: tuple[dict[str, Any], ...] = (),
+        notes: tuple[str, ...] = (),
     ) -> Trained:
         """The result of this run."""
         model, report = self.folder / MODEL_NAME, self.folder / "report.html"
-        return Trained(self.folder, model, report, metrics, judged_on, seconds, skipped, tried, findings)
+        return Trained(self.folder, model, report, metrics, judged_on, seconds, skipped, tried, findings, notes)
 
     def write_history(self, history: list[dict[str, float]]) -> None:
         """Write the line of every epoch as CSV, and for TensorBoard where it is installed; nothing without epochs."""
@@ -221,6 +235,7 @@ class Run:
             tuple(values["skipped"]),
             tuple(values.get("tried", ())),
             tuple(values.get("findings", ())),
+            tuple(values.get("notes", ())),
         )
 
 
@@ -230,7 +245,7 @@ def _is_empty(folder: Path) -> bool:
 
 def _is_barely_begun(folder: Path) -> bool:
     # Killed before the recipe was written.
-    return all(path.name == _BEGUN or path.match(_PARTIAL) for path in folder.iterdir())
+    return all(path.name == _BEGUN or path.match(PARTIAL) for path in folder.iterdir())
 
 
 def _begun(folder: Path) -> dict[str, Any]:

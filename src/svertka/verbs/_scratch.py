@@ -40,6 +40,7 @@ def from_scratch(job: Job) -> Learnt:
         chosen = speed.choose(net, task, job.recipe, image_shape=shape, machine=job.machine)
         job.recipe = recipe = job.recipe.changed(chosen._asdict())
         job.machine = Machine(recipe)
+        job.check_batches(net, shape)
     job.begin()
     pace = None
     if recipe.budget:

@@ -21,7 +21,7 @@ from svertka.layers.frozen import Behind, BehindPieces, behind, frozen_stages
 from svertka.layers.transfer import TransferHead
 from svertka.layers.trunk import Classifier
 from svertka.training import speed
-from svertka.training.budget import Pace, Phase
+from svertka.training.budget import Deadline, Pace, Phase, TooSlowError
 from svertka.training.checkpoint import Checkpoints
 from svertka.training.evaluation import evaluate
 from svertka.training.heads import FITS, examples, temperature
@@ -31,9 +31,16 @@ from svertka.verbs._doctor import doctor_for
 from svertka.verbs._frozen import FrozenMemory, Kind
 from svertka.verbs._job import Job, Learnt, Tried
 from svertka.verbs._models import model_file
-from svertka.verbs._planning import paced, plan_depth
+from svertka.verbs._planning import (
+    give_up,
+    keeps_pixels,
+    paced,
+    plan_depth,
+    run_anew,
+)
 from svertka.verbs._rejection import Rejection, learn_to_reject
 from svertka.verbs._scratch import options_of
+from svertka.wording import counted
 from svertka.zoo.transfer import Start, put_head, scale_logits, start_from, taps_of
 
 if TYPE_CHECKING:
@@ -141,6 +148,9 @@ class Transfer:
             idle = not self.depth and not self._fits_head and not job.recipe.budget
             engine = "pytorch" if idle else self.memory.choose_engine(self.taps or trunk.names[-1:])
             self.recipe = job.recipe = job.recipe.changed({"engine": engine})
+        trunk.freeze(self.depth)
+        trunk.keeps_statistics = True
+        job.check_batches(self.net, (self.preprocess.channels, self.preprocess.height, self.preprocess.width))
         job.begin(weights=start.card.weights)
 
     def run(self) -> Learnt:
@@ -153,20 +163,22 @@ class Transfer:
         trunk = self.net.trunk
         whole = len(trunk.names)
         trunk.freeze(whole)
-        trunk.keeps_statistics = True
         tried: list[_Candidate] = []
         started = time.perf_counter()
         if self._fits_head:
             # Where it is known from the beginning what learns, one pass gives all that is needed.
             known = self._boundary(self.depth) if self.depth < whole and not self.recipe.budget else None
-            self.memory.remember([*map(Kind, self.taps), *([Kind(known, maps=True)] if known else [])])
+            means, maps = [*map(Kind, self.taps)], [Kind(known, maps=True)] if known else []
+            lacking = self.memory.lacking(maps, self.memory.bytes_to_write(maps))
+            self.memory.remember(means if lacking or keeps_pixels(self.job) else means + maps)
             tried.append(self._fit_head(started))
         if more := self._phase():
             started = time.perf_counter()
             if tried:
                 self.net.load_state_dict(tried[0].weights)
                 self.job.before = tried[0].metrics.get(self.task.headline[0])
-            tried.append(self._go_on(*more, started))
+            if found := self._go_on(*more, started):
+                tried.append(found)
         best = kept = max(reversed(tried), key=self._rank)
         self.net.load_state_dict(best.weights)
         boundary = self._boundary(best.depth)
@@ -215,7 +227,8 @@ class Transfer:
         whole = len(self.net.trunk.names)
         if not self.recipe.budget:
             learns = self.depth < whole or not self._fits_head
-            return (Phase(self.depth, self.recipe.epochs), None) if learns else None
+            phase = Phase(self.depth, self.recipe.epochs, pixels=keeps_pixels(self.job))
+            return (phase, None) if learns else None
         # Where there is no head to be fitted, something has to learn.
         last = whole if self._fits_head else whole + 1
         depths = [depth for depth in reversed(range(last)) if depth == whole or self._has_weights(depth)]
@@ -258,15 +271,20 @@ class Transfer:
         whole = len(self.net.trunk.names)
         return self._candidate(name, whole, head.rule, inputs, started, outcome, record)
 
-    def _go_on(self, phase: Phase, pace: Pace | None, started: float) -> _Candidate:
-        """Train all stages that are not frozen, and the head."""
+    def _go_on(self, phase: Phase, pace: Pace | None, started: float) -> _Candidate | None:
+        """Train all stages that are not frozen, and the head; None where the budget has no time for it."""
         depth, boundary = phase.depth, self._boundary(phase.depth)
-        module, size = self._learner(depth)
+        if boundary is not None and not phase.pixels and (reason := self._cannot_remember(depth, pace)):
+            if pace and self._fits_head:
+                self.display.say(f"the head alone learns: {reason}")
+                give_up(self.job)
+                return None
+            self.display.say(f"frozen stages up to {boundary} are run anew in every epoch: {reason}")
+            phase, pace = run_anew(self.job, phase, pace)
+        module, size = self._learner(depth, pixels=phase.pixels)
         inputs = self.job.pixels()
         if isinstance(module, Behind | BehindPieces):
-            kinds = [Kind(*read) for read in module.reads]
-            self.memory.remember(kinds)
-            inputs = self.memory.inputs(kinds)
+            inputs = self.memory.inputs([Kind(*read) for read in module.reads])
         recipe = self.recipe.changed({"epochs": phase.epochs})
         with self.clock.stage("setting up"):
             chosen = speed.choose(module, self.task, recipe, image_shape=size, machine=self.job.machine)
@@ -275,16 +293,33 @@ class Transfer:
         outcome = self._train(module, inputs, recipe, boundary or "all", pace)
         epochs = len(outcome.history)
         what = f"all that follows {boundary}" if boundary else "the whole network"
-        return self._candidate(f"{what}, {epochs} epochs", depth, module, inputs, started, outcome, {})
+        return self._candidate(f"{what}, {counted(epochs, 'epoch')}", depth, module, inputs, started, outcome, {})
 
-    def _learner(self, depth: int) -> tuple[nn.Module, tuple[int, ...]]:
-        """What learns behind the first ``depth`` stages, and the shape of what it gets."""
+    def _cannot_remember(self, depth: int, pace: Pace | None) -> str:
+        """See that what the frozen stages give is in the stores; why not, if there is no room or no time for it."""
+        module, _ = self._learner(depth)
+        assert isinstance(module, Behind | BehindPieces)
+        kinds = [Kind(*read) for read in module.reads]
+        started = time.perf_counter()
+        if lacking := self.memory.lacking(kinds, self.memory.bytes_to_write(kinds)):
+            return lacking
+        try:
+            self.memory.remember(kinds, Deadline(pace).look if pace else None)
+        except TooSlowError as error:
+            return str(error)
+        finally:
+            if pace:
+                pace.prepared(time.perf_counter() - started)
+        return ""
+
+    def _learner(self, depth: int, *, pixels: bool = False) -> tuple[nn.Module, tuple[int, ...]]:
+        """What learns behind the first ``depth`` stages, and the shape of what it gets: what they gave, or pixels."""
         self.net.trunk.freeze(depth)
         for name, part in self.net.named_children():
             if name != "trunk":
                 part.requires_grad_(True)
         boundary = self._boundary(depth)
-        if boundary is None:
+        if boundary is None or pixels:
             return self.net, (self.preprocess.channels, self.preprocess.height, self.preprocess.width)
         module = behind(self.net, boundary, self.memory.shapes, (self.preprocess.height, self.preprocess.width))
         shapes = self.memory.shapes

@@ -20,6 +20,7 @@ from svertka.training.signals import Background
 from svertka.training.wiring import check_wiring
 from svertka.verbs._scratch import arguments_of, build
 from svertka.verbs._trial import Trial
+from svertka.wording import counted
 
 if TYPE_CHECKING:
     from svertka.layers.net import Net
@@ -76,6 +77,7 @@ def _net(job: Job) -> Net:
     chosen = speed.choose(net, job.task, job.recipe, image_shape=shape, machine=job.machine)
     job.recipe = job.recipe.changed(chosen._asdict())
     job.machine = Machine(job.recipe)
+    job.check_batches(net, shape)
     return net
 
 
@@ -98,7 +100,7 @@ def _write_page(path: Path, done: Trial, job: Job) -> None:
             y_label="loss",
             curves=[Curve(name="", x=range(1, len(done.losses) + 1), y=done.losses)],
         )
-        lead = f"One batch of {done.images} images is {'' if done.ok else 'not '}learnt by heart."
+        lead = f"One batch of {counted(done.images, 'image')} is {'' if done.ok else 'not '}learnt by heart."
     sections = [Section(name="What was measured", exhibits=[curve])]
     if done.faults:
         items = [(f"{number}", fault) for number, fault in enumerate(done.faults, 1)]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import pickle
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,6 @@ from svertka.zoo.modelfile import load_model, save_model
 if TYPE_CHECKING:
     from svertka.tasks.task import Evaluation
     from svertka.training.recipe import Recipe
-    from svertka.verbs._advice import Way
     from svertka.verbs._course import Course, Image
     from svertka.verbs._job import Learnt
 
@@ -92,8 +92,8 @@ def boundary(weights: str) -> str:
     return names[max(0, 2 * len(names) // 3 - 1)]
 
 
-def classical(course: Course) -> Iterator[Way]:
-    """Descriptors and a machine that learns from them, one way for each kind of machine."""
+def classical(course: Course) -> None:
+    """Enter descriptors and a machine that learns from them, one way for each kind of machine."""
     preprocess = Preprocess(height=_SIDE, width=_SIDE)
     prepared = course.images(preprocess)
     described, targets, seconds = {}, {}, {}
@@ -118,17 +118,17 @@ def classical(course: Course) -> Iterator[Way]:
         score.update(torch.from_numpy(answers), torch.from_numpy(targets["test"]), torch.arange(len(answers)))
         # Only to know its size: it is neither written nor read.
         size = len(pickle.dumps(machine))
-        yield course.way(
-            _NAMES[kind], score.evaluate(score.arrays()), _predict(machine, preprocess), seconds=learning, size=size
-        )
+        evaluation = score.evaluate(score.arrays())
+        predict = _predict(machine, preprocess)
+        course.enter(_NAMES[kind], evaluation, predict, seconds=learning, size=size, graph=kind)
 
 
 def _predict(machine: Learner, preprocess: Preprocess) -> Callable[[Image], object]:
     return lambda image: machine.predict(describe(preprocess.place(image)[None]))
 
 
-def network(course: Course, entrant: Entrant, budget: float | None) -> tuple[Way, Path]:
-    """A network; what was measured of it, and its model file.
+def network(course: Course, entrant: Entrant, budget: float | None) -> Path:
+    """Enter a network; its model file.
 
     Args:
         course: What all ways have in common.
@@ -174,8 +174,12 @@ def network(course: Course, entrant: Entrant, budget: float | None) -> tuple[Way
     card = save_model(model, learnt.outcome.weights, card)
     predictor = Predictor(engine, card)
     size = model.stat().st_size
-    way = course.way(entrant.name, evaluation, lambda image: predictor.predict([image]), seconds=seconds, size=size)
-    return way, model
+    # Weights apart, this is all that an image goes through.
+    graph = json.dumps([card.net, card.arguments, preprocess.to_json()], sort_keys=True, default=str)
+    course.enter(
+        entrant.name, evaluation, lambda image: predictor.predict([image]), seconds=seconds, size=size, graph=graph
+    )
+    return model
 
 
 def _judge(course: Course, net: nn.Module, prepared: Prepared, preprocess: Preprocess) -> Evaluation:

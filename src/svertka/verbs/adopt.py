@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from svertka.errors import UserError
 from svertka.runtime.preprocess import Fit, Preprocess
+from svertka.wording import counted
 
 if TYPE_CHECKING:
     from svertka.zoo.checkpoints import Checkpoint
@@ -99,7 +100,8 @@ def adopt(
     if net is not None:
         registry.record(net)
     target = _target(path, out)
-    converted = _converted(read_checkpoint(path), net, source)
+    read = read_checkpoint(path)
+    converted = _converted(read, net, source)
     if registry.record(converted.net).kind != "classifier":
         raise UserError(f"it is of {converted.net}, which finds masks; only classifiers are adopted", where=path)
     known = weights.published(path)
@@ -107,6 +109,8 @@ def adopt(
         known = None
     like = known or _like(converted)
     assumed: list[str] = []
+    if read.beside:
+        assumed.append(f"the weights are not among {len(read.beside):,} other tensors, such as {read.beside[0][:80]}")
     preprocess = _preprocess(converted, like, assumed if known is None else [], image_size, fit, mean, std)
     names = _class_names(converted, like, classes, assumed if known is None else [])
     card = write_model(
@@ -116,7 +120,7 @@ def adopt(
         preprocess=preprocess,
         licence=licence or (known.licence if known else "unspecified"),
         provenance={
-            "file": path.name,
+            "file": path.name.encode(errors="replace").decode(),
             "digest": file_digest(path, "sha256"),
             **({"weights": known.full_name, "from": known.url} if known else {}),
         },
@@ -149,7 +153,11 @@ def _converted(checkpoint: Checkpoint, net: str | None, source: str | None) -> C
     if net is None:
         fitting = conversion.fitting(checkpoint)
         if not fitting:
-            raise UserError("it fits no network here", where=checkpoint.path, mend="give --net to see what differs")
+            raise UserError(
+                f"it fits no network here; it begins with {conversion.beginning(checkpoint.tensors)}",
+                where=checkpoint.path,
+                mend="give --net to see what differs",
+            )
         if len(fitting) > 1:
             names = " or ".join(converted.net for converted in fitting)
             raise UserError("it fits several networks", where=checkpoint.path, mend=f"give --net {names}")
@@ -158,7 +166,7 @@ def _converted(checkpoint: Checkpoint, net: str | None, source: str | None) -> C
     if not tried:
         raise UserError(f"nothing can be converted to {net} yet", mend="svertka nets lists the others")
     misfits = []
-    for candidate in tried:
+    for candidate in [name for name in tried if conversion.reads(name, checkpoint)] or tried:
         try:
             return conversion.convert(net, candidate, checkpoint)
         except conversion.MisfitError as error:
@@ -190,7 +198,7 @@ def _preprocess(
 
     record, channels = registry.record(converted.net), converted.arguments["in_channels"]
     if channels not in (1, 3):
-        raise UserError(f"it takes images of {channels} channels; here an image has 1 or 3")
+        raise UserError(f"it takes images of {counted(channels, 'channel')}; here an image has 1 or 3")
     if like is not None:
         start = like.preprocess()
         where = f"that of {like.full_name}"
@@ -222,7 +230,10 @@ def _by_channel(values: Sequence[float], channels: int, name: str) -> tuple[floa
     if channels == 1 and len(values) == 3:  # of colours, for a network that sees grey
         return (sum(values) / 3,)
     if len(values) != channels:
-        raise UserError(f"{len(values)} values of {name} for {channels} channels", mend="give one a channel, or one")
+        raise UserError(
+            f"{counted(len(values), 'value')} of {name} for {counted(channels, 'channel')}",
+            mend="give one a channel, or one",
+        )
     return tuple(values)
 
 
@@ -235,7 +246,7 @@ def _class_names(
     if given is not None:
         names = _read_names(given) if isinstance(given, str) else tuple(given)
         if len(names) != count or len(set(names)) != count:
-            raise UserError(f"{len(set(names)):,} class names for a network of {count:,} classes")
+            raise UserError(f"{counted(len(set(names)), 'class name')} for a network of {counted(count, 'class')}")
         return names
     if like is not None and len(class_names(like.data)) == count:
         assumed.append(f"the classes are those of {like.full_name}, in their usual order")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from svertka.errors import UserError
 from svertka.spelling import names_of
 from svertka.verbs._progress import Display
+from svertka.wording import none_can
 
 if TYPE_CHECKING:
     from svertka.data.checks.findings import Finding
@@ -120,7 +121,8 @@ def check(
     if len(seen.faults) == len(samples):
         first = next(iter(seen.faults.values()))
         raise UserError(
-            f"none of the {len(samples)} images can be read; the first, {samples[0].name}: {first.text}", where=data
+            f"{none_can(len(samples), 'image')} be read; the first, {samples[0].name}: {first.text}",
+            where=data,
         )
     found = findings(seen)
     if labels:

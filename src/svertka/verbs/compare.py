@@ -150,18 +150,17 @@ def _compare(
     # All that is named is looked at before anything takes time.
     pairs = [list(_tuned(course, name, folder / f"weights{number}")) for number, name in enumerate(weights)]
     fresh = [_fresh(course, name, folder / f"net{number}") for number, name in enumerate(nets)]
-    ways, models, left_out = list(classical(course)), {}, []
+    classical(course)
+    models: dict[str, Path] = {}
+    left_out: list[dict[str, str]] = []
 
     def attempt(entrant: Entrant, seconds: float | None) -> None:
         display.say(f"{entrant.name} …")
         try:
-            way, model = network(course, entrant, seconds)
+            models[entrant.name] = network(course, entrant, seconds)
         except UserError as error:
             display.warn(f"{entrant.name} is left out: {error}")
             left_out.append({"name": entrant.name, "error": str(error)})
-            return
-        ways.append(way)
-        models[way.name] = model
 
     for frozen, tuned in pairs:
         attempt(frozen, None)
@@ -169,6 +168,8 @@ def _compare(
     for entrant in fresh:
         attempt(entrant, budget)
     assert course.first is not None
+    display.say("timing all of them in turns …")
+    ways = course.ways()
     advice = advise(ways)
     compared = Compared(
         tuple(ways),

@@ -22,6 +22,10 @@ class Converted:
         boxes: Number of boxes.
         notes: Choices made while reading, and what the format cannot hold.
         skipped: Files and records left out, each with ``file`` and ``error``.
+        unused: Images in the folder that the data set does not name.
+        lost: What the new format cannot hold: ``what``, ``count``, and the ``files`` that had it.
+        unread: What the annotations state and is not read: ``what``, ``count``, and the ``first`` record.
+        classes: All classes in their order, those without an example too.
     """
 
     data: Path
@@ -31,10 +35,15 @@ class Converted:
     boxes: int
     notes: tuple[str, ...]
     skipped: tuple[dict[str, str], ...]
+    unused: tuple[str, ...] = ()
+    lost: tuple[dict[str, Any], ...] = ()
+    unread: tuple[dict[str, Any], ...] = ()
+    classes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
-        return {**vars(self), "data": str(self.data), "notes": list(self.notes), "skipped": list(self.skipped)}
+        lists = {name: list(value) for name, value in vars(self).items() if isinstance(value, tuple)}
+        return {**vars(self), **lists, "data": str(self.data)}
 
 
 def convert(
@@ -59,11 +68,15 @@ def convert(
     Raises:
         UserError: The data set cannot be read, the format cannot hold it, or the folder is in use.
     """
+    from svertka.data.checks.unused import images_not_used
     from svertka.data.reading import open_dataset
+    from svertka.data.samples import flat
+    from svertka.data.unread import unread_note
     from svertka.data.writing import write_dataset
 
     display = Display(show=progress)
     dataset = open_dataset(Path(source), source_format)
+    unused = tuple(images_not_used(dataset.root, flat(dataset)[1]))  # the new folder may lie in the old one
     written = write_dataset(dataset, Path(target), format, advance=display.converting)
     return Converted(
         written.entry,
@@ -71,6 +84,10 @@ def convert(
         written.title,
         written.images,
         written.boxes,
-        (*dataset.notes, *written.notes),
+        (*dataset.notes, *unread_note(dataset.unread), *(item.note() for item in written.lost), *written.notes),
         tuple(item.to_json() for item in (*dataset.skipped, *written.skipped)),
+        unused,
+        tuple(item.to_json() for item in written.lost),
+        tuple(item.to_json() for item in dataset.unread),
+        dataset.class_list(),
     )

@@ -16,6 +16,7 @@ from svertka.verbs._judged import choose_part, divided_as_trained
 from svertka.verbs._models import open_predictor
 from svertka.verbs._progress import Display
 from svertka.verbs._threads import using_threads
+from svertka.wording import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -115,7 +116,7 @@ def _evaluate(
     prepared = divided_as_trained(data, model, card, display, format=format_)
     chosen = choose_part(prepared, part)
     division = prepared.parts[chosen]
-    display.say(f"{len(division.positions):,} images: {_described(prepared, chosen, card)}")
+    display.say(f"{counted(len(division.positions), 'image')}: {_described(prepared, chosen, card)}")
     for item in prepared.skipped[:5]:
         display.warn(f"skipped {item.file}: {item.error}")
     task = task_of(card)

@@ -13,6 +13,7 @@ from svertka.runtime.deployment import Deployment, Precision
 from svertka.runtime.files import replacing
 from svertka.verbs._models import model_file
 from svertka.verbs._progress import Display
+from svertka.wording import counted
 
 Format = Literal["onnx"]
 Wanted = Literal["auto", "fp32", "bf16", "int8"]
@@ -113,7 +114,7 @@ def export(
     if max_drop is not None and not 0 <= max_drop <= 100:
         raise UserError(f"a drop of {max_drop} points", mend="--max-drop is between 0 and 100")
     if threads is not None and threads < 1:
-        raise UserError(f"{threads} threads", mend="--threads is 1 or more")
+        raise UserError(counted(threads, "thread"), mend="--threads is 1 or more")
     from svertka.deploy.onnx import proven_onnx
     from svertka.zoo import registry
     from svertka.zoo.modelfile import load_model

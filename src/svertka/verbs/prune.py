@@ -18,6 +18,7 @@ from svertka.errors import UserError
 from svertka.runtime.files import make_folder, replacing
 from svertka.verbs._models import MODEL_NAME, model_file
 from svertka.verbs._progress import Display
+from svertka.wording import counted
 
 if TYPE_CHECKING:
     from svertka.layers.net import Net
@@ -91,7 +92,10 @@ class Pruned:
         first, last, metric = self.points[0], self.points[-1], self.headline
         lost = 100 * (first.metrics[metric] - last.metrics[metric])
         change = f"{abs(lost):.1f} points {'lower' if lost > 0 else 'higher'}" if round(abs(lost), 1) else "as it was"
-        text = f"With {last.name} {metric.replace('_', ' ')} is {change} on {self.images:,} {self.judged_on} images"
+        text = (
+            f"With {last.name} {metric.replace('_', ' ')} is {change} on "
+            f"{counted(self.images, f'{self.judged_on} image')}"
+        )
         if self.kind == "weights":
             return f"{text}; compressed, the file is {first.compressed / last.compressed:.2f} × smaller."
         text += f"; the file is {first.bytes / last.bytes:.2f} × smaller"
@@ -299,7 +303,8 @@ class _Way:
         main = self.pruning.task.headline[0]
         self.pruning.display.say(
             f"{name}: {main.replace('_', ' ')} {point.metrics[main]:.1%} on {self.pruning.judged_on}, "
-            f"{point.macs / 1e6:,.1f} M operations, {point.parameters:,} parameters that are not zero"
+            f"{point.macs / 1e6:,.1f} M operations, "
+            f"{counted(point.parameters, 'parameter that is', 'parameters that are')} not zero"
         )
         return point
 

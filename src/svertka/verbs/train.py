@@ -85,13 +85,15 @@ def _train_or_find(run: Run, source: Path, whole: Run, progress: bool) -> Traine
 
 
 def _try_out(run: Run, source: Path, test: str, out: Path | None, progress: bool) -> Trial:
+    from svertka.training.memory import enough_memory
     from svertka.verbs._trying import try_out
 
     display = Display(show=progress, batch=run.recipe.batch)
     if test == "check_wiring":
         run = dataclasses.replace(run, recipe=run.recipe.changed({"label_smoothing": 0.0}))
     job = _ready(run, source, display, Clock())
-    return try_out(job, test, out)
+    with enough_memory():
+        return try_out(job, test, out)
 
 
 def _ready(run: Run, source: Path, display: Display, clock: Clock) -> Job:
@@ -146,6 +148,7 @@ def _ready(run: Run, source: Path, display: Display, clock: Clock) -> Job:
 
 def _train(run: Run, source: Path, whole: Run, progress: bool) -> Trained:
     from svertka.training.loop import InterruptedTrainingError
+    from svertka.training.memory import enough_memory
     from svertka.verbs._diagnosing import judged, records, section
     from svertka.verbs._learners import learner_of
     from svertka.verbs._rejection import FALSE_REJECTS
@@ -158,7 +161,8 @@ def _train(run: Run, source: Path, whole: Run, progress: bool) -> Trained:
     recipe, prepared, task, preprocess, first = job.recipe, job.prepared, job.task, job.preprocess, job.machine.first
     found = job.findings or ()
     try:
-        learnt = learner_of(recipe)(job)
+        with enough_memory():
+            learnt = learner_of(recipe)(job)
     except InterruptedTrainingError as stopped:
         raise _interrupted(whole, source, f"{stopped}; all is saved") from None
     task = task.settled(learnt.evaluations.get("val"))
@@ -184,6 +188,7 @@ def _train(run: Run, source: Path, whole: Run, progress: bool) -> Trained:
         tuple(item.to_json() for item in prepared.skipped),
         tuple(step.to_json() for step in learnt.tried),
         tuple(finding.to_json() for finding in found if finding.severity != "note"),
+        tuple(prepared.notes),
     )
     card = save_model(trained.model, outcome.weights, card)
     run.write_history(outcome.history)

@@ -111,7 +111,7 @@ def verify(model: str | PathLike[str]) -> Verification:
         if not card.golden:
             raise UserError("it has no golden inputs to be verified with", where=path)
         if graph.exists():
-            check("onnxruntime", lambda: OnnxRuntimeEngine(graph), card)
+            check("onnxruntime", lambda: OnnxRuntimeEngine(graph, card=card), card)
             plan = card.deployment or Deployment()
             bf16 = plan.precision == "bf16"
             check("openvino", lambda: OpenVinoEngine(graph, piece=plan.piece, bf16=bf16), card)

@@ -25,6 +25,9 @@ _KERAS_1_NAMES = {
     "running_mean": "moving_mean",
     "running_std": "moving_variance",  # so it was called; it held the variance
 }
+_SPARE = 64 << 20  # bytes
+_SHOWN = 300  # characters of an error, which may quote the file
+_MOST_VARIABLES = 20_000
 _ORDER = {
     "conv2d": ("kernel", "bias"),
     "conv2d_transpose": ("kernel", "bias"),
@@ -53,6 +56,8 @@ def weights(path: Path) -> dict[str, NDArray[np.float32]]:
             left -= dataset.nbytes if plain else 0
             if not plain or dataset.dtype.kind != "f" or left < 0:
                 raise ValueError(f"{key!r} is no plain array of this file")
+            if len(arrays) >= _MOST_VARIABLES:
+                raise ValueError("more variables than any network has")
             if key in arrays:
                 raise ValueError(f"two variables are called {key!r}")
             arrays[key] = np.ascontiguousarray(dataset[()], dtype=np.float32)
@@ -122,12 +127,28 @@ def _child(group: Any, name: str) -> Any:
     return group
 
 
+def _bound_memory(size: int) -> None:
+    # The library believes what a damaged file says of the lengths of texts and lists; the system does not.
+    try:
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except (ImportError, OSError):
+        return  # not on Linux
+    most = pages * resource.getpagesize() + 4 * size + _SPARE
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
 def main() -> None:
     """Read the first argument, write the second."""
     try:
+        _bound_memory(Path(sys.argv[1]).stat().st_size)
         arrays = weights(Path(sys.argv[1]))
+    except MemoryError:
+        print("it would take far more memory than the file")
+        sys.exit(1)
     except Exception as error:  # h5py raises what it likes
-        print(error)
+        print("".join(letter if letter.isprintable() else "?" for letter in str(error)[:_SHOWN]))
         sys.exit(1)
     safetensors.numpy.save_file(arrays, sys.argv[2])
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from svertka.errors import UserError
 from svertka.runtime.card import Card, Golden
 from svertka.runtime.predictor import raw_outputs
 from svertka.runtime.preprocess import Preprocess
@@ -42,6 +43,9 @@ def write_model(
 
     Returns:
         The card as it was written.
+
+    Raises:
+        UserError: The network makes no finite numbers of them, or the file cannot be written.
     """
     with torch.device("meta"):
         net = registry.build_any(converted.net, converted.arguments)
@@ -51,10 +55,16 @@ def write_model(
         Golden(image, {name: value[0] for name, value in raw_outputs(engine, preprocess, [image]).items()})
         for image in _patterns()
     )
+    if not all(np.isfinite(output).all() for item in golden for output in item.outputs.values()):
+        raise UserError(
+            "its weights give outputs that are not finite (NaN or infinite)",
+            where=provenance.get("file", target),
+            mend="a running variance below zero does so, for instance",
+        )
     card = Card(
         net=converted.net,
         arguments=converted.arguments,
-        task=registry.record(converted.net).traits.task,
+        task=registry.record(converted.net).traits.tasks[0],
         classes=tuple(classes),
         preprocess=preprocess,
         licence=licence,

@@ -26,6 +26,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from svertka.wording import counted
 from svertka.zoo.measure import StageMeasure
 
 KEPT, FACTORISED, BALANCE = 1 / 3, 3, 8.0
@@ -87,7 +88,9 @@ def _not_local(stages: Sequence[StageMeasure], image: tuple[int, ...]) -> list[F
     for stage in stages:
         if stage.stride is not None:
             if stage.stride > finer and stage.shape[0] < channels:
-                figures = f"at stride {finer} → {stage.stride}, {channels:,} channels become {stage.shape[0]:,}"
+                figures = (
+                    f"at stride {finer} → {stage.stride}, {counted(channels, 'channel')} become {stage.shape[0]:,}"
+                )
                 findings.append(Finding(PRINCIPLES[1], stage.name, figures))
             channels, finer = stage.shape[0], stage.stride
         for layer in stage.layers:
@@ -131,6 +134,8 @@ def _not_balanced(trunk: Sequence[StageMeasure], head: StageMeasure) -> list[Fin
     findings = []
     for (_, before, narrow), (name, depth, wide) in itertools.pairwise(levels):
         if not 1 / BALANCE <= (depth / before) / (wide / narrow) <= BALANCE:
-            figures = f"{before} layers of up to {narrow:,} channels, then {depth} of up to {wide:,}"
+            figures = (
+                f"{counted(before, 'layer')} of up to {counted(narrow, 'channel')}, then {depth} of up to {wide:,}"
+            )
             findings.append(Finding(PRINCIPLES[3], name, figures))
     return findings

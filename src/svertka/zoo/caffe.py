@@ -24,6 +24,8 @@ _LAYERS = {100: (1, 7), 2: (4, 6)}
 _BLOBS = ("weight", "bias")
 _SHAPE, _DATA = 7, 5
 _OLD_SHAPE = (1, 2, 3, 4)  # num, channels, height, width
+_MOST_AXES = 32
+_MOST_LAYERS = 20_000
 
 
 def read(path: Path) -> dict[str, Tensor]:
@@ -46,15 +48,19 @@ def read(path: Path) -> dict[str, Tensor]:
 
 
 def _tensors(network: memoryview) -> Iterator[tuple[str, Tensor]]:
+    layers = 0
     for generation, layer in _fields(network):
         if generation not in _LAYERS or isinstance(layer, int):
             continue
+        layers += 1
+        if layers > _MOST_LAYERS:
+            raise ValueError("more layers than any network has")
         name_field, blobs_field = _LAYERS[generation]
-        name, blobs = "", []
+        name, blobs = "", list[Tensor]()
         for field, value in _fields(layer):
             if field == name_field:
                 name = bytes(_message(value)).decode()
-            elif field == blobs_field:
+            elif field == blobs_field and len(blobs) < len(_BLOBS):
                 blobs.append(_blob(_message(value)))
         for kind, blob in zip(_BLOBS, blobs, strict=False):
             yield f"{name}.{kind}", blob
@@ -68,7 +74,11 @@ def _blob(message: memoryview) -> Tensor:
         if field == _DATA:
             data.append(_message(value))
         elif field == _SHAPE:
-            shape = [dimension for _, packed in _fields(_message(value)) for dimension in _numbers(packed)]
+            shape = []
+            for _, packed in _fields(_message(value)):
+                shape += _numbers(packed)
+                if len(shape) > _MOST_AXES:
+                    raise ValueError("a blob of more axes than any layer's")
         elif field in old and isinstance(value, int):
             old[field] = value
     if shape is None:
@@ -76,7 +86,9 @@ def _blob(message: memoryview) -> Tensor:
         for axes in (3, 2):
             if shape[:axes] == [1] * axes:
                 shape = shape[axes:]
-    numbers = np.frombuffer(b"".join(data), dtype="<f4").astype(np.float32)
+    # Numbers that are not packed come one by one, and those of a whole layer as one piece, which is copied once.
+    joined = data[0] if len(data) == 1 else b"".join(data)
+    numbers = np.frombuffer(joined, dtype="<f4").astype(np.float32)
     if numbers.size != math.prod(shape):
         raise ValueError(f"a blob of {numbers.size:,} numbers, not of shape {shape}")
     return torch.from_numpy(numbers.reshape(shape))
@@ -125,8 +137,8 @@ def _message(value: Value) -> memoryview:
 def _numbers(value: Value) -> list[int]:
     if isinstance(value, int):
         return [value]
-    numbers, place = [], 0
-    while place < len(value):
+    numbers, place = list[int](), 0
+    while place < len(value) and len(numbers) <= _MOST_AXES:
         number, place = _varint(value, place)
         numbers.append(number)
     return numbers

@@ -19,6 +19,7 @@ from svertka.zoo import keras, registry
 from svertka.zoo.checkpoints import Checkpoint, Format
 from svertka.zoo.modelfile import and_more
 from svertka.zoo.renaming import rename
+from svertka.zoo.tensors import check_plain
 
 _FORMATS: Mapping[str, Format] = MappingProxyType(
     {"keras": "keras", "keras_large": "keras", "mlperf_tiny": "keras", "caffe": "caffe"}
@@ -27,6 +28,8 @@ _FORMATS: Mapping[str, Format] = MappingProxyType(
 
 _COUNTER = "num_batches_tracked"
 _COUNTS = MappingProxyType({"classes": 2, "in_channels": 3})
+_FIRST = 3  # names that are shown of a file and of a network that do not fit
+_NAME_SHOWN = 80  # characters
 
 
 class MisfitError(UserError):
@@ -56,6 +59,11 @@ class Converted:
     state: dict[str, Tensor]
 
 
+def reads(source: str, checkpoint: Checkpoint) -> bool:
+    """Whether checkpoints of ``source`` are in the format of this one."""
+    return _FORMATS.get(source, "pytorch") == checkpoint.format
+
+
 def sources(net: str) -> tuple[str, ...]:
     """Whose checkpoints can become the network ``net``, those of its published weights first."""
     family = registry.family(net)
@@ -79,7 +87,18 @@ def convert(net: str, source: str, checkpoint: Checkpoint) -> Converted:
     """
     if source not in sources(net):
         raise UserError(f"{net} cannot be converted from {source!r}", mend=nearest(source, sources(net)))
-    return _fitted(net, source, _renamed(registry.family(net), source, checkpoint), checkpoint)
+    try:
+        return _fitted(net, source, _renamed(registry.family(net), source, checkpoint), checkpoint)
+    except MisfitError as error:
+        ours = beginning(_state(net, ()))
+        error.what += f"; the file begins with {beginning(checkpoint.tensors)}, {net} with {ours}"
+        raise
+
+
+def beginning(tensors: Mapping[str, Tensor]) -> str:
+    """The names and shapes of the first tensors, to be compared by eye."""
+    first = [f"{name[:_NAME_SHOWN]} {list(tensors[name].shape)}" for name in list(tensors)[:_FIRST]]
+    return ", ".join([*first, "…"] if len(tensors) > _FIRST else first)
 
 
 def fitting(checkpoint: Checkpoint) -> list[Converted]:
@@ -106,7 +125,7 @@ def _sources(family: ModuleType) -> tuple[str, ...]:
 
 def _renamed(family: ModuleType, source: str, checkpoint: Checkpoint) -> dict[str, Tensor]:
     every = len(checkpoint.tensors)
-    if _FORMATS.get(source, "pytorch") != checkpoint.format:
+    if not reads(source, checkpoint):
         raise _misfit(checkpoint, f"a checkpoint of {checkpoint.format}, as {source}'s are not", every)
     function: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] | None
     function = getattr(_converters(family), f"convert_{source}", None)
@@ -140,9 +159,16 @@ def _fitted(net: str, source: str, state: Mapping[str, Tensor], checkpoint: Chec
         for name, tensor in expected.items()
         if state[name].shape != tensor.shape
     ]
+    problems += [
+        f"{name} is of {state[name].dtype}, not of {tensor.dtype}".replace("torch.", "")
+        for name, tensor in expected.items()
+        if tensor.is_floating_point() and not state[name].is_floating_point()
+    ]
     if problems:
         raise _another(checkpoint, problems)
     state = {name: state[name].to(tensor.dtype) for name, tensor in expected.items()}
+    for name, value in state.items():
+        check_plain(name, value, where=checkpoint.path)  # what double precision holds can be infinite in single
     return Converted(net, source, {**dict(options), **arguments}, state)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import sys
 import urllib.error
 import urllib.request
@@ -15,7 +16,7 @@ from typing import BinaryIO
 
 from svertka.errors import UserError
 from svertka.runtime.checked import report_damaged
-from svertka.runtime.files import make_folder, write_error
+from svertka.runtime.files import make_folder, new_file, partial_name, write_error
 
 _CHUNK = 1 << 20  # bytes
 _TIMEOUT = 30.0  # seconds without a byte
@@ -55,42 +56,81 @@ def download(url: str, path: Path, *, digest: str | None, advance: Advance | Non
     if not url.startswith(("https://", "http://")):
         raise UserError("only http and https are fetched", where=url)
     make_folder(path.parent)
-    partial = path.with_name(f"{path.name}.partial")
-    with _alone(partial):
-        if not path.is_file():  # another process may have fetched it while this one waited
-            _fetch_with_patience(url, partial, advance)
-            _check(partial, url, digest)
-            partial.replace(path)
+    with _partial(path) as (partial, file):
+        _fetch_with_patience(url, file, advance)
+        file.flush()
+        os.fsync(file.fileno())
+        if not _has_digest(partial, digest):
+            found = file_digest(partial, str(digest).partition(":")[0])
+            file.truncate(0)
+            raise UserError(
+                f"its digest is {found}, not {digest}; it was deleted",
+                where=url,
+                mend="try again; if it stays so, do not trust the source",
+            )
+        if sys.platform == "win32":  # where open files cannot be renamed
+            file.close()
+        partial.replace(path)
     return path
 
 
 @contextmanager
-def _alone(partial: Path) -> Iterator[None]:
-    """Keep other processes that fetch the same file waiting: two that write to it at once would tear it."""
+def _partial(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """What has come of a file, to go on with; where that is not to be trusted, or is being written to, a new file."""
+    place = path.with_name(f"{path.name}.partial")
+    try:
+        file = _ours(place)
+        kept = file is not None
+        if file is None:
+            place = path.with_name(partial_name(path.name))
+            file = new_file(place)
+        with file:
+            try:
+                yield place, file
+            finally:
+                if not kept or not _length(file):  # there is nothing to go on with
+                    with suppress(OSError):
+                        place.unlink()
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
+def _ours(path: Path) -> BinaryIO | None:
+    # The name can be guessed, since a later call goes on with the file: others may have put something there.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):
+        flags |= getattr(os, name, 0)
+    try:
+        file = os.fdopen(os.open(path, flags, 0o666), "ab")
+    except OSError:  # a link, a folder, or a pipe
+        return None
+    if _is_ours(path, file):
+        return file
+    file.close()
+    return None
+
+
+def _is_ours(path: Path, file: BinaryIO) -> bool:
+    found = os.fstat(file.fileno())
+    if not stat.S_ISREG(found.st_mode):
+        return False
     if sys.platform == "win32":
-        yield
-        return
+        return True
     import fcntl
 
-    while True:
-        with _opened(partial, os.O_APPEND) as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            with suppress(FileNotFoundError):
-                if not os.path.samestat(os.fstat(file.fileno()), partial.stat()):
-                    continue  # who had the lock has given the file its name
-                try:
-                    yield
-                finally:
-                    with suppress(FileNotFoundError):
-                        if not partial.stat().st_size:
-                            partial.unlink()
-                return
+    if found.st_nlink != 1 or found.st_uid != os.geteuid():
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(found, path.lstat())  # who had the lock may have given the file its name
+    except OSError:  # another process writes to it
+        return False
 
 
-def _fetch_with_patience(url: str, partial: Path, advance: Advance | None) -> None:
+def _fetch_with_patience(url: str, file: BinaryIO, advance: Advance | None) -> None:
     for attempt in range(1, _TRIES + 1):
         try:
-            _fetch(url, partial, advance)
+            _fetch(url, file, advance)
             return
         except urllib.error.HTTPError as error:
             raise UserError(f"the server answers {error.code} {error.reason}", where=url) from error
@@ -104,8 +144,8 @@ def _fetch_with_patience(url: str, partial: Path, advance: Advance | None) -> No
                 ) from error
 
 
-def _fetch(url: str, partial: Path, advance: Advance | None) -> None:
-    have = partial.stat().st_size if partial.exists() else 0
+def _fetch(url: str, file: BinaryIO, advance: Advance | None) -> None:
+    have = _length(file)
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
         response: HTTPResponse = urllib.request.urlopen(request, timeout=_TIMEOUT)
@@ -114,22 +154,16 @@ def _fetch(url: str, partial: Path, advance: Advance | None) -> None:
             return
         raise
     with response:
-        resumed = response.status == 206
-        have = have if resumed else 0
+        if response.status != 206:  # all of it comes again
+            have = 0
+            file.seek(0)
+            file.truncate()
         expected = have + int(response.headers.get("Content-Length") or 0)
-        try:
-            with _opened(partial, os.O_APPEND if resumed else os.O_TRUNC) as file:
-                _pour(response, file, have, expected, advance)
-        except OSError as error:
-            if isinstance(error, ConnectionError | TimeoutError):
-                raise
-            raise write_error(partial, error) from error
+        _pour(response, file, have, expected, advance)
 
 
-def _opened(partial: Path, how: int) -> BinaryIO:
-    # The name can be guessed, since a later call goes on with the file: a link of that name is not followed.
-    flags = os.O_WRONLY | os.O_CREAT | how | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    return os.fdopen(os.open(partial, flags, 0o666), "wb")
+def _length(file: BinaryIO) -> int:
+    return 0 if file.closed else file.seek(0, os.SEEK_END)
 
 
 def _pour(response: HTTPResponse, file: BinaryIO, have: int, expected: int, advance: Advance | None) -> None:
@@ -147,17 +181,6 @@ def file_digest(path: Path, algorithm: str) -> str:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False))
     return f"{algorithm}:{digest.hexdigest()}"
-
-
-def _check(partial: Path, url: str, digest: str | None) -> None:
-    if not _has_digest(partial, digest):
-        found = file_digest(partial, str(digest).partition(":")[0])
-        partial.unlink()
-        raise UserError(
-            f"its digest is {found}, not {digest}; it was deleted",
-            where=url,
-            mend="try again; if it stays so, do not trust the source",
-        )
 
 
 def _has_digest(path: Path, digest: str | None) -> bool:

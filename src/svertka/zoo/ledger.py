@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from svertka.wording import counted
 from svertka.zoo import registry
 
 _STATISTICS = 2
@@ -96,7 +97,7 @@ class LedgerLine:
         """Why the two counts differ."""
         if not self.channels:
             return "nothing is normalised: both count the same"
-        return f"{self.per_channel} × {self.channels:,} normalised channels: {_KINDS[self.per_channel]}"
+        return f"{self.per_channel} × {counted(self.channels, 'normalised channel')}: {_KINDS[self.per_channel]}"
 
 
 _KINDS = {

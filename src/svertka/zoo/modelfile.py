@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -16,27 +15,15 @@ from svertka.layers.net import Net
 from svertka.layers.trunk import Classifier
 from svertka.runtime.card import CARD_KEY, Card
 from svertka.runtime.files import replacing
-from svertka.runtime.safetensors import Header, Serialised, read_header, read_tensors
+from svertka.runtime.safetensors import Header, Serialised, read_header
 from svertka.zoo import registry
+from svertka.zoo.tensors import DTYPE_NAMES, check_plain, read_tensors, tensor_bytes
 
 _CARD_DIGEST_KEY = "svertka.card.sha256"
 
-_DTYPE_NAMES = {
-    torch.float64: "F64",
-    torch.float32: "F32",
-    torch.float16: "F16",
-    torch.bfloat16: "BF16",
-    torch.int64: "I64",
-    torch.int32: "I32",
-    torch.int16: "I16",
-    torch.int8: "I8",
-    torch.uint8: "U8",
-    torch.bool: "BOOL",
-}
-
 
 def save_model(path: Path, tensors: Mapping[str, Tensor], card: Card) -> Card:
-    """Write weights and card to ``path``, whole or not at all.
+    """Write weights and card to ``path``, whole or not at all: what `load_model` would refuse is not written.
 
     Args:
         path: Where to.
@@ -45,10 +32,13 @@ def save_model(path: Path, tensors: Mapping[str, Tensor], card: Card) -> Card:
 
     Returns:
         The card as it was written.
+
+    Raises:
+        UserError: A weight is not finite, or the file cannot be written.
     """
-    serialised = Serialised(
-        safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
-    )
+    for name, tensor in tensors.items():
+        check_plain(name, tensor, where=path)
+    serialised = Serialised.of({name: tensor_bytes(tensor) for name, tensor in tensors.items()})
     card = dataclasses.replace(card, weights=serialised.digest())
     text = card.to_json()
     with replacing(path) as file:
@@ -95,12 +85,12 @@ def load_model(path: Path) -> tuple[Net, Card]:
     except UserError as error:
         raise UserError(f"its card names no network of this release: {error}", where=path) from error
     _compare(path, header, net.state_dict())
-    # Not mapped: where the file's bytes happen to lie decides which kernel sums them, and so the last bit. Nor mapped
-    # and copied, which is twice the memory.
-    weights = {name: torch.empty(tensor.shape, dtype=tensor.dtype) for name, tensor in net.state_dict().items()}
-    buffers = {name: tensor.view(-1).view(torch.uint8).numpy().data for name, tensor in weights.items()}
-    if read_tensors(path, header, buffers) != card.weights:
+    _check_card(path, net, card)
+    weights, digest = read_tensors(path, header)
+    if digest != card.weights:
         raise UserError("its weights are not those its card was written for", where=path, mend="get it again")
+    for name, tensor in weights.items():
+        check_plain(name, tensor, where=path)
     net.load_state_dict(weights, assign=True)
     return net.eval(), card
 
@@ -114,12 +104,40 @@ def _card(path: Path, header: Header) -> Card:
     return Card.from_json(text, where=path)
 
 
+def _check_card(path: Path, net: Net, card: Card) -> None:
+    # Before a weight is read or an input made: the sizes on a card are those of a network, or they are none.
+    record, preprocess = registry.record(card.net), card.preprocess
+    built = card.arguments.get("image_size", record.image_size) if record.one_size else None
+    wanted = {
+        "classes": (len(card.classes), net.classes),
+        "channels": (preprocess.channels, net.in_channels),
+        "margin": (preprocess.margin, getattr(record.constructor(), "margin", 0)),
+        "regions": (preprocess.regions, getattr(record.constructor(), "regions", 0)),
+        "height": (preprocess.height, built or preprocess.height),
+        "width": (preprocess.width, built or preprocess.width),
+    }
+    problems = [f"{name} {said:,}, not {own:,}" for name, (said, own) in wanted.items() if said != own]
+    if (preprocess.fit == "whole") != (record.traits.fit == "whole"):
+        problems.append(f"images fitted by {preprocess.fit!r}")
+    if card.task not in record.traits.tasks:
+        problems.append(f"the task {card.task!r}, not {' or '.join(record.traits.tasks)}")
+    if card.reject_limit is not None and "distance" not in net.output_names:
+        problems.append("a limit of distances, of which it has none")
+    for side in {preprocess.height, preprocess.width} if not problems else ():
+        try:
+            record.check_side(side)
+        except UserError as error:
+            problems.append(error.what)
+    if problems:
+        raise UserError(f"its card does not suit {card.net}: {and_more(problems)}", where=path, mend="get it again")
+
+
 def _compare(path: Path, header: Header, expected: Mapping[str, Tensor]) -> None:
     problems = [f"{name} is missing" for name in sorted(expected.keys() - header.tensors.keys())]
     problems += [f"{name} is not part of the network" for name in sorted(header.tensors.keys() - expected.keys())]
     for name in sorted(expected.keys() & header.tensors.keys()):
         entry, tensor = header.tensors[name], expected[name]
-        want = (_DTYPE_NAMES[tensor.dtype], tuple(tensor.shape))
+        want = (DTYPE_NAMES[tensor.dtype], tuple(tensor.shape))
         if (entry.dtype, entry.shape) != want:
             problems.append(f"{name} is {entry.dtype} {list(entry.shape)}, not {want[0]} {list(want[1])}")
     if problems:

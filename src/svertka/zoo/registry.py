@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import inspect
+import math
 import pkgutil
+import threading
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from svertka.errors import UserError, nearest
+from svertka.wording import counted
 
 if TYPE_CHECKING:
     from svertka.layers.net import Net
@@ -21,6 +25,13 @@ if TYPE_CHECKING:
 
 _TRUNK = ("net", "arguments", "fully_connected")
 _HEAD = "head."  # what the paths of a head's layers begin with
+
+_LARGE = 1024
+"""Side of images, in pixels, up to which no network here takes much memory for one of them."""
+
+_MOST_BYTES = 256 << 20  # of what a stage makes of one image
+_MOST_MODULES = 8_000
+"""Six times as many as the deepest network here has: a number of layers is believed as little as any other."""
 
 Kind = Literal["classifier", "segmenter", "detector"]
 
@@ -31,7 +42,7 @@ class NetKind:
 
     Attributes:
         gives: What they say of an image, in a word.
-        task: What published weights of such a network were trained for, as the card names it.
+        tasks: What such a network can be trained for, as the card names it; the first is that of published weights.
         fit: How images are brought to the size they learn from; see `svertka.runtime.preprocess.Preprocess`.
         suggested: The flags that a newcomer is best served by.
         beyond: How much larger that may be than what a trunk's weights were trained at: at the borders of a piece of an
@@ -39,7 +50,7 @@ class NetKind:
     """
 
     gives: str
-    task: str
+    tasks: tuple[str, ...]
     fit: Fit
     suggested: str
     beyond: float | None = 1.0
@@ -50,11 +61,9 @@ _FOR_MASKS = "--net unet, on another network's stages with --trunk"
 _FOR_BOXES = "--net ssd, on another network's stages with --trunk"
 
 KINDS: Mapping[Kind, NetKind] = {
-    "classifier": NetKind(
-        "classes", "classification", "stretch", "--net resnet20_cifar, or --weights efficientnet_lite0"
-    ),
-    "segmenter": NetKind("masks", "segmentation", "whole", _FOR_MASKS, beyond=1.25),
-    "detector": NetKind("boxes", "detection", "stretch", _FOR_BOXES, beyond=None),
+    "classifier": NetKind("classes", ("classification", "multilabel"), "stretch", _FOR_CLASSES),
+    "segmenter": NetKind("masks", ("segmentation",), "whole", _FOR_MASKS, beyond=1.25),
+    "detector": NetKind("boxes", ("detection",), "stretch", _FOR_BOXES, beyond=None),
 }
 
 
@@ -123,9 +132,25 @@ class NetRecord:
         beyond = (side - self.smallest) % self.step
         if beyond:
             raise UserError(
-                f"{self.name} takes images of {self.smallest}×{self.smallest} and {self.step} pixels more at a time, "
+                f"{self.name} takes images of {self.smallest}×{self.smallest} and "
+                f"{counted(self.step, 'pixel')} more at a time, "
                 f"not {side}×{side}",
                 mend=f"give --image-size {side - beyond}",
+            )
+        if side > _LARGE:
+            self._check_memory(side)
+
+    def _check_memory(self, side: int) -> None:
+        import torch
+
+        own = {"image_size": side} if self.one_size else {}
+        with torch.device("meta"):
+            net = build_any(self.name, {"classes": self.classes, "in_channels": self.channels, **own})
+        largest = 4 * max(math.prod(shape) for shape in net.trunk.shapes(side, side).values())
+        if largest > _MOST_BYTES:
+            raise UserError(
+                f"one image of {side}×{side} takes {largest / 1e9:.1f} GB in a single stage of {self.name}",
+                mend="give a smaller --image-size",
             )
 
 
@@ -215,7 +240,7 @@ def build_any(name: str, arguments: Mapping[str, Any]) -> Net:
     if head is not None and found.kind != "classifier":
         raise UserError(f"{name} has a decoder and no head")
     try:
-        with warnings.catch_warnings(), FilledOnce():
+        with warnings.catch_warnings(), FilledOnce(), _few_modules():
             warnings.filterwarnings("error", "Initializing zero-element")  # a layer of nothing, such as no classes
             given = {**found.arguments, **arguments}
             if "trunk" in known:
@@ -230,6 +255,30 @@ def build_any(name: str, arguments: Mapping[str, Any]) -> Net:
     except (TypeError, ValueError, KeyError, RuntimeError, UserWarning) as error:
         reason = str(error).partition("\n")[0]  # torch appends where in its own code it was raised
         raise UserError(f"{name} cannot be built with {dict(arguments)}: {reason}") from error
+
+
+@contextlib.contextmanager
+def _few_modules() -> Iterator[None]:
+    """Within, this thread can make a network of so many layers and no more.
+
+    Raises:
+        ValueError: There are more.
+    """
+    from torch.nn.modules.module import register_module_module_registration_hook
+
+    thread, count = threading.get_ident(), 0
+
+    def counted(*_: object) -> None:
+        nonlocal count
+        count += threading.get_ident() == thread
+        if count > _MOST_MODULES:
+            raise ValueError(f"it would have more than {_MOST_MODULES:,} layers")
+
+    hook = register_module_module_registration_hook(counted)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def without_head(widths: Mapping[str, Any]) -> dict[str, Any]:

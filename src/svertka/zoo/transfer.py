@@ -15,6 +15,7 @@ from svertka.layers.net import Net
 from svertka.layers.transfer import transfer_head
 from svertka.layers.trunk import Classifier
 from svertka.runtime.card import Card
+from svertka.wording import counted
 from svertka.zoo import registry
 from svertka.zoo.modelfile import load_model
 
@@ -80,7 +81,7 @@ def start_from(
     torch.manual_seed(seed)
     if trained.in_channels != in_channels:
         was = trained.in_channels
-        start.notes.append(f"the first convolution, trained on {was} channels, now takes {in_channels}")
+        start.notes.append(f"the first convolution, trained on {counted(was, 'channel')}, now takes {in_channels}")
         _adapt_channels(trained, in_channels, card.net)
     if net not in ("auto", card.net):
         _put_under(start, net, options or {}, side)
@@ -187,7 +188,8 @@ def _adapt_channels(net: Net, channels: int, name: str) -> None:
     first = [layer for layer in net.trunk.modules() if isinstance(layer, nn.Conv2d | nn.Linear)][:1]
     if not (first and isinstance(first[0], nn.Conv2d) and first[0].in_channels == before and first[0].groups == 1):
         raise UserError(
-            f"{name} has no first convolution to adapt to {channels} channels", mend=f"give --channels {before}"
+            f"{name} has no first convolution to adapt to {counted(channels, 'channel')}",
+            mend=f"give --channels {before}",
         )
     first[0].weight = nn.Parameter(adapted(first[0].weight.detach(), channels))
     first[0].in_channels = net.trunk.in_channels = channels

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from svertka.errors import UserError, nearest
+from svertka.runtime.checked import report_damaged
 from svertka.runtime.files import cache_folder, make_folder
+from svertka.wording import counted
 from svertka.zoo import registry
 from svertka.zoo.classes import class_names
 from svertka.zoo.download import Advance, download, file_digest
@@ -219,7 +221,7 @@ def obtain(record: WeightsRecord, *, advance: Advance | None = None) -> Path:
     """
     folder = make_folder(cache_folder() / "weights")
     target = folder / f"{record.full_name}.safetensors"
-    if not target.is_file():
+    if not _is_whole(target):
         if record.package is not None:
             source = _in_package(record, *record.package)
         else:
@@ -227,6 +229,21 @@ def obtain(record: WeightsRecord, *, advance: Advance | None = None) -> Path:
             source = download(record.url, folder / "downloads" / file, digest=record.digest, advance=advance)
         convert_checkpoint(record, source, target)
     return target
+
+
+def _is_whole(target: Path) -> bool:
+    if not target.is_file():
+        return False
+    from svertka.runtime import safetensors
+    from svertka.zoo.modelfile import read_card
+
+    try:
+        if safetensors.file_digest(target, safetensors.read_header(target)) == read_card(target).weights:
+            return True
+    except UserError:
+        pass
+    report_damaged(target, "it is converted again")
+    return False
 
 
 def convert_checkpoint(record: WeightsRecord, source: Path, target: Path) -> None:
@@ -242,7 +259,9 @@ def convert_checkpoint(record: WeightsRecord, source: Path, target: Path) -> Non
     converted = convert(record.net, record.source, read_checkpoint(source))
     classes = class_names(record.data)
     if converted.arguments["classes"] != len(classes):
-        raise UserError(f"it has {converted.arguments['classes']:,} classes, not {len(classes):,}", where=source)
+        raise UserError(
+            f"it has {counted(converted.arguments['classes'], 'class')}, not {len(classes):,}", where=source
+        )
     write_model(
         target,
         converted,

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from svertka.annotations import Box, Boxes
-from svertka.data.checks.findings import Exhibited, Finding, counted, images
+from svertka.data.checks.findings import Exhibited, Finding, images
 from svertka.data.checks.survey import Survey
 from svertka.data.likeness import SIDE
+from svertka.wording import counted
 
 _SHOWN = 8
 _SLACK = 1.0  # pixels: some count edges from 1
@@ -51,7 +52,7 @@ def odd_boxes(survey: Survey) -> Iterator[Finding]:
             yield Finding(
                 kind=kind,
                 severity="error" if severity == "error" else "warning",
-                message=f"{counted(len(boxes), 'box', 'boxes')} {what}, in {images(len(several))}",
+                message=f"{counted(len(boxes), 'box')} {what}, in {images(len(several))}",
                 mend=mend,
                 count=len(boxes),
                 files=[f"{survey.samples[position].name}: {told}" for position, told in boxes],
@@ -76,7 +77,7 @@ def other_sizes(survey: Survey) -> Iterator[Finding]:
         yield Finding(
             kind="sizes_differ",
             severity="warning",
-            message=f"{len(wrong):,} annotations tell of another size than their image has",
+            message=f"{counted(len(wrong), 'annotation tells', 'annotations tell')} of another size than the image has",
             mend="look where the boxes lie: the image may have been resized or turned after it was annotated",
             count=len(wrong),
             files=[f"{survey.samples[position].name}: {told}" for position, told in wrong],

@@ -8,12 +8,19 @@ from dataclasses import dataclass
 from svertka.data.checks.boxes import odd_boxes, other_sizes
 from svertka.data.checks.classes import imbalance, missing_classes, similar_labels
 from svertka.data.checks.duplicates import duplicates, near_duplicates
-from svertka.data.checks.files import mistyped_files, odd_modes, orientations, unusable_files, unusual_sizes
+from svertka.data.checks.files import (
+    hidden_drawings,
+    mistyped_files,
+    odd_modes,
+    orientations,
+    unusable_files,
+    unusual_sizes,
+)
 from svertka.data.checks.findings import SEVERITIES, Finding
-from svertka.data.checks.leaks import groups_across_splits, neighbours_by_name
+from svertka.data.checks.leaks import groups, neighbours_by_name
 from svertka.data.checks.masks import odd_masks
 from svertka.data.checks.survey import Survey
-from svertka.data.checks.unused import left_out_records, unannotated, unused_images
+from svertka.data.checks.unused import left_out_records, unannotated, unread_annotations, unused_classes, unused_images
 
 
 @dataclass(frozen=True)
@@ -32,12 +39,14 @@ class Check:
 CHECKS: tuple[Check, ...] = (
     Check(unusable_files),
     Check(left_out_records, quick=False),
+    Check(unread_annotations, quick=False),
     Check(mistyped_files),
     Check(duplicates),
     Check(near_duplicates),
-    Check(groups_across_splits),
+    Check(groups),
     Check(neighbours_by_name),
     Check(missing_classes),
+    Check(unused_classes, quick=False),
     Check(similar_labels),
     Check(imbalance),
     Check(odd_boxes),
@@ -45,6 +54,7 @@ CHECKS: tuple[Check, ...] = (
     Check(odd_masks, quick=False),
     Check(unused_images, quick=False),
     Check(unannotated),
+    Check(hidden_drawings, quick=False),
     Check(odd_modes),
     Check(orientations),
     Check(unusual_sizes),

@@ -8,8 +8,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 
 from svertka.annotations import Boxes, Mask, names_in, natural
-from svertka.data.checks.findings import Finding
+from svertka.data.checks.findings import Finding, some
 from svertka.data.checks.survey import Survey
+from svertka.wording import counted
 
 _IMBALANCE, _BADLY = 10.0, 100.0  # times as many of the most frequent class
 _FEW = 5  # images of a class
@@ -51,7 +52,8 @@ def imbalance(survey: Survey) -> Iterator[Finding]:
         yield Finding(
             kind="rare_classes",
             severity="warning",
-            message=f"{len(rare):,} classes have fewer than {_FEW} images, such as {min(rare, key=rare.__getitem__)!r}",
+            message=f"{counted(len(rare), 'class has', 'classes have')} fewer than {_FEW} images, such as "
+            f"{min(rare, key=rare.__getitem__)!r}",
             mend="add images of them, or leave them out: no figure about them will mean much",
             count=len(rare),
             files=[f"{name}: {count:,}" for name, count in sorted(rare.items(), key=lambda item: natural(item[0]))],
@@ -70,7 +72,7 @@ def missing_classes(survey: Survey) -> Iterator[Finding]:
             yield Finding(
                 kind="classes_missing_from_split",
                 severity="error" if part == "train" else "warning",
-                message=f"{part} lacks {len(missing):,} of {len(everything):,} classes: {_some(missing)}",
+                message=f"{part} lacks {len(missing):,} of {counted(len(everything), 'class')}: {some(missing)}",
                 mend="divide anew, class by class"
                 + (": what is not learnt cannot be told" if part == "train" else ": nothing is measured of them"),
                 count=len(missing),
@@ -99,7 +101,7 @@ def similar_labels(survey: Survey) -> Iterator[Finding]:
             yield Finding(
                 kind="similar_labels",
                 severity="error" if severity == "error" else "warning",
-                message=f"labels {how}: {_some([' / '.join(map(repr, names)) for names in found])}",
+                message=f"labels {how}: {some([' / '.join(map(repr, names)) for names in found])}",
                 mend="give one class one name",
                 count=len(found),
                 files=[f"{name}: {counts[name]:,}" for names in found for name in names],
@@ -134,7 +136,3 @@ def _one_letter_apart(one: str, other: str) -> bool:
         return short[at:] == long[at + 1 :]
     swapped = short[at : at + 2] == long[at : at + 2][::-1] and short[at + 2 :] == long[at + 2 :]
     return swapped or short[at + 1 :] == long[at + 1 :]
-
-
-def _some(names: list[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")

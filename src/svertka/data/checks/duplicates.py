@@ -1,14 +1,24 @@
-"""Copies: the same image twice, in two parts of a split, or under two labels."""
+"""Copies: the same image twice, in two subsets, or under two labels; and frames of one video, which are no copies."""
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Iterator
+from pathlib import PurePath
 
-from svertka.data.checks.findings import Exhibited, Finding, counted, images
+from svertka.annotations import natural
+from svertka.data.checks.findings import Exhibited, Finding, images
 from svertka.data.checks.survey import Survey
+from svertka.data.layout import part_in
 from svertka.data.likeness import Pair
+from svertka.wording import counted
 
 _SHOWN = 6  # groups
+_GAP = 3  # places in the order of names, within which the next frame that looks alike follows
+_ROW = 3  # images, that are frames wherever they are
+_MANY = 5  # rows of two, that are
+_NUMBERED = re.compile(r"[0-9]")
 
 
 def duplicates(survey: Survey) -> Iterator[Finding]:
@@ -23,9 +33,63 @@ def near_duplicates(survey: Survey) -> Iterator[Finding]:
     for pair in survey.looks.likenesses:
         likeness.setdefault(pair.first, pair)
         likeness.setdefault(pair.second, pair)
-    # Groups that hold exact copies alone are told of already.
-    near = [group for group in survey.looks.kin if len({survey.digests[position] for position in group}) > 1]
-    yield from _copies(survey, near, "near_duplicates", "that are nearly alike", likeness)
+    # Exact copies are counted already: of each content, one image.
+    near = [_of_each_content(survey, group) for group in survey.looks.kin]
+    near = [group for group in near if len(group) > 1]
+    frames = _frames(survey, near)
+    yield from _video(survey, frames, likeness)
+    rest = [group for group in near if group not in frames]
+    yield from _copies(survey, rest, "near_duplicates", "that are nearly alike", likeness)
+
+
+def _of_each_content(survey: Survey, group: list[int]) -> list[int]:
+    return list({survey.digests[position]: position for position in reversed(group)}.values())[::-1]
+
+
+def _frames(survey: Survey, groups: list[list[int]]) -> list[list[int]]:
+    """The groups whose images follow one another by name, as frames of a video or a burst do.
+
+    Three in a row or more are one, and pairs beside them; pairs alone are, where most groups are in a row.
+    """
+    place = {position: number for number, position in enumerate(_in_order_of_names(survey))}
+
+    def in_a_row(group: list[int]) -> bool:
+        places = sorted(place[position] for position in group if position in place)
+        near = all(after - before <= _GAP for before, after in itertools.pairwise(places))
+        return near and all(_NUMBERED.search(PurePath(survey.samples[position].name).stem) for position in group)
+
+    rows = [group for group in groups if in_a_row(group)]
+    many = len(rows) >= _MANY and len(rows) > len(groups) / 2
+    return rows if many or any(len(group) >= _ROW for group in rows) else []
+
+
+def _in_order_of_names(survey: Survey) -> list[int]:
+    # The folder of the subset is none of a video's.
+    def key(position: int) -> tuple[object, ...]:
+        *folders, file = PurePath(survey.samples[position].name).parts
+        return tuple(natural("/".join([*(name for name in folders if part_in(name) is None), file])))
+
+    return sorted(survey.usable.tolist(), key=key)
+
+
+def _video(survey: Survey, groups: list[list[int]], likeness: dict[int, Pair]) -> Iterator[Finding]:
+    if not groups:
+        return
+    across = [group for group in groups if len({survey.parts[position] for position in group}) > 1]
+    frames = [position for group in groups for position in group]
+    message = f"{images(len(frames))} that follow one another by name and look alike, in {counted(len(groups), 'row')}"
+    message += ": frames of one video or burst, as it seems"
+    yield Finding(
+        kind="video_frames_across_splits" if across else "video_frames",
+        severity="error" if across else "warning",
+        message=message + (f", and {counted(len(across), 'row')} in several subsets" if across else ""),
+        mend="keep each video in one subset, with --group and what its names have in common; nothing is to be deleted",
+        count=len(frames),
+        files=survey.names(frames),
+        groups=[[f"{survey.parts[p]}: {survey.samples[p].name}" for p in group] for group in across]
+        or [survey.names(group) for group in groups],
+        exhibited=_exhibited(survey, across or groups, likeness),
+    )
 
 
 def _copies(

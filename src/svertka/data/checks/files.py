@@ -9,17 +9,29 @@ from pathlib import PurePath
 import numpy as np
 
 from svertka.data.checks.findings import Exhibited, Finding, images
-from svertka.data.checks.survey import FaultKind, Header, Survey
+from svertka.data.checks.survey import Encoded, FaultKind, Header, Survey
+from svertka.data.samples import Sample
+from svertka.runtime.image import ImageError, is_partly_transparent
+from svertka.wording import counted
 
 _SHOWN = 8
+_WHITE = 250  # of 255: the darkest that white paper is
 _HUGE, _SMALL = 25, 1 / 25  # times the usual number of pixels
 _USUAL = {"RGB", "L"}
 
-_FAULTS: dict[FaultKind, tuple[str, str]] = {
-    "empty": ("empty files", "get them again, or delete them"),
-    "truncated": ("files cut short", "get them again: the copying was cut off"),
-    "oversized": ("images take more time or memory than one is given", "save them anew, and smaller"),
-    "unreadable": ("files cannot be read as images", "save them as JPEG or PNG, or delete them"),
+_FAULTS: dict[FaultKind, tuple[str, str, str]] = {
+    "empty": ("empty file", "empty files", "get them again, or delete them"),
+    "truncated": ("file cut short", "files cut short", "get them again: the copying was cut off"),
+    "oversized": (
+        "image takes more time or memory than one is given",
+        "images take more time or memory than one is given",
+        "save them anew, and smaller",
+    ),
+    "unreadable": (
+        "file cannot be read as an image",
+        "files cannot be read as images",
+        "save them as JPEG or PNG, or delete them",
+    ),
 }
 _SUFFIXES = {
     "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif"},
@@ -40,12 +52,12 @@ def unusable_files(survey: Survey) -> Iterator[Finding]:
     by_kind: dict[FaultKind, list[int]] = defaultdict(list)
     for position, fault in sorted(survey.faults.items()):
         by_kind[fault.kind].append(position)
-    for kind, (what, mend) in _FAULTS.items():
+    for kind, (one, several, mend) in _FAULTS.items():
         if positions := by_kind.get(kind):
             yield Finding(
                 kind=f"{kind}_files",
                 severity="error",
-                message=f"{len(positions):,} {what}",
+                message=counted(len(positions), one, several),
                 mend=mend,
                 count=len(positions),
                 files=[f"{survey.samples[position].name}: {survey.faults[position].text}" for position in positions],
@@ -99,6 +111,35 @@ def odd_modes(survey: Survey) -> Iterator[Finding]:
         )
 
 
+def hidden_drawings(survey: Survey) -> Iterator[Finding]:
+    """``hidden_drawings``: white on transparent, which is seen on a dark page and vanishes over white."""
+    white = [
+        position
+        for position in survey.usable.tolist()
+        if position in survey.headers and int(survey.looks.small[position].min()) >= _WHITE
+    ]
+    hidden = [position for position in white if _is_hidden(survey.samples[position])]
+    if hidden:
+        yield Finding(
+            kind="hidden_drawings",
+            severity="warning",
+            message=f"{images(len(hidden))} drawn in white on transparent: laid over white, nothing is left to see",
+            mend="save them on a background that shows them",
+            count=len(hidden),
+            files=survey.names(hidden),
+            exhibited=[Exhibited(survey.samples[position].name, "nothing to see") for position in hidden[:_SHOWN]],
+        )
+
+
+def _is_hidden(sample: Sample) -> bool:
+    if not isinstance(sample.source, Encoded):
+        return False
+    try:
+        return is_partly_transparent(sample.source.read(), where=sample.name)
+    except ImageError:
+        return False
+
+
 def orientations(survey: Survey) -> Iterator[Finding]:
     """``orientations``: images that EXIF tags turn, which not every program heeds."""
     yield from _by_header(
@@ -122,7 +163,7 @@ def unusual_sizes(survey: Survey) -> Iterator[Finding]:
         "unusual_sizes",
         lambda header: not _SMALL * usual < header.height * header.width < _HUGE * usual,
         lambda header: f"{header.width}×{header.height}",
-        f"far from the usual size ({round(usual**0.5):,} pixels a side)",
+        f"far from the usual size ({counted(round(usual**0.5), 'pixel')} a side)",
         "look whether they belong here; large ones slow down every pass over the files",
     )
 

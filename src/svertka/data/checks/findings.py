@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from svertka.wording import counted
+
 Severity = Literal["error", "warning", "note"]
 """An error spoils training or its figures; a warning may; a note is good to know."""
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
-
-_MOST = 100  # files that JSON names
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +66,18 @@ class Finding:
         return [" = ".join(group) for group in self.groups] or list(self.files)
 
     def to_json(self) -> dict[str, Any]:
-        """As a JSON object; of many files and groups, the first."""
+        """As a JSON object: all that the text and the page say, and what a cleaned copy does about it."""
         return {
             "kind": self.kind,
             "severity": self.severity,
             "message": self.message,
             "mend": self.mend,
             "count": self.count,
-            "files": list(self.files[:_MOST]),
-            "groups": [list(group) for group in self.groups[:_MOST]],
+            "files": list(self.files),
+            "groups": [list(group) for group in self.groups],
+            "pictures": [{"file": one.name, "caption": one.caption, "detail": one.detail} for one in self.exhibited],
+            "leave_out": list(self.leave_out),
+            "rename": dict(self.rename),
         }
 
 
@@ -83,6 +86,6 @@ def images(count: int) -> str:
     return counted(count, "image")
 
 
-def counted(count: int, one: str, several: str = "") -> str:
-    """``1 box`` or ``1,234 boxes``."""
-    return f"{count:,} {one if count == 1 else several or one + 's'}"
+def some(names: Sequence[str], most: int = 5) -> str:
+    """The first of many names, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -10,11 +10,12 @@ from pathlib import PurePath
 import numpy as np
 from numpy.typing import NDArray
 
-from svertka.annotations import natural
+from svertka.annotations import Annotation, natural
 from svertka.data.chance import permutation
-from svertka.data.checks.findings import Exhibited, Finding
+from svertka.data.checks.findings import Exhibited, Finding, images
 from svertka.data.checks.survey import Survey
 from svertka.data.folders import PART_SPELLINGS
+from svertka.wording import counted
 
 _ASKED = 2000  # images whose neighbour is looked for, at most
 _LEAST = 60  # images, for the question to make sense
@@ -26,30 +27,49 @@ _SHOWN = 6
 _SHUFFLING = 557  # tells these random numbers from others
 
 
-def groups_across_splits(survey: Survey) -> Iterator[Finding]:
-    """``groups_across_splits``: a group that ``--group`` names, such as a person, lies in two parts."""
+def groups(survey: Survey) -> Iterator[Finding]:
+    """``groups`` that ``--group`` names, such as persons, with their images by subset; and ``groups_across_splits``."""
     if survey.groups is None:
         return
     members: dict[str, list[int]] = defaultdict(list)
     for position in survey.usable.tolist():
         if survey.groups[position]:
             members[survey.groups[position]].append(position)
+    members = dict(sorted(members.items(), key=lambda item: natural(item[0])))
+    told = {name: f"{name}: {_by_part(survey, positions)}" for name, positions in members.items()}
+    without = len(survey.usable) - sum(map(len, members.values()))
+    if members:
+        yield Finding(
+            kind="groups",
+            severity="note",
+            message=f"{counted(len(members), 'group')}" + (f", and {images(without)} in none" if without else ""),
+            mend="nothing, if these are the persons, videos or places that are meant",
+            count=len(members),
+            files=list(told.values()),
+        )
     across = {
         name: positions
-        for name, positions in sorted(members.items(), key=lambda item: natural(item[0]))
+        for name, positions in members.items()
         if len({survey.parts[position] for position in positions}) > 1
     }
     if across:
         yield Finding(
             kind="groups_across_splits",
             severity="error",
-            message=f"{len(across):,} of {len(members):,} groups lie in several parts of the split",
+            message=f"{len(across):,} of {counted(len(members), 'group lies', 'groups lie')} in several parts "
+            "of the split",
             mend="divide anew by group: merge the parts and train with --group",
             count=len(across),
-            files=list(across),
-            groups=[survey.names(positions[:20]) for positions in across.values()],
+            files=[told[name] for name in across],
             leave_out=survey.names(p for positions in across.values() for p in positions if survey.parts[p] == "train"),
         )
+
+
+def _by_part(survey: Survey, positions: list[int]) -> str:
+    counts = Counter(survey.parts[position] for position in positions)
+    if set(counts) == {"all"}:
+        return images(counts["all"])
+    return ", ".join(f"{part} {counts[part]:,}" for part in survey.part_names if part in counts)
 
 
 def neighbours_by_name(survey: Survey) -> Iterator[Finding]:
@@ -58,7 +78,8 @@ def neighbours_by_name(survey: Survey) -> Iterator[Finding]:
     Of each image, the one that looks most like it is taken, in any class, and it is asked whether its name is among
     the closest twentieth of its class in the order of names. Were names arbitrary, that would happen in a twentieth
     of all cases; how often exactly, and how much that varies, is found by exchanging names within classes. So neither
-    classes that were numbered one after another nor classes that look alike are taken for a leak.
+    classes that were numbered one after another nor classes that look alike are taken for a leak. Images with boxes,
+    masks or several labels are of one class here: few of them name exactly the same.
     """
     chosen = _one_of_each(survey)
     if survey.groups is not None or len(chosen) < _LEAST:
@@ -119,8 +140,9 @@ def _share_close(
     order = _order_of_names(survey, chosen)
     if len(np.unique(order)) < len(chosen) // 4:  # names that do not tell images apart
         return None
-    labels = {name: number for number, name in enumerate(dict.fromkeys(survey.classes(p) for p in chosen.tolist()))}
-    classes = np.array([labels[survey.classes(position)] for position in chosen.tolist()])
+    named = [_class_of(survey.samples[position].annotation) for position in chosen.tolist()]
+    labels = {name: number for number, name in enumerate(dict.fromkeys(named))}
+    classes = np.array([labels[name] for name in named])
     nearest = _most_alike(_described(survey, chosen), asked, np.flatnonzero(learnt))
     close = _close(order, classes, learnt, asked, nearest)
     shares = []
@@ -135,6 +157,10 @@ def _share_close(
     deviation = max(float(np.std(shares)), float(np.sqrt(max(expected, 0.01) * (1 - expected) / len(asked))))
     pairs = [(int(asked[place]), int(nearest[place])) for place in np.flatnonzero(close)]
     return _Found(float(close.mean()), expected, deviation, pairs)
+
+
+def _class_of(annotation: Annotation) -> str | None:
+    return annotation if isinstance(annotation, str) else None
 
 
 def _order_of_names(survey: Survey, chosen: NDArray[np.int64]) -> NDArray[np.int64]:

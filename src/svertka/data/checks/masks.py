@@ -8,10 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from svertka.annotations import Mask
-from svertka.data.checks.findings import Exhibited, Finding, counted
+from svertka.data.checks.findings import Exhibited, Finding
 from svertka.data.checks.survey import Survey
 from svertka.data.masks import MaskFile
 from svertka.errors import UserError
+from svertka.wording import counted
 
 _SHOWN = 8
 _UNSAID = 255
@@ -48,22 +49,29 @@ def odd_masks(survey: Survey) -> Iterator[Finding]:
         if counts[_UNSAID] == numbers.size:
             empty.append(position)
         there.update(np.flatnonzero(counts[: len(mask.names)]).tolist())
-    yield from _finding(survey, "unreadable_masks", broken, "masks cannot be read", "get them again")
+    no_class = f"values that are none of the {counted(len(names), 'class')}"
     yield from _finding(
-        survey, "mask_sizes", sizes, "masks have another size than their image", "bring them to the image's size"
+        survey, "unreadable_masks", broken, ("mask cannot be read", "masks cannot be read"), "get them again"
+    )
+    yield from _finding(
+        survey,
+        "mask_sizes",
+        sizes,
+        ("mask has another size than its image", "masks have another size than their image"),
+        "bring them to the image's size",
     )
     yield from _finding(
         survey,
         "mask_values",
         values,
-        f"masks have values that are none of the {len(names)} classes",
+        (f"mask has {no_class}", f"masks have {no_class}"),
         "name these classes, or set the pixels to 255, of which nothing is learnt",
     )
     yield from _finding(
         survey,
         "empty_masks",
         [(position, "255 everywhere") for position in empty],
-        "masks say nothing of any pixel",
+        ("mask says nothing of any pixel", "masks say nothing of any pixel"),
         "draw them, or leave the images out",
     )
     if black_and_white:
@@ -79,19 +87,22 @@ def odd_masks(survey: Survey) -> Iterator[Finding]:
         yield Finding(
             kind="classes_not_in_masks",
             severity="warning",
-            message=f"{len(absent):,} of {len(names):,} classes are in no mask: {', '.join(absent[:5])}",
+            message=f"{len(absent):,} of {counted(len(names), 'class is', 'classes are')} in no mask: "
+            f"{', '.join(absent[:5])}",
             mend="look whether the numbers of the classes are right",
             count=len(absent),
             files=absent,
         )
 
 
-def _finding(survey: Survey, kind: str, found: list[tuple[int, str]], what: str, mend: str) -> Iterator[Finding]:
+def _finding(
+    survey: Survey, kind: str, found: list[tuple[int, str]], words: tuple[str, str], mend: str
+) -> Iterator[Finding]:
     if found:
         yield Finding(
             kind=kind,
             severity="error",
-            message=f"{len(found):,} {what}",
+            message=counted(len(found), *words),
             mend=mend,
             count=len(found),
             files=[f"{survey.samples[position].name}: {told}" for position, told in found],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from svertka.annotations import Mask, Picture
@@ -14,6 +14,7 @@ from svertka.data.checks.survey import Survey
 from svertka.data.folders import PART_SPELLINGS
 from svertka.data.samples import Sample
 from svertka.runtime.image import IMAGE_SUFFIXES
+from svertka.wording import counted, inflected
 
 _MOST = 1_000_000  # files that are looked at
 _LIKE_A_PART = (
@@ -30,42 +31,76 @@ def left_out_records(survey: Survey) -> Iterator[Finding]:
         (
             "annotations_without_image",
             missing,
-            "annotations without their image",
+            ("annotation without its image", "annotations without their image"),
             "add the images, or delete the records",
         ),
-        ("unusable_records", other, "records cannot be used", "mend them as they are named"),
+        ("unusable_records", other, ("record cannot be used", "records cannot be used"), "mend them as they are named"),
     ):
         if items:
             yield Finding(
                 kind=kind,
                 severity="error",
-                message=f"{len(items):,} {what}",
+                message=counted(len(items), *what),
                 mend=mend,
                 count=len(items),
                 files=[f"{item.file}: {item.error}" for item in items],
             )
 
 
-def unused_images(survey: Survey) -> Iterator[Finding]:
-    """``ignored_split`` and ``images_without_annotation``: images in the folder that no sample uses."""
-    root = survey.dataset.root
-    used = {os.path.realpath(path) for sample in survey.samples for path in _paths(sample)}
+def images_not_used(root: Path, samples: Iterable[Sample]) -> list[str]:
+    """Names of the images below the data set's folder that no sample uses."""
+    used = {os.path.realpath(path) for sample in samples for path in _paths(sample)}
     if not used:
-        return
+        return []
     folder = root if root.is_dir() else root.parent
     if not all(Path(path).is_relative_to(os.path.realpath(folder)) for path in used):  # unpacked from an archive
         folder = Path(os.path.commonpath(used))
+    return [file.relative_to(folder).as_posix() for file in _image_files(folder) if os.path.realpath(file) not in used]
+
+
+def unread_annotations(survey: Survey) -> Iterator[Finding]:
+    """``unread_annotations``: what the files state and the reader does not take."""
+    for severity, minor in (("warning", False), ("note", True)):
+        items = [item for item in survey.dataset.unread if item.minor is minor]
+        if items:
+            count = sum(item.count for item in items)
+            yield Finding(
+                kind="unread_annotations",
+                severity="note" if severity == "note" else "warning",
+                message=f"{counted(count, 'statement')} in the annotations not read",
+                mend="nothing, if it is not needed; else bring it into labels, boxes or masks",
+                count=count,
+                files=[item.line() for item in items],
+            )
+
+
+def unused_classes(survey: Survey) -> Iterator[Finding]:
+    """``unused_classes``: classes of the source's list that no image has."""
+    names = survey.dataset.unused_classes()
+    if names:
+        yield Finding(
+            kind="unused_classes",
+            severity="note",
+            message=f"{counted(len(names), 'class', 'classes')} in the class list without an example",
+            mend="nothing, or add images of them; training leaves them out",
+            count=len(names),
+            files=list(names),
+        )
+
+
+def unused_images(survey: Survey) -> Iterator[Finding]:
+    """``ignored_split`` and ``images_without_annotation``: images in the folder that no sample uses."""
     unused: dict[str, list[str]] = defaultdict(list)
-    for file in _image_files(folder):
-        if os.path.realpath(file) not in used:
-            relative = file.relative_to(folder)
-            unused[relative.parts[0] if len(relative.parts) > 1 else ""].append(relative.as_posix())
+    for name in images_not_used(survey.dataset.root, survey.samples):
+        top, inside, _ = name.partition("/")
+        unused[top if inside else ""].append(name)
     named = {top for top in unused if top and _like_a_part(top)}
     for top in sorted(named):
         yield Finding(
             kind="ignored_split",
             severity="warning",
-            message=f"{images(len(unused[top]))} in {top}/ are ignored, though it looks like a part of a split",
+            message=f"{images(len(unused[top]))} in {top}/ {inflected(len(unused[top]), 'is', 'are')} ignored, "
+            "though it looks like a part of a split",
             mend="call it train, val or test, with the same class folders or annotations as the others",
             count=len(unused[top]),
             files=unused[top],

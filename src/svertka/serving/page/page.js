@@ -171,7 +171,7 @@ function card(model) {
   heading.append(isolated(model.name));
   const { preprocess: input, golden } = model;
   const proof = golden.inputs
-    ? `${golden.inputs} golden inputs reproduced, within ${golden.largest_difference.toExponential(1)}`
+    ? `${golden.inputs.toLocaleString("en")} golden ${golden.inputs === 1 ? "input" : "inputs"} reproduced, within ${golden.largest_difference.toExponential(1)}`
     : "no golden inputs";
   const classes = model.classes.slice(0, 20).join(", ");
   const items = [

@@ -8,6 +8,7 @@ import statistics
 from svertka.exhibits import Bars
 from svertka.training.diagnoses.diagnosis import Diagnosis
 from svertka.training.signals import Signals
+from svertka.wording import counted
 
 _BOUND, _SURELY_BOUND = 0.5, 0.65  # of the time of a step that is waited for its batch
 _STEPS, _SECONDS = 20, 1.0  # before which a share of time means little
@@ -45,17 +46,18 @@ def duplicated_data(signals: Signals) -> Diagnosis | None:
     for finding in signals.facts["findings"]:
         if finding["kind"] in ("exact_duplicates", "near_duplicates"):
             copies[finding["kind"].removesuffix("_duplicates")] += int(finding["count"])
-    total, images = sum(copies.values()), int(signals.facts["samples"])
+    total, images = sum(copies.values()), int(signals.facts.get("images") or signals.facts["samples"])
     if total < _COPIES * images:
         return None
     return Diagnosis(
         kind="duplicated_data",
         confidence=0.95 if copies["exact"] >= _COPIES * images else 0.85,
-        message=f"{total:,} images are copies of others, for {images:,} to learn from: an epoch repeats itself",
+        message=f"{counted(total, 'image is a copy of another', 'images are copies of others')}, for "
+        f"{images:,} to learn from: an epoch repeats itself",
         mend="let svertka check --fix write a data set without them",
         evidence=Bars(
-            title="Copies",
-            unit="images",
+            title="Copies, in images",
+            unit="",
             items=[("to learn from", images), ("exact copies", copies["exact"]), ("near copies", copies["near"])],
         ),
     )

@@ -8,6 +8,7 @@ import statistics
 from svertka.training.diagnoses.diagnosis import Diagnosis
 from svertka.training.diagnoses.readings import by_epoch, column, known, late, learnt, loss_plot, mean_loss
 from svertka.training.signals import Signals
+from svertka.wording import counted
 
 _GAP = 0.08  # between accuracies, beyond chance
 _RISEN = 1.15  # times the least validation loss
@@ -84,7 +85,8 @@ def needs_more_epochs(signals: Signals) -> Diagnosis | None:
     return Diagnosis(
         kind="needs_more_epochs",
         confidence=0.85,
-        message=f"the loss was still falling when {signals.recipe['epochs']} epochs were over: "
+        message="the loss was still falling when "
+        f"{counted(int(signals.recipe['epochs']), 'epoch was', 'epochs were')} over: "
         f"{before:.3g}, and {after:.3g} in the last quarter",
         mend=f"give --epochs {3 * int(signals.recipe['epochs'])}",
         evidence=loss_plot(signals),

@@ -8,6 +8,7 @@ from svertka.exhibits import Bars
 from svertka.training.diagnoses.diagnosis import Diagnosis
 from svertka.training.diagnoses.readings import by_name, column, known, late, learning, score
 from svertka.training.signals import Signals
+from svertka.wording import counted
 
 _MOST = 0.5  # of the weights
 _FEW = 3000  # images to learn from
@@ -39,8 +40,8 @@ def everything_frozen(signals: Signals) -> Diagnosis | None:
         + (", and was never trained: random stages stay random" if random and learns else ", so nothing changes"),
         mend="let them learn (requires_grad), or begin from --weights",
         evidence=Bars(
-            title="Weights by stage",
-            unit="weights",
+            title="Number of weights by stage",
+            unit="",
             items=[
                 entry
                 for name, (count, here) in list(stages.items())[:12]
@@ -71,7 +72,8 @@ def nothing_frozen(signals: Signals) -> Diagnosis | None:
     return Diagnosis(
         kind="nothing_frozen",
         confidence=0.9 if worse else 0.75,
-        message=f"all trained stages learn, from {signals.facts['samples']:,} images; the first of them have moved by "
+        message=f"all trained stages learn, from {counted(signals.facts['samples'], 'image')}; the first of "
+        "them have moved by "
         f"{path:.1f} times their size, and the score on validation is {here:.1%}, {told}",
         mend="keep what was trained: --freeze all, or up to a later stage; or lower --lr",
         evidence=by_name(signals, "How far weights move at a step", "share of the weights", "update", stages),

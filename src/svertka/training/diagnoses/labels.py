@@ -9,6 +9,7 @@ from svertka.exhibits import Bars
 from svertka.training.diagnoses.diagnosis import Diagnosis
 from svertka.training.diagnoses.readings import by_epoch, column, known, late, learnt, updates
 from svertka.training.signals import Signals
+from svertka.wording import counted
 
 _SIGMAS = 2.5
 _MEMORISED = 0.3  # of the way from knowing nothing to knowing all training labels
@@ -137,12 +138,15 @@ def imbalance_ignored(signals: Signals) -> Diagnosis | None:
     return Diagnosis(
         kind="imbalance_ignored",
         confidence=0.9 if found - missed > 1.5 * _RECALL else 0.75,
-        message=f"rare classes (of {least:,} images on, where the most frequent has {max(counts):,}) are found in "
+        message=f"rare classes (of {counted(least, 'image')} on, where the most frequent has {max(counts):,}) "
+        "are found in "
         f"{missed:.0%} of cases, frequent ones in {found:.0%}",
         mend="give --balance weights, and judge by macro F1",
         evidence=Bars(
             title="Recall of the rarest classes on validation",
             unit="%",
-            items=[(f"{names[number]} ({counts[number]:,} images)", 100 * recalls[number]) for number in shown],
+            items=[
+                (f"{names[number]} ({counted(counts[number], 'image')})", 100 * recalls[number]) for number in shown
+            ],
         ),
     )

@@ -16,6 +16,7 @@ from svertka.training.diagnoses.readings import (
     mean_of,
 )
 from svertka.training.signals import Signals
+from svertka.wording import counted
 
 _HUGE, _WILD = 50.0, 1000.0  # norms of the gradient: at the start, and later
 _SURPRISED = 10.0  # times the loss of knowing nothing, at the start
@@ -135,7 +136,8 @@ def batch_too_small_for_norm(signals: Signals) -> Diagnosis | None:
     return Diagnosis(
         kind="batch_too_small_for_norm",
         confidence=0.95 if certain else 0.75,
-        message=f"BatchNorm goes by {batch} images at a time; their means are {drift:.2f} deviations off their mean",
+        message=f"BatchNorm goes by {counted(batch, 'image')} at a time; their means are {drift:.2f} "
+        "deviations off their mean",
         mend="give --batch 16 or more (--accumulate does not help here)",
         evidence=by_step(
             signals,
