@@ -6,7 +6,7 @@ import hashlib
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -20,30 +20,14 @@ from svertka.training.checkpoint import Checkpoint, Checkpoints
 from svertka.training.contracts import Batches, Observer, Watcher
 from svertka.training.ema import WeightAverage
 from svertka.training.evaluation import evaluate
-from svertka.training.machine import Machine
+from svertka.training.machine import Machine, laid_out
 from svertka.training.optimisation import lr_factor, make_optimizer
 from svertka.training.recipe import Recipe
+from svertka.training.state import TrainingState
 
 
 class InterruptedTrainingError(Exception):
     """Training stopped on request, after saving; says where."""
-
-
-@dataclass
-class _State:
-    """Where a run stands, at the end of an optimiser step. Plain values: it is saved as JSON."""
-
-    epoch: int = 0
-    batches_done: int = 0
-    steps: int = 0
-    sums: dict[str, float] = field(default_factory=dict)
-    history: list[dict[str, float]] = field(default_factory=list)
-    best_epoch: int = -1
-    best_rank: list[float] = field(default_factory=list)
-    stale: int = 0
-    plateau: float = 1.0
-    plateau_stale: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -114,7 +98,7 @@ class Training:
         self.steps_per_epoch = -(-train.batches // recipe.accumulate)
         self.steps = recipe.epochs * self.steps_per_epoch
         self.best: dict[str, Tensor] = {}
-        self.state = _State()
+        self.state = TrainingState()
         self.saved_at = time.monotonic()
 
     def run(self) -> Outcome:
@@ -379,7 +363,7 @@ class Training:
     def _take_up(self, checkpoint: Checkpoint) -> None:
         state = dict(checkpoint.state)
         self.observer.restore(state.pop("seen", {}))
-        self.state = _State(**state)
+        self.state = TrainingState(**state)
         if not self.fabric.is_global_zero:  # the sums were saved over all processes
             self.state.sums = dict.fromkeys(self.state.sums, 0.0)
         groups: dict[str, dict[str, Tensor]] = {"net": {}, "best": {}, "average": {}, "optimizer": {}}
@@ -405,11 +389,6 @@ class Training:
 
     def _clock(self, stage: str, started: float) -> None:
         self.state.seconds[stage] = self.state.seconds.get(stage, 0.0) + time.perf_counter() - started
-
-
-def laid_out(inputs: Tensor, layout: torch.memory_format) -> Tensor:
-    """Inputs in a memory layout, if they are images; features ``(N, D)`` have only one."""
-    return inputs.to(memory_format=layout) if inputs.ndim == 4 else inputs
 
 
 def _step_seed(seed: int, step: int, rank: int) -> int:

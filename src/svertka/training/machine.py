@@ -86,3 +86,8 @@ class Machine:
                 raise UserError(what, mend="give --device auto") from error
             fabric.launch()
         return fabric
+
+
+def laid_out(inputs: torch.Tensor, layout: torch.memory_format) -> torch.Tensor:
+    """Inputs in a memory layout, if they are images; features ``(N, D)`` have only one."""
+    return inputs.to(memory_format=layout) if inputs.ndim == 4 else inputs

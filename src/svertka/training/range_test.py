@@ -18,8 +18,7 @@ from torch import nn
 from svertka.errors import UserError
 from svertka.tasks.task import Task
 from svertka.training.contracts import Batches
-from svertka.training.loop import laid_out
-from svertka.training.machine import Machine
+from svertka.training.machine import Machine, laid_out
 from svertka.training.optimisation import make_optimizer
 from svertka.training.recipe import Recipe
 

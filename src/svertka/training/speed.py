@@ -16,8 +16,7 @@ from torch import Tensor, nn
 
 from svertka.runtime.choices import remembered_choice
 from svertka.tasks.task import Task
-from svertka.training.loop import laid_out
-from svertka.training.machine import Machine
+from svertka.training.machine import Machine, laid_out
 from svertka.training.optimisation import make_optimizer
 from svertka.training.recipe import Layout, Precision, Recipe
 

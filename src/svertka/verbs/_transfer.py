@@ -6,13 +6,12 @@ import dataclasses
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from svertka.data.batches import Inputs, Loader, Part
 from svertka.data.memory import Remembered
@@ -27,6 +26,7 @@ from svertka.training.evaluation import evaluate
 from svertka.training.heads import FITS, examples, temperature
 from svertka.training.loop import Outcome, Training
 from svertka.training.machine import Machine
+from svertka.verbs._candidate import Candidate
 from svertka.verbs._doctor import doctor_for
 from svertka.verbs._frozen import FrozenMemory, Kind
 from svertka.verbs._job import Job, Learnt, Tried
@@ -99,33 +99,6 @@ def from_weights(job: Job) -> Learnt:
     return Transfer(start, job).run()
 
 
-@dataclass
-class _Candidate:
-    """A network that came of one step.
-
-    Attributes:
-        name: What was done.
-        depth: How many of its first stages are as they were.
-        module: What has learnt: the head's rule, what follows the frozen stages, or the whole network.
-        inputs: What that gets, by part.
-        weights: State of the whole network.
-        seconds: How long it took.
-        outcome: Of training by gradient descent, if that was how.
-        record: What was chosen.
-        metrics: On validation; empty where nothing was held out.
-    """
-
-    name: str
-    depth: int
-    module: nn.Module
-    inputs: dict[str, Inputs]
-    weights: dict[str, Tensor]
-    seconds: float
-    outcome: Outcome | None
-    record: dict[str, Any]
-    metrics: dict[str, float] = field(default_factory=dict)
-
-
 class Transfer:
     """The way from trained weights to a network for the classes at hand.
 
@@ -163,7 +136,7 @@ class Transfer:
         trunk = self.net.trunk
         whole = len(trunk.names)
         trunk.freeze(whole)
-        tried: list[_Candidate] = []
+        tried: list[Candidate] = []
         started = time.perf_counter()
         if self._fits_head:
             # Where it is known from the beginning what learns, one pass gives all that is needed.
@@ -218,7 +191,7 @@ class Transfer:
     def _boundary(self, depth: int) -> str | None:
         return self.net.trunk.names[depth - 1] if depth else None
 
-    def _rank(self, candidate: _Candidate) -> tuple[float, ...]:
+    def _rank(self, candidate: Candidate) -> tuple[float, ...]:
         # Where nothing was held out, whatever came last.
         return self.task.rank(candidate.metrics) if candidate.metrics else ()
 
@@ -243,7 +216,7 @@ class Transfer:
 
     # Learning
 
-    def _fit_head(self, started: float) -> _Candidate:
+    def _fit_head(self, started: float) -> Candidate:
         recipe, classes, head = self.recipe, len(self.task.classes), self.net.head
         assert isinstance(head, TransferHead)
         inputs = self.memory.inputs([*map(Kind, self.taps)])
@@ -271,7 +244,7 @@ class Transfer:
         whole = len(self.net.trunk.names)
         return self._candidate(name, whole, head.rule, inputs, started, outcome, record)
 
-    def _go_on(self, phase: Phase, pace: Pace | None, started: float) -> _Candidate | None:
+    def _go_on(self, phase: Phase, pace: Pace | None, started: float) -> Candidate | None:
         """Train all stages that are not frozen, and the head; None where the budget has no time for it."""
         depth, boundary = phase.depth, self._boundary(phase.depth)
         if boundary is not None and not phase.pixels and (reason := self._cannot_remember(depth, pace)):
@@ -361,9 +334,9 @@ class Transfer:
         started: float,
         outcome: Outcome | None,
         record: dict[str, Any],
-    ) -> _Candidate:
+    ) -> Candidate:
         weights = {key: value.detach().clone() for key, value in self.net.state_dict().items()}
-        made = _Candidate(name, depth, module, inputs, weights, 0.0, outcome, record)
+        made = Candidate(name, depth, module, inputs, weights, 0.0, outcome, record)
         if "val" in inputs:
             made.metrics = dict(self._judge(made, "val").metrics)
         made.seconds = time.perf_counter() - started
@@ -376,12 +349,12 @@ class Transfer:
         self.display.say(f"{name}: {said}, {made.seconds:.1f} s")
         return made
 
-    def _judge(self, candidate: _Candidate, part: str) -> Evaluation:
+    def _judge(self, candidate: Candidate, part: str) -> Evaluation:
         module = candidate.module.cpu().float().to(memory_format=torch.contiguous_format).eval()
         batches = self.display.judging(self.job.loader(candidate.inputs, part, self.recipe))
         return evaluate(module, self.task, batches, processes=self.job.machine.world)
 
-    def _calibrate(self, candidate: _Candidate) -> float:
+    def _calibrate(self, candidate: Candidate) -> float:
         """Scale the logits so that the scores of validation images are right as often as they say."""
         module = candidate.module.eval()
         part = Part(candidate.inputs["val"], self.job.targets["val"])
@@ -392,7 +365,7 @@ class Transfer:
         scale_logits(self.net, 1 / found)
         return found
 
-    def _reject(self, candidate: _Candidate) -> Rejection | None:
+    def _reject(self, candidate: Candidate) -> Rejection | None:
         """Learn what known images look like to the head, as it is in the end."""
         head, module = getattr(self.net, "head", None), candidate.module.eval()
         if not isinstance(head, TransferHead) or head.distance is None:
