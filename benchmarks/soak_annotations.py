@@ -590,7 +590,9 @@ class _watched:  # noqa: N801 (a context)
             if arguments[1] is None and os.path.basename(arguments[0]) == arguments[0]:  # noqa: PTH119
                 return  # within a folder that is open already, as shutil.rmtree goes
             place = os.path.realpath(os.fsdecode(arguments[0]))
-            known = (folder, os.path.realpath(cache_folder()), sys.prefix, sys.base_prefix)
+            known = (folder, os.path.realpath(cache_folder()), sys.prefix, sys.base_prefix, "/sys/fs/cgroup")
+            if place == f"/proc/{os.getpid()}/cgroup":  # how many processors there are
+                return
             if not place.startswith(known) and "/src/svertka/" not in place:
                 raise AssertionError(f"opened {place}")
 

@@ -132,5 +132,7 @@ def test_boxes_are_drawn_where_they_are() -> None:
     changed = (drawn_on != image).any(axis=2)
     assert changed[30, 20:60].all()
     assert changed[49, 20:60].all()
-    assert not changed[:29].any()
+    assert not changed[51:].any()
+    assert not changed[:, :19].any()
+    assert not changed[33:47, 23:57].any()
     assert (image == 128).all()

@@ -40,7 +40,9 @@ def test_each_image_gets_its_classes_the_likeliest_first(card: Card) -> None:
 
 def test_between_equals_the_order_of_the_classes_decides(card: Card) -> None:
     names = tuple(str(number) for number in range(100))
-    (result,) = decode({"logits": np.zeros((1, 100), np.float32)}, dataclasses.replace(card, classes=names), [])
+    (result,) = decode(
+        {"logits": np.zeros((1, 100), np.float32)}, dataclasses.replace(card, classes=names, golden=()), []
+    )
     assert isinstance(result, Classes)
     assert tuple(entry.name for entry in result.classes) == names
 

@@ -72,7 +72,8 @@ def open_dataset(path: Path, format: str | None = None) -> Dataset:  # noqa: A00
             if entry not in (NESTED, FOLDERS):
                 return _with_class_list(_with_links(entry.read, path), path)
             # Class folders are the last resort, and are read whatever lies beside them.
-            dataset = check_class_folders(read_beside_unknown(entry, path), path)
+            dataset = read_beside_unknown(entry, path)
+            check_class_folders(dataset, path)
             return _with_class_list(dataset, path)
     raise UserError(
         "a file, not a data set",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-from dataclasses import replace
 from pathlib import Path
 
 from svertka.annotations import names_in
@@ -17,8 +17,8 @@ _ABOUT = re.compile(r"\.|readme|licen[cs]e|dataset_infos?", re.IGNORECASE)
 _SHOWN = 3
 
 
-def check_class_folders(dataset: Dataset, path: Path) -> Dataset:
-    """A data set that was taken for class folders because it looks like nothing else, with a note of what is not read.
+def check_class_folders(dataset: Dataset, path: Path) -> None:
+    """See that what was taken for class folders, because it looks like nothing else, are no parts of some format.
 
     Args:
         dataset: What was read.
@@ -40,23 +40,18 @@ def check_class_folders(dataset: Dataset, path: Path) -> Dataset:
             where=dataset.root,
             mend=_remedy(len(structural) > len(images)),
         )
-    if not unread:
-        return dataset
-    shown = ", ".join(file.name for file in unread[:_SHOWN]) + (", …" if len(unread) > _SHOWN else "")
-    return replace(dataset, notes=[*dataset.notes, f"not read: {shown}; the folders' names are the classes"])
 
 
 def linked_folders(root: Path) -> list[str]:
     """Links to folders in ``root`` and in the folders in it: nothing follows them, for they may lead anywhere."""
     if not root.is_dir():
         return []
-    places = (root, *subfolders(root))
-    return sorted(
-        entry.relative_to(root).as_posix()
-        for place in places
-        for entry in place.iterdir()
-        if entry.is_symlink() and entry.is_dir() and not entry.name.startswith(".")
-    )
+    found = []
+    for place in (root, *subfolders(root)):
+        with os.scandir(place) as entries:
+            links = [entry.name for entry in entries if entry.is_symlink() and entry.is_dir()]
+        found += [(place / name).relative_to(root).as_posix() for name in links if not name.startswith(".")]
+    return sorted(found)
 
 
 def _annotation_files(folder: Path) -> list[Path]:
