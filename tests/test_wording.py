@@ -20,7 +20,7 @@ BEFORE = re.compile(rf" ?([a-z]+ )?({NOUNS})\b(?! (a|per) second)")
 # Names that hold a number of things, wherever they stand in a message.
 COUNTS = ("channels", "classes", "count", "done", "epochs", "images", "parts", "several", "steps", "threads", "total")
 
-LIMITS = ("limits.files", "_COMPARED", "_SHARDS")  # many, always
+LIMITS = ("limits.files", "_COMPARED", "_SHARDS", "_MOST_MODULES")  # many, always
 
 
 def plurals_after_a_number(tree: ast.Module) -> list[str]:

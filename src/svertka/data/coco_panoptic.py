@@ -19,6 +19,8 @@ from svertka.errors import UserError
 _SEGMENT = Fields(
     "a segment", read=("id", "category_id", "area", "bbox", "isthing"), minor=("iscrowd",), default={"iscrowd": (0,)}
 )
+from svertka.wording import counted
+
 _ANNOTATION = Fields("an annotation", read=("image_id", "file_name", "segments_info", "id"))
 
 
@@ -48,7 +50,7 @@ def read_panoptic(path: Path) -> Dataset:
             skipped.append(Skipped(relative(file, root), str(error)))
     names = tuple(dict.fromkeys(name for reader in readers for name in reader.names.values()))
     if len(names) > FOREIGN:
-        raise UserError(f"{len(names):,} classes, and a mask has {FOREIGN} at most", where=path)
+        raise UserError(f"{counted(len(names), 'class')}, and a mask has {FOREIGN} at most", where=path)
     parts: dict[str, list[Sample]] = {}
     taken: set[str] = set()
     for reader in readers:

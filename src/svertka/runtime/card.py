@@ -116,12 +116,12 @@ class Card:
         if any(len(name) > LONGEST_CLASS for name in self.classes):
             return f"a class has a name of more than {LONGEST_CLASS:,} characters"
         if len(self.golden) > _MOST_GOLDEN:
-            return f"{len(self.golden):,} golden inputs, more than {_MOST_GOLDEN}"
+            return f"{counted(len(self.golden), 'golden input')}, more than {_MOST_GOLDEN}"
         for name, output in ((name, output) for golden in self.golden for name, output in golden.outputs.items()):
             if not np.isfinite(output).all():
                 return f"the golden output {name[:_LONGEST_NAME]!r} is not finite (NaN or infinite)"
             if name in CLASS_AXIS and (not output.ndim or output.shape[CLASS_AXIS[name]] != len(self.classes)):
-                return f"golden {name} of shape {list(output.shape)} for {len(self.classes):,} classes"
+                return f"golden {name} of shape {list(output.shape)} for {counted(len(self.classes), 'class')}"
         return None
 
     @property

@@ -20,6 +20,7 @@ import numpy as np
 
 from svertka.errors import UserError, harmless
 from svertka.runtime.card import CARD_KEY, CLASS_AXIS, Card
+from svertka.wording import counted
 
 DIGEST_KEY: Final = "svertka.digest"
 # Numbers of fields, by message.
@@ -102,7 +103,7 @@ def _unsuited(card: Card, graph: _Graph) -> str | None:
     for name, shape in graph.outputs.items():
         axis = CLASS_AXIS.get(name)
         if axis is not None and (len(shape) < 2 or not _fits(shape[1:][axis], len(card.classes))):
-            return f"its card names {len(card.classes):,} classes, its graph gives {name} of {_written(shape)}"
+            return f"its card names {counted(len(card.classes), 'class')}, its graph gives {name} of {_written(shape)}"
     return None
 
 

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from svertka.errors import UserError
+from svertka.wording import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,7 +126,7 @@ class Job:
         if 0 < samples % batch < needed < samples:
             last = samples % batch
             self.display.say(
-                f"the last batch of an epoch has {batch + last:,} images instead of {last}: of so few {why}"
+                f"the last batch of an epoch has {counted(batch + last, 'image')} instead of {last}: of so few {why}"
             )
 
     @cached_property
