@@ -15,11 +15,11 @@ from svertka.data.records import RecordError, dataset_of, list_of, name_of, tabl
 from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
 from svertka.data.unread import Fields, UnreadCounter
 from svertka.errors import UserError
+from svertka.wording import counted
 
 _SEGMENT = Fields(
     "a segment", read=("id", "category_id", "area", "bbox", "isthing"), minor=("iscrowd",), default={"iscrowd": (0,)}
 )
-from svertka.wording import counted
 
 _ANNOTATION = Fields("an annotation", read=("image_id", "file_name", "segments_info", "id"))
 
