@@ -71,7 +71,9 @@ def prepare() -> None:
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
-        raise AttributeError(f"module 'svertka' has no attribute {name!r}")
+        from svertka.errors import nearest
+
+        raise AttributeError(f"module 'svertka' has no attribute {name!r}; {nearest(name, __all__)}")
     prepare()
     if name in _ELSEWHERE:
         return getattr(importlib.import_module(_ELSEWHERE[name]), name)

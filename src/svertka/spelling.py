@@ -26,12 +26,23 @@ def seconds_of(value: str | float) -> float:
         raise UserError(f"{value} is no time", mend="give seconds, or a number with s, m or h") from None
 
 
-Given = str | os.PathLike[str]
+Given = str | bytes | os.PathLike[str]
 
 
 def texts_of(given: Given | Iterable[Given]) -> list[str]:
-    """One path or name, or many, as a list; a text is one of them, never many letters."""
-    return [os.fspath(one) for one in ([given] if isinstance(given, str | os.PathLike) else given)]
+    """One path or name, or many, as a list; a text is one of them, never many letters.
+
+    Raises:
+        UserError: It is something else, or one is empty.
+    """
+    try:
+        texts = [os.fsdecode(one) for one in ([given] if isinstance(given, str | bytes | os.PathLike) else given)]
+    except TypeError:
+        what = f"{type(given).__name__} is neither a path or name nor several of them"
+        raise UserError(what, mend="give a str, a pathlib.Path, or a list of them") from None
+    if "" in texts:
+        raise UserError("a path or name is empty")
+    return texts
 
 
 def paths_of(given: Given | Iterable[Given]) -> list[Path]:

@@ -157,3 +157,25 @@ def test_a_pipe_is_never_waited_for(name: str, tmp_path: Path) -> None:
     os.mkfifo(path)
     with pytest.raises(UserError):
         open_dataset(path.parent if name.startswith("d/") else path)
+
+
+@pytest.mark.parametrize(("pictures", "truth"), [("x", "y"), ("Photo", "GT_png"), ("inputs", "targets")])
+def test_masks_are_no_class_whatever_their_folder_is_called(pictures: str, truth: str, tmp_path: Path) -> None:
+    for number in range(3):
+        pixels = np.random.default_rng(number).integers(0, 256, (16, 16, 3), np.uint8)
+        Image.fromarray(pixels).save(picture(tmp_path / pictures / f"{number}.png"))
+        Image.fromarray(np.uint8(255 * (pixels[..., 0] > 128))).save(picture(tmp_path / truth / f"{number}.png"))
+    with pytest.raises(UserError, match=f"{truth}/ looks like their masks, not a class"):
+        open_dataset(tmp_path)
+    assert open_dataset(tmp_path, "folders").parts
+
+
+def test_links_to_files_elsewhere_bring_nothing_else_from_there(tmp_path: Path) -> None:
+    import svertka
+
+    for number, name in enumerate(("data/a/0.png", "data/b/0.png", "elsewhere/x/0.png", "elsewhere/private/0.png")):
+        picture(tmp_path / name, number)
+    (tmp_path / "data" / "a" / "9.png").symlink_to(tmp_path / "elsewhere" / "x" / "0.png")
+    found = svertka.check(tmp_path / "data", progress=False)
+    assert "private" not in str(found.to_json())
+    assert "images_without_annotation" not in {finding.kind for finding in found.findings}

@@ -103,6 +103,11 @@ def test_the_likeliest_come_first_and_no_more(tiny_model: Path, tmp_path: Path) 
         svertka.predict(tiny_model, tmp_path, top=0)
     with pytest.raises(UserError, match="--threshold is about labels and boxes"):
         svertka.predict(tiny_model, tmp_path, threshold=0.5)
-    with pytest.raises(UserError, match="threads is 0"):
-        svertka.predict(tiny_model, tmp_path, threads=0)
+    for threads in (0, 100_000):
+        with pytest.raises(UserError, match=f"threads is {threads}; --threads is between 1 and 1,024"):
+            svertka.predict(tiny_model, tmp_path, threads=threads)
+    for odd in ("", 5, None):
+        with pytest.raises(UserError, match="a path or name"):
+            svertka.predict(tiny_model, odd)
+    assert svertka.predict(tiny_model, str(tmp_path / "a.png").encode())[0].result is not None
     assert svertka.predict(tiny_model, tmp_path, threads=1)[0].to_json() == whole.to_json()

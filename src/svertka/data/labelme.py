@@ -101,7 +101,7 @@ def _image(
     file: Path, name: str, part: str, finder: ImageFinder, skipped: list[Skipped], unread: UnreadCounter
 ) -> Stated:
     record = table_of(read_json(file), "the file")
-    if "shapes" not in record:
+    if record.get("shapes") is None:
         raise RecordError("no shapes in it")
     path = finder.find(name_of(record.get("imagePath"), "imagePath"), beside=file.parent)
     image = Stated(relative(path, finder.root), ImageFile(path), part)

@@ -10,11 +10,23 @@ from svertka.annotations import natural
 from svertka.data.folders import PART_SPELLINGS
 from svertka.runtime.image import IMAGE_SUFFIXES
 
-IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages", "leftimg8bit", "photos")
+IMAGE_FOLDERS = (
+    "images",
+    "image",
+    "imgs",
+    "img",
+    "jpegimages",
+    "leftimg8bit",
+    "photos",
+    "original",
+    "originals",
+    "rgb",
+)
 """Names of folders, in lower case, that hold the images of a format and are no class."""
 MASK_FOLDERS = (
     *("masks", "mask", "segmentationclass", "segmentationclasspng", "segmentations", "gt", "gtfine", "gtcoarse"),
-    *("groundtruth", "ground_truth", "labels", "label", "annotations", "annotation", "annot", "annots"),
+    *("groundtruth", "ground_truth", "ground-truth", "seg", "segs", "segmentation", "matte", "mattes", "ann", "anns"),
+    *("labels", "label", "annotations", "annotation", "annot", "annots"),
 )
 """Names of folders, in lower case, that hold masks or other annotations of a format and are no class."""
 _OF_MASKS = "annotations?|annots?|labels?|masks?|gt|segmentations?|seg"

@@ -164,6 +164,8 @@ def _exact(root: Path, name: str, folder: Path) -> Path | None:
     if not inside:
         raise OutsideError(f"{name[:_LONG]} lies outside the data set's folder")
     try:
+        if file.exists() and not (file.is_file() or file.is_dir()):
+            raise _NoNameError(f"{name[:_LONG]} is not a regular file")
         return file if file.is_file() else None
     except (OSError, ValueError):  # too long for this system
         raise _NoNameError(f"{name[:_LONG]!r} is no name of a file") from None

@@ -56,6 +56,10 @@ def open_dataset(path: Path, format: str | None = None) -> Dataset:  # noqa: A00
     shards = is_shards(path)
     if not path.exists() and not shards:
         raise UserError("no such folder", where=path, mend="give a folder with a folder of images for each class")
+    if not shards and not (path.is_dir() or path.is_file()):
+        raise UserError(
+            "not a regular file", where=path, mend="give a folder or a file; a pipe or a device may never end"
+        )
     if not shards and (kind := archive_kind(path)):
         return _in_archive(path, kind, format)
     if format is not None:
@@ -75,8 +79,9 @@ def open_dataset(path: Path, format: str | None = None) -> Dataset:  # noqa: A00
             dataset = read_beside_unknown(entry, path)
             check_class_folders(dataset, path)
             return _with_class_list(dataset, path)
+    annotations = path.suffix.lower() in (".json", ".xml", ".yaml", ".yml")
     raise UserError(
-        "a file, not a data set",
+        "annotations of no format that is read, or none at all" if annotations else "a file, not a data set",
         where=path,
         mend="give a folder with class folders, or a .csv of file,label",
     )

@@ -6,15 +6,21 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
+
 from svertka.annotations import names_in
 from svertka.data.layout import IMAGE_FOLDERS, is_structure, subfolders
-from svertka.data.samples import Dataset
+from svertka.data.samples import Dataset, ImageFile
 from svertka.errors import UserError
+from svertka.runtime.image import ImageError, decode_samples, read_file
 
 _ANNOTATIONS = (".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".parquet", ".mat", ".npy", ".npz", ".h5")
 _ABOUT = re.compile(r"\.|readme|licen[cs]e|dataset_infos?", re.IGNORECASE)
 """Names of files that are hidden, or describe a data set without labelling its images."""
 _SHOWN = 3
+_FEW_NAMES = 2
+_LOOKED_AT = 6  # images of a class
+_LEVELS = 8  # different numbers that a mask has, where a photograph has dozens
 
 
 def check_class_folders(dataset: Dataset, path: Path) -> None:
@@ -40,6 +46,41 @@ def check_class_folders(dataset: Dataset, path: Path) -> None:
             where=dataset.root,
             mend=_remedy(len(structural) > len(images)),
         )
+    _check_masks(dataset)
+
+
+def _check_masks(dataset: Dataset) -> None:
+    """See that of two classes with files of the same names, one is no folder of masks, whatever it is called.
+
+    Raises:
+        UserError: It is.
+    """
+    by_class: dict[str, dict[str, Path]] = {}
+    for sample in (sample for part in dataset.parts.values() for sample in part):
+        if isinstance(sample.source, ImageFile) and isinstance(sample.annotation, str):
+            by_class.setdefault(sample.annotation, {})[sample.source.path.stem] = sample.source.path
+    if len(by_class) != 2:
+        return
+    (first, images), (second, others) = by_class.items()
+    if images.keys() != others.keys() or len(images) < _FEW_NAMES:
+        return
+    chosen = list(images)[:: max(1, len(images) // _LOOKED_AT)]
+    like_masks = [all(_is_like_a_mask(files[stem]) for stem in chosen) for files in (images, others)]
+    if like_masks[0] != like_masks[1]:
+        masks, pictures = (first, second) if like_masks[0] else (second, first)
+        raise UserError(
+            f"{pictures}/ and {masks}/ hold files of the same names, and {masks}/ looks like their masks, not a class",
+            where=dataset.root,
+            mend="call the folders images and masks; --format folders takes them as classes",
+        )
+
+
+def _is_like_a_mask(path: Path) -> bool:
+    try:
+        samples = decode_samples(read_file(path), where=path)
+    except ImageError:
+        return False
+    return samples.ndim == 2 and len(np.unique(samples)) <= _LEVELS
 
 
 def linked_folders(root: Path) -> list[str]:

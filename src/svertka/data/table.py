@@ -169,7 +169,9 @@ def _column(table: Table, names: tuple[str, ...]) -> str:
     for name in names:
         if name in table.columns:
             return table.columns[name]
-    found = ", ".join(table.columns) or "none"
+    if not table.columns:
+        raise UserError("it is empty", where=table.path, mend="give lines of file,label, the names of columns first")
+    found = ", ".join(table.columns)
     raise UserError(f"no column {names[0]!r} among: {found}", where=table.path, mend=f"call a column {names[0]!r}")
 
 

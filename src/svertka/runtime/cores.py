@@ -7,7 +7,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
+MOST_THREADS: Final = 1024
+"""What any flag of threads may ask for: beyond, systems run out of them."""
 _limit = math.inf
 """Set by `limited_cores`; of the process, for its threads share its processors."""
 

@@ -95,6 +95,8 @@ def make_folder(path: Path) -> Path:
     """Make a folder and its parents."""
     try:
         path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise UserError("a file, where a folder is to be made", where=path, mend="choose another place") from error
     except OSError as error:
         raise write_error(path, error) from error
     return path

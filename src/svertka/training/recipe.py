@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from svertka.errors import UserError, nearest
+from svertka.runtime.cores import MOST_THREADS
 from svertka.spelling import names_of, seconds_of
 
 Optimizer = Literal["sgd", "momentum", "nesterov", "adam", "adamw"]
@@ -304,7 +305,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("fold", 0, 1000),
     ("seed", -(2**62), 2**62),
     ("workers", 0, 256),
-    ("threads", 0, 1024),
+    ("threads", 0, MOST_THREADS),
     ("save_every", 0, _INF),
 )
 _WHOLE = (

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from svertka.errors import UserError
-from svertka.runtime.cores import limited_cores
+from svertka.runtime.cores import MOST_THREADS, limited_cores
 
 
 @contextmanager
@@ -18,13 +18,13 @@ def using_threads(threads: int | None, *, torch_too: bool = True) -> Iterator[No
         torch_too: Whether PyTorch is used; it takes a second to import.
 
     Raises:
-        UserError: The number is below 1.
+        UserError: The number is impossible.
     """
     if threads is None:
         yield
         return
-    if threads < 1:
-        raise UserError(f"threads is {threads}", mend="--threads is 1 or more")
+    if not 1 <= threads <= MOST_THREADS:
+        raise UserError(f"threads is {threads}", mend=f"--threads is between 1 and {MOST_THREADS:,}")
     with limited_cores(threads):
         if not torch_too:
             yield

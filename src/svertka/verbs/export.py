@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from svertka.errors import UserError, nearest
-from svertka.runtime.cores import available_cores
+from svertka.runtime.cores import MOST_THREADS, available_cores
 from svertka.runtime.deployment import Deployment, Precision
 from svertka.runtime.files import replacing
 from svertka.verbs._models import model_file
 from svertka.verbs._progress import Display
-from svertka.wording import counted
 
 Format = Literal["onnx"]
 Wanted = Literal["auto", "fp32", "bf16", "int8"]
@@ -113,8 +112,8 @@ def export(
             raise UserError(f"--{flag} is about what is measured", mend=f"give --data, or leave --{flag} out")
     if max_drop is not None and not 0 <= max_drop <= 100:
         raise UserError(f"a drop of {max_drop} points", mend="--max-drop is between 0 and 100")
-    if threads is not None and threads < 1:
-        raise UserError(counted(threads, "thread"), mend="--threads is 1 or more")
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise UserError(f"threads is {threads}", mend=f"--threads is between 1 and {MOST_THREADS:,}")
     from svertka.deploy.onnx import proven_onnx
     from svertka.zoo import registry
     from svertka.zoo.modelfile import load_model

@@ -90,7 +90,7 @@ def predict(
     seconds = seconds_of(every)
     if not 0 < seconds < math.inf:
         raise UserError(f"a frame every {seconds} seconds", mend="--every is above 0")
-    if top is not None and top < 1:
+    if top is not None and (not isinstance(top, int) or top < 1):
         raise UserError(f"top is {top}", mend="--top is 1 or more")
     files = [file for given in paths_of(images) for file in matching_files(given)]
     if not files:

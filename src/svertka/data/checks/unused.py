@@ -53,7 +53,9 @@ def images_not_used(root: Path, samples: Iterable[Sample]) -> list[str]:
     if not used:
         return []
     folder = root if root.is_dir() else root.parent
-    if not all(Path(path).is_relative_to(os.path.realpath(folder)) for path in used):  # unpacked from an archive
+    # What was unpacked from an archive lies elsewhere as a whole. Links in a folder may lead anywhere, and nobody asked
+    # about what is there.
+    if not root.is_dir() and not any(Path(path).is_relative_to(os.path.realpath(folder)) for path in used):
         folder = Path(os.path.commonpath(used))
     return [file.relative_to(folder).as_posix() for file in _image_files(folder) if os.path.realpath(file) not in used]
 
