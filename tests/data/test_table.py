@@ -148,7 +148,7 @@ def test_what_a_path_is_read_as(folder: Path) -> None:
 def test_several_labels(folder: Path, text: str) -> None:
     dataset = table(folder, text)
     assert told(dataset) == {"all": [("1.png", ("cat", "dog")), ("2.png", ()), ("deep/3.png", ("cat",))]}
-    assert dataset.notes == ["an image may have several labels; 1 have none"]
+    assert dataset.notes == ["an image may have several labels; 1 has none"]
 
 
 def test_the_column_labels_needs_no_semicolon(folder: Path) -> None:

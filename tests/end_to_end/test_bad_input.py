@@ -265,7 +265,7 @@ def test_a_device_that_is_not_here(refused: Callable[..., str], out: Path, tmp_p
 
 @pytest.mark.parametrize(
     "text",
-    ["epochs = ", "epoch = 3", "epochs = 'x'", "augment = 'crop'", "net = 3", "net_options = 3", "net = 'lenet'"],
+    ["epochs = ", "epoch = 3", "epochs = 'x'", "net = 3", "net_options = 3", "net = 'lenet'"],
 )
 def test_a_recipe_file_that_cannot_be(text: str, refused: Callable[..., str], out: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "mine.toml"

@@ -85,7 +85,6 @@ def test_what_nobody_foresaw_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys
         (("--net", "efficientnet_lite0", "--freeze", "all"), "--freeze is about trained weights"),
         (("--head", "linear"), "--head is about trained weights"),
         (("--taps", "auto"), "--taps is about trained weights"),
-        (("--engine", "auto"), "--engine is about trained weights"),
         (("--momentum", "0.9", "--optimizer", "adam"), "--momentum does nothing with --optimizer adam"),
         (("--step-epochs", "5", "--schedule", "cosine"), "--step-epochs does nothing with --schedule cosine"),
         (("--net", "ssd"), "ssd predicts boxes, and the annotations are for classification; give --net resnet20_cifar"),

@@ -15,7 +15,7 @@ from svertka.zoo import registry
 if TYPE_CHECKING:
     from svertka.training.recipe import Recipe
 
-_OF_WEIGHTS = ("head", "taps", "freeze", "views", "lr_decay", "engine")
+_OF_WEIGHTS = ("head", "taps", "freeze", "views", "lr_decay")
 """What a recipe says of trained weights alone."""
 _ONLY_WITH = {
     "momentum": ("optimizer", ("momentum", "nesterov")),
