@@ -111,7 +111,7 @@ def test_a_file_that_is_no_image_is_left_to_decoding(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "no column 'file' among: none"),
+        ("", "it is empty"),
         ("1.png,cat\n", "no column 'file' among: 1.png, cat"),
         ("file,name\n1.png,cat\n", "no column 'label' among: file, name; call a column 'label'"),
         ("file,label\n", "no usable record"),
