@@ -21,6 +21,7 @@ from svertka.data.writers import ClassList, Item, Lost, lost
 from svertka.errors import UserError, nearest
 from svertka.runtime.files import make_folder, write_error
 from svertka.runtime.image import IMAGE_SUFFIXES, ImageError, image_size, read_file
+from svertka.wording import counted
 
 _LONG = 100  # characters of a file's name
 _EXTRAS: dict[str, Callable[[Box], object]] = {
@@ -237,5 +238,6 @@ def _turned(items: list[Item]) -> list[str]:
             turned.append(item.name)
     if not turned:
         return []
-    told = "annotations give width and height of the image before it was turned upright; look at their boxes"
-    return [f"{len(turned):,} {told}, such as {turned[0]}"]
+    give = counted(len(turned), "annotation gives", "annotations give")
+    told = "width and height of the image before it was turned upright; look at the boxes"
+    return [f"{give} {told}, such as {turned[0]}"]
