@@ -108,7 +108,7 @@ def test_the_model_is_that_of_the_advised_network(
 
     monkeypatch.setattr(verb, "advise", frozen)
     found = svertka.compare(
-        digits, weights=[trained[0]], nets=[], budget=0.0001, out=tmp_path / "out", progress=False, max_images=60
+        digits, weights=[trained[0]], net=[], budget=0.0001, out=tmp_path / "out", progress=False, max_images=60
     )
     assert found.images == {"train": 60, "val": 30, "test": 40}
     # Nothing fits into so small a budget but what needs no epoch.
