@@ -51,6 +51,8 @@ def _is_number(value: ast.FormattedValue) -> bool:
         (3, "class", "3 classes"),
         (3, "entry", "3 entries"),
         (3, "day", "3 days"),
+        (12, "epoch", "12 epochs"),
+        (2, "batch", "2 batches"),
         (1, "entry", "1 entry"),
         (2, "golden input", "2 golden inputs"),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_HISSING = re.compile(r"(s|x|z|ch|sh)$")
+_HISSING = re.compile(r"(s|x|z|(?<!epo)ch|sh)$")  # an epoch ends in a hard sound
 _CONSONANT_Y = re.compile(r"(?<=[^aeiou])y$")
 
 
