@@ -53,11 +53,10 @@ def paths_of(given: Given | Iterable[Given]) -> list[Path]:
 def names_of(given: Given | Iterable[Given]) -> tuple[str, ...]:
     """Names, of which a text may hold several with commas between them, unless it is a path that is there.
 
-    ``none`` alone stands for no name.
+    ``none`` stands for no name.
     """
     pieces = [piece for text in texts_of(given) for piece in ([text] if Path(text).exists() else text.split(","))]
-    names = tuple(piece.strip() for piece in pieces if piece.strip())
-    return () if names == ("none",) else names
+    return tuple(piece.strip() for piece in pieces if piece.strip() not in ("", "none"))
 
 
 def numbers_of(given: int | str | Iterable[int | str]) -> tuple[int, ...]:

@@ -320,7 +320,7 @@ def test_a_network_of_boxes_goes_on_from_its_own_weights(
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (("--net", "lenet5"), ("does not learn detection", "ssd")),
+        (("--net", "lenet5"), ("the annotations are for detection", "ssd")),
         (("--net", "ssd", "--label-smoothing", 0.1), ("--label-smoothing",)),
         (("--net", "ssd", "--loss", "dice"), ("--loss",)),
         (("--net", "ssd", "--balance", "weights"), ("--balance",)),

@@ -256,7 +256,7 @@ def test_a_run_that_is_cut_ends_with_the_same_bits(
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (("--net", "lenet5"), ("does not learn segmentation", "unet")),
+        (("--net", "lenet5"), ("the annotations are for segmentation", "unet")),
         (("--net", "unet", "--label-smoothing", 0.1), ("--label-smoothing",)),
         (("--net", "unet", "--loss", "square"), ("cross_entropy",)),
         (("--net", "unet_2015", "--trunk", "vgg16"), ("no other trunk",)),
@@ -281,7 +281,7 @@ def test_a_network_of_masks_is_refused_for_classes(
 ) -> None:
     answer = svertka_call("train", digits, "--net", "unet", "--out", tmp_path / "run", "--json")
     assert answer.status == 2
-    assert "does not learn classification" in answer.err
+    assert "the annotations are for classification" in answer.err
 
 
 def test_a_network_of_masks_is_pruned(

@@ -193,7 +193,7 @@ def test_one_that_refuses_images_is_not_pruned(tiny_model: Path, digits: Path, t
     net, card = load_model(tiny_model)
     model = tmp_path / "model.safetensors"
     save_model(model, net.state_dict(), dataclasses.replace(card, reject_limit=1.0))
-    with pytest.raises(svertka.UserError, match="it refuses images by distances that pruning would change"):
+    with pytest.raises(svertka.UserError, match="a limit of distances, of which it has none"):
         svertka.prune(model, digits, out=tmp_path / "out", progress=False)
 
 
