@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +10,10 @@ import numpy as np
 from svertka.annotations import names_in
 from svertka.data.layout import IMAGE_FOLDERS, is_structure, subfolders
 from svertka.data.samples import Dataset, ImageFile
+from svertka.data.unknown import unknown_annotations
 from svertka.errors import UserError
 from svertka.runtime.image import ImageError, decode_samples, read_file
 
-_ANNOTATIONS = (".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".parquet", ".mat", ".npy", ".npz", ".h5")
-_ABOUT = re.compile(r"\.|readme|licen[cs]e|dataset_infos?", re.IGNORECASE)
-"""Names of files that are hidden, or describe a data set without labelling its images."""
 _SHOWN = 3
 _FEW_NAMES = 2
 _LOOKED_AT = 6  # images of a class
@@ -36,7 +33,7 @@ def check_class_folders(dataset: Dataset, path: Path) -> None:
     samples = [sample for part in dataset.parts.values() for sample in part]
     names = sorted({name.split("/")[0] for sample in samples for name in names_in(sample.annotation)})
     structural = [name for name in names if is_structure(name)]
-    unread = [file for folder in dict.fromkeys((path, dataset.root)) for file in _annotation_files(folder)]
+    unread = unknown_annotations(path)
     images = [name for name in structural if name.lower() in IMAGE_FOLDERS]
     if structural == names or (images and len(structural) > len(images)):
         raise UserError(
@@ -95,15 +92,10 @@ def linked_folders(root: Path) -> list[str]:
     return sorted(found)
 
 
-def _annotation_files(folder: Path) -> list[Path]:
-    files = [entry for entry in folder.iterdir() if entry.suffix.lower() in _ANNOTATIONS and entry.is_file()]
-    return sorted(file for file in files if not _ABOUT.match(file.name))
-
-
-def _what_is_there(unread: list[Path]) -> str:
+def _what_is_there(unread: list[str]) -> str:
     if not unread:
         return ""
-    return f"; beside it lies {', '.join(file.name for file in unread[:_SHOWN])}"
+    return f"; beside it lies {', '.join(unread[:_SHOWN])}"
 
 
 def _remedy(masks: bool) -> str:
