@@ -3,6 +3,7 @@
 import warnings
 from typing import Any
 
+import numpy as np
 import onnxruntime
 import pytest
 import torch
@@ -162,7 +163,8 @@ def test_the_model_file_of_its_own_trunk(name: str, tmp_path) -> None:
 
 def check_model_file(record: registry.NetRecord, trunk: registry.NetRecord | None, size: tuple[int, int], path) -> None:
     net = build(record, trunk).eval()
-    save_model(path, net.state_dict(), card(net, record.name, arguments(record, trunk), size))
+    stated = (max(size[0], record.smallest), max(size[1], record.smallest))
+    save_model(path, net.state_dict(), card(net, record.name, arguments(record, trunk), stated))
     loaded, read = load_model(path)
     assert isinstance(loaded, Segmenter)
     assert read.arguments == arguments(record, trunk)
@@ -269,14 +271,20 @@ def disturb(net: Segmenter) -> None:
 def card(net: Segmenter, name: str, values: dict[str, Any], size: tuple[int, int]) -> Card:
     channels = net.in_channels
     preprocess = Preprocess(
-        height=size[0], width=size[1], channels=channels, mean=(0.5,) * channels, std=(0.25,) * channels
+        height=size[0],
+        width=size[1],
+        channels=channels,
+        mean=(0.5,) * channels,
+        std=(0.25,) * channels,
+        fit="whole",
+        margin=getattr(net, "margin", 0),
     )
-    image = torch.randint(0, 256, (40, 30, 3), generator=torch.Generator().manual_seed(2), dtype=torch.uint8).numpy()
+    image = np.random.default_rng(2).integers(0, 256, (*size, 3), np.uint8)
     outputs = {key: value[0] for key, value in TorchEngine(net).run(preprocess([image])).items()}
     return Card(
         net=name,
         arguments=values,
-        task="classification",
+        task="segmentation",
         classes=tuple(f"class {number}" for number in range(CLASSES)),
         preprocess=preprocess,
         licence="unspecified",

@@ -30,7 +30,8 @@ def test_what_is_planted_is_found(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", planted.HEALTHY)
 def test_nothing_is_found_in_what_is_healthy(name: str, tmp_path: Path) -> None:
     for seed in FAULTS:
-        assert planted.all_findings(planted.HEALTHY[name](tmp_path / str(seed), seed)) == []
+        found = planted.all_findings(planted.HEALTHY[name](tmp_path / str(seed), seed))
+        assert [finding for finding in found if finding.kind != "groups"] == []  # these answer --group
 
 
 @pytest.mark.parametrize("how", planted.COPIES)

@@ -29,12 +29,12 @@ def scene(seed: int, moved: float = 0.0, side: int = 48) -> Image.Image:
     return Image.fromarray(np.clip(pixels + 128, 0, 255).astype(np.uint8))
 
 
-def videos(folder: Path, names: str, count: int = 4, frames: int = 6) -> Path:
-    """Some videos; the frames of each lie in the folders of classes in turn, or of subsets."""
+def videos(folder: Path, names: str, count: int = 6, frames: int = 4) -> Path:
+    """Some videos, each shorter than a fifth of the data set: what is usual there is then another scene; the frames of each lie in the folders of classes in turn, or of subsets."""
     for video in range(count):
         for frame in range(frames):
             path = folder / names.format(
-                video=video, frame=frame, part="train" if frame < 4 else "val", label=video % 2
+                video=video, frame=frame, part="train" if frame < 3 else "val", label=video % 2
             )
             path.parent.mkdir(parents=True, exist_ok=True)
             scene(video, 0.002 * frame).save(path)

@@ -17,6 +17,7 @@ from svertka.runtime.card import CARD_KEY
 from svertka.runtime.engines import OnnxRuntimeEngine, OpenVinoEngine, open_engine
 from svertka.runtime.onnx_card import read_onnx_card
 from svertka.runtime.openvino_core import openvino_is_installed
+from svertka.wording import counted
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_a_card_of_other_channels_or_pixels(changed: Callable[..., Path]) -> Non
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_a_card_of_other_classes(count: int, changed: Callable[..., Path]) -> None:
     line = refused(changed({"classes": list(map(str, range(count))), "golden": []}))
-    assert f"its card names {count} classes, its graph gives logits of any×3" in line
+    assert f"its card names {counted(count, 'class')}, its graph gives logits of any×3" in line
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -48,13 +48,13 @@ def read_folders(root: Path, *, nested: bool = False) -> Dataset:
     skipped: list[Skipped] = []
     samples: dict[str, list[Sample]] = {}
     loose = _images(root, recurse=False)
-    linked = _linked(root)
+    linked = linked_subfolders(root)
     for part, folder in chosen.items():
         place = root / folder
         samples[part] = []
         if folder:
             loose += _images(place, recurse=False)
-            linked += _linked(place)
+            linked += linked_subfolders(place)
         for name in _subfolders(place):
             for file in _images(place / name, recurse=True):
                 relative = file.relative_to(root).as_posix()
@@ -149,9 +149,11 @@ def _subfolders(folder: Path) -> list[str]:
     return sorted((name for name in folders if not name.startswith((".", "__"))), key=natural)
 
 
-def _linked(folder: Path) -> list[str]:
+def linked_subfolders(folder: Path) -> list[str]:
+    """Names of the links to folders in a folder, without hidden ones and links that lead round to themselves."""
     with os.scandir(folder) as entries:
-        return sorted((entry.name for entry in entries if entry.is_symlink() and entry.is_dir()), key=natural)
+        links = [entry.name for entry in entries if entry.is_symlink() and not entry.name.startswith(".")]
+    return sorted((name for name in links if (folder / name).is_dir()), key=natural)
 
 
 def _leads_out(sample: Sample, root: Path) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from svertka.annotations import names_in
+from svertka.data.folders import linked_subfolders
 from svertka.data.layout import IMAGE_FOLDERS, is_structure, subfolders
 from svertka.data.samples import Dataset, ImageFile
 from svertka.data.unknown import unknown_annotations
@@ -86,9 +87,7 @@ def linked_folders(root: Path) -> list[str]:
         return []
     found = []
     for place in (root, *subfolders(root)):
-        with os.scandir(place) as entries:
-            links = [entry.name for entry in entries if entry.is_symlink() and entry.is_dir()]
-        found += [(place / name).relative_to(root).as_posix() for name in links if not name.startswith(".")]
+        found += [(place / name).relative_to(root).as_posix() for name in linked_subfolders(place)]
     return sorted(found)
 
 

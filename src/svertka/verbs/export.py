@@ -107,13 +107,13 @@ def export(
         raise UserError(f"unknown precision {precision!r}", mend=nearest(precision, get_args(Wanted)))
     if data is None and precision != "fp32":
         raise UserError(f"{precision} has to be measured on your images", mend="name a data set with --data")
-    for flag, value in (("max-drop", max_drop), ("threads", threads)):
-        if data is None and value is not None:
-            raise UserError(f"--{flag} is about what is measured", mend=f"give --data, or leave --{flag} out")
     if max_drop is not None and not 0 <= max_drop <= 100:
         raise UserError(f"a drop of {max_drop} points", mend="--max-drop is between 0 and 100")
     if threads is not None and not 1 <= threads <= MOST_THREADS:
         raise UserError(f"threads is {threads}", mend=f"--threads is between 1 and {MOST_THREADS:,}")
+    for flag, value in (("max-drop", max_drop), ("threads", threads)):
+        if data is None and value is not None:
+            raise UserError(f"--{flag} is about what is measured", mend=f"give --data, or leave --{flag} out")
     from svertka.deploy.onnx import proven_onnx
     from svertka.zoo import registry
     from svertka.zoo.modelfile import load_model
