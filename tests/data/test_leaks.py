@@ -30,7 +30,10 @@ def scene(seed: int, moved: float = 0.0, side: int = 48) -> Image.Image:
 
 
 def videos(folder: Path, names: str, count: int = 6, frames: int = 4) -> Path:
-    """Some videos, each shorter than a fifth of the data set: what is usual there is then another scene; the frames of each lie in the folders of classes in turn, or of subsets."""
+    """Some videos, each shorter than a fifth of the data set: what is usual there is then another scene.
+
+    The frames of each lie in the folders of classes in turn, or of subsets.
+    """
     for video in range(count):
         for frame in range(frames):
             path = folder / names.format(
