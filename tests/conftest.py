@@ -6,11 +6,13 @@ import gc
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from commands import Answer, Running, call, starting
 
 
 def pytest_collection_finish() -> None:
@@ -156,3 +158,18 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "trained.safetensors"
     save_model(path, net.state_dict(), card)
     return path
+
+
+@pytest.fixture(scope="session")
+def svertka_call() -> Callable[..., Answer]:
+    """Give a command in this process."""
+    return call
+
+
+@pytest.fixture(scope="session")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Running]]:
+    """Start a command in a process of its own."""
+    if sys.platform == "win32":
+        pytest.skip("processes are forked and signalled here")
+    with starting(tmp_path_factory.mktemp("said")) as run:
+        yield run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -17,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from commands import Answer, Running
+
 MB = 1 << 20
 BLANK = 64 * MB  # what may be taken beside twice the size of a file
 
@@ -27,9 +30,19 @@ class Case:
 
     folder: Path
     environment: dict[str, str]
+    start: Callable[..., Running]
 
-    def python(self, *arguments: object, seconds: float = 240) -> subprocess.CompletedProcess[str]:
-        """Run Python in the folder of the case."""
+    def svertka(self, *arguments: object, seconds: float = 240) -> Answer:
+        """Run a command of Svertka in the folder of the case, in a process of its own."""
+        return self.start(*arguments, cwd=self.folder, environment=self.environment).wait(seconds)
+
+    def script(self, name: str, *arguments: object) -> Answer:
+        """Run a script of the case in its folder."""
+        place = {"cwd": self.folder, "environment": self.environment}
+        return self.start(*arguments, script=self.folder / name, **place).wait(240)
+
+    def python(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        """Run Python in the folder of the case, with nothing imported."""
         return subprocess.run(
             [sys.executable, *map(str, arguments)],
             cwd=self.folder,
@@ -37,29 +50,25 @@ class Case:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=seconds,
+            timeout=240,
             check=False,
         )
-
-    def svertka(self, *arguments: object, seconds: float = 240) -> subprocess.CompletedProcess[str]:
-        """Run a command of Svertka in the folder of the case, as a user would."""
-        return self.python("-m", "svertka", *arguments, seconds=seconds)
 
     def refused(self, *arguments: object, words: tuple[str, ...] = (), seconds: float = 240) -> str:
         """Run a command that must end with status 2 and a line that says why, after what it read. Returns the line."""
         done = self.svertka(*arguments, seconds=seconds)
-        assert done.returncode == 2, done.stdout + done.stderr
-        *before, line = done.stderr.splitlines()
-        assert line.startswith("svertka: "), done.stderr
-        assert "Traceback" not in done.stderr
-        assert not before or arguments[0] == "train", done.stderr
+        assert done.status == 2, done.out + done.err
+        *before, line = done.err.splitlines()
+        assert line.startswith("svertka: "), done.err
+        assert "Traceback" not in done.err
+        assert not before or arguments[0] == "train", done.err
         for word in words:
             assert word in line
         return line
 
 
 @pytest.fixture
-def case(tmp_path: Path) -> Callable[[str], Case]:
+def case(tmp_path: Path, start: Callable[..., Running]) -> Callable[[str], Case]:
     """Copy the case of that name; tests skip where the folder named by SVERTKA_CASES is absent."""
     cases = Path(os.environ.get("SVERTKA_CASES") or Path(__file__).parents[2] / "../shared/cases").resolve()
 
@@ -70,7 +79,7 @@ def case(tmp_path: Path) -> Callable[[str], Case]:
         shutil.copytree(cases / name, folder)
         for path in (folder, *folder.rglob("*")):  # the folder of cases may be read-only
             path.chmod(0o755 if path.is_dir() else 0o644)
-        return Case(folder, {**os.environ, "OMP_NUM_THREADS": "1"})
+        return Case(folder, {**os.environ, "OMP_NUM_THREADS": "1"}, start)
 
     return copied
 
@@ -98,8 +107,8 @@ def lenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def checked(case: Case, *arguments: object) -> dict[str, Any]:
     """What `check` reports of data that can be read: status 0, or 1 for findings."""
     done = case.svertka("check", *arguments, "--json")
-    assert done.returncode in (0, 1), done.stderr
-    report: dict[str, Any] = json.loads(done.stdout)
+    assert done.status in (0, 1), done.err
+    report: dict[str, Any] = json.loads(done.out)
     return report
 
 
@@ -137,13 +146,13 @@ def test_cvat_project_subsets(case: Callable[[str], Case]) -> None:
 def test_label_studio_min(case: Callable[[str], Case]) -> None:
     tried = case("label-studio-min")
     done = tried.svertka("check", "data", "--json")
-    if done.returncode == 2:
-        assert "min.json" in done.stderr
-        assert "JSON" in done.stderr
+    if done.status == 2:
+        assert "min.json" in done.err
+        assert "JSON" in done.err
         return
-    assert total(json.loads(done.stdout)) == {"cell": 3}
+    assert total(json.loads(done.out)) == {"cell": 3}
     converted = tried.svertka("convert", "data", "boxes", "--format", "csv")
-    assert converted.returncode == 0, converted.stderr
+    assert converted.status == 0, converted.err
     rows = next(Path(tried.folder, "boxes").rglob("*.csv")).read_text().splitlines()
     assert [[float(edge) for edge in re.findall(r"(?<=,)[\d.]+(?=,|$)", row)][:4] for row in rows[1:]] == [
         [10, 20, 40, 60]
@@ -154,7 +163,7 @@ def test_labelme_flags(case: Callable[[str], Case]) -> None:
     tried = case("labelme-flags")
     assert total(checked(tried, "data")) == {"cat": 3, "dog": 3}
     done = tried.svertka("train", "data", "--net", "lenet5", "--channels", 3, "--epochs", 1, "--threads", 1)
-    assert done.returncode == 0, done.stderr
+    assert done.status == 0, done.err
 
 
 def test_labels_in_columns(case: Callable[[str], Case]) -> None:
@@ -173,12 +182,12 @@ def test_masks_beside_parts(case: Callable[[str], Case]) -> None:
 def test_masks_under_other_names(case: Callable[[str], Case]) -> None:
     tried = case("masks-under-other-names")
     done = tried.svertka("check", "data", "--json")
-    if done.returncode == 2:
-        assert "images" in done.stderr
-        assert "masks" in done.stderr
-        assert tried.svertka("train", "data", "--net", "lenet5", "--channels", 3, "--epochs", 1).returncode == 2
+    if done.status == 2:
+        assert "images" in done.err
+        assert "masks" in done.err
+        assert tried.svertka("train", "data", "--net", "lenet5", "--channels", 3, "--epochs", 1).status == 2
         return
-    report = json.loads(done.stdout)
+    report = json.loads(done.out)
     assert "mask" in report["format"]
     assert sum(report["images"].values()) == 6
     tried.refused(
@@ -190,15 +199,15 @@ def test_masks_under_other_names(case: Callable[[str], Case]) -> None:
 def test_table_beside_images(case: Callable[[str], Case]) -> None:
     tried = case("table-beside-images")
     done = tried.svertka("check", "data", "--json")
-    if done.returncode == 2:
-        assert "train.csv" in done.stderr
+    if done.status == 2:
+        assert "train.csv" in done.err
     else:
-        assert total(json.loads(done.stdout)) == {"cat": 4, "dog": 4}
+        assert total(json.loads(done.out)) == {"cat": 4, "dog": 4}
     done = tried.svertka("check", "data/train.csv", "--json")
-    if done.returncode == 2:
-        assert "image_id" in done.stderr
+    if done.status == 2:
+        assert "image_id" in done.err
     else:
-        assert total(json.loads(done.stdout)) == {"cat": 4, "dog": 4}
+        assert total(json.loads(done.out)) == {"cat": 4, "dog": 4}
 
 
 def test_csv_pipe(case: Callable[[str], Case]) -> None:
@@ -234,29 +243,27 @@ def resnet20(shared_data: Path) -> Path:
 
 def test_checkpoint_wrappers(case: Callable[[str], Case], resnet20: Path) -> None:
     tried = case("checkpoint-wrappers")
-    made = tried.python("make.py", resnet20)
-    assert made.returncode == 0, made.stderr
+    made = tried.script("make.py", resnet20)
+    assert made.status == 0, made.err
     wanted = ["adopt", "--net", "resnet20_cifar", "--classes", ",".join("abcdefghij")]
     digests = set()
     for name in ("plain.pth", "compiled.pth", "compiled_ddp.pth", "compiled.safetensors"):
         target = tried.folder / "models" / f"{name}.safetensors"
         target.parent.mkdir(exist_ok=True)
         done = tried.svertka(*wanted, name, "--out", target)
-        assert done.returncode == 0, done.stderr
-        digests.add(tried.python("-c", _WEIGHTS, target).stdout)
+        assert done.status == 0, done.err
+        digests.add(digest_of_weights(target))
     assert len(digests) == 1
-    assert digests != {""}
     tried.refused(*wanted, "nan.pth", words=("linear.bias",))
 
 
-_WEIGHTS = """
-import hashlib, sys
-from safetensors.numpy import load_file
-digest = hashlib.sha256()
-for name, value in sorted(load_file(sys.argv[1]).items()):
-    digest.update(name.encode() + value.tobytes())
-print(digest.hexdigest())
-"""
+def digest_of_weights(path: Path) -> str:
+    from safetensors.numpy import load_file
+
+    digest = hashlib.sha256()
+    for name, value in sorted(load_file(path).items()):
+        digest.update(name.encode() + value.tobytes())
+    return digest.hexdigest()
 
 
 @pytest.fixture(scope="module")
@@ -269,7 +276,7 @@ def base_memory() -> int:
 
 def test_checkpoint_deflated(case: Callable[[str], Case], base_memory: int) -> None:
     tried = case("checkpoint-deflated")
-    assert tried.python("make.py", "x.pth").returncode == 0
+    assert tried.script("make.py", "x.pth").status == 0
     size = (tried.folder / "x.pth").stat().st_size
     done = _limited(tried, base_memory + (2 * size + BLANK) // MB, "adopt", "x.pth")
     assert done.returncode == 2
@@ -302,7 +309,7 @@ def test_checkpoint_not_plain(case: Callable[[str], Case], resnet20: Path) -> No
 @pytest.mark.parametrize("side", [7, 20_000, 65_535])
 def test_card_size(case: Callable[[str], Case], lenet: Path, side: int) -> None:
     tried = case("card-size")
-    assert tried.python("forge.py", lenet / "model.safetensors", "out.safetensors", side).returncode == 0
+    assert tried.script("forge.py", lenet / "model.safetensors", "out.safetensors", side).status == 0
     image = lenet.parent / "data" / "cat" / "0.png"
     for command in (
         ("predict", "out.safetensors", image),
@@ -321,8 +328,8 @@ def test_temporary_symlink(case: Callable[[str], Case]) -> None:
     tried = case("temporary-symlink")
     place = tried.folder / "empty"
     place.mkdir()
-    done = tried.python("try.py", place)
-    assert done.stdout == "precious\n", done.stderr
+    done = tried.script("try.py", place)
+    assert done.out == "precious\n", done.err
 
 
 def test_pixel_cache_damaged(case: Callable[[str], Case], lenet: Path) -> None:
@@ -330,15 +337,15 @@ def test_pixel_cache_damaged(case: Callable[[str], Case], lenet: Path) -> None:
     tried.environment["SVERTKA_CACHE"] = str(tried.folder / "cache")
     command = ("train", lenet.parent / "data", "--net", "lenet5", "--channels", 1, "--epochs", 1, "--threads", 1)
     plain = ("--precision", "fp32", "--layout", "channels_first", "--device", "cpu")
-    assert tried.svertka(*command, *plain, "--out", "a").returncode == 0
+    assert tried.svertka(*command, *plain, "--out", "a").status == 0
     kept = list((tried.folder / "cache" / "images").glob("*.pixels"))
     assert kept, "the case damages these files"
-    assert tried.python("damage.py", "cache").returncode == 0
+    assert tried.script("damage.py", "cache").status == 0
     done = tried.svertka(*command, *plain, "--out", "b")
-    assert done.returncode == 0, done.stderr
-    assert "damaged" in done.stderr
-    weights = [tried.python("-c", _WEIGHTS, f"{run}/model.safetensors").stdout for run in "ab"]
-    assert weights[0] == weights[1] != ""
+    assert done.status == 0, done.err
+    assert "damaged" in done.err
+    weights = [digest_of_weights(tried.folder / run / "model.safetensors") for run in "ab"]
+    assert weights[0] == weights[1]
 
 
 def test_onnxruntime_reports(case: Callable[[str], Case], lenet: Path) -> None:
@@ -375,13 +382,13 @@ def test_last_batch_of_one(case: Callable[[str], Case], net: str, batch: int) ->
     tried = case("last-batch-of-one")
     flags = ("--image-size", 32, "--batch", batch, "--epochs", 1, "--threads", 1, "--out", "run")
     done = tried.svertka("train", "data", "--net", net, *flags)
-    assert "Traceback" not in done.stderr
-    if done.returncode == 2:
-        assert done.stderr.splitlines()[-1].startswith("svertka: ")
-        assert "--batch" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.err
+    if done.status == 2:
+        assert done.err.splitlines()[-1].startswith("svertka: ")
+        assert "--batch" in done.err.splitlines()[-1]
         assert not (tried.folder / "run").exists()
     else:
-        assert done.returncode == 0, done.stderr
+        assert done.status == 0, done.err
         assert (tried.folder / "run" / "model.safetensors").is_file()
 
 
@@ -421,9 +428,9 @@ def test_no_shared_memory(case: Callable[[str], Case], lenet: Path) -> None:
 
 def test_one_path_for_many(case: Callable[[str], Case], lenet: Path) -> None:
     tried = case("one-path-for-many")
-    done = tried.python("ask.py", lenet / "model.safetensors")
-    lines = done.stdout.splitlines()
-    assert len(lines) == 2, done.stdout + done.stderr
+    done = tried.script("ask.py", lenet / "model.safetensors")
+    lines = done.out.splitlines()
+    assert len(lines) == 2, done.out + done.err
     assert all(re.fullmatch(r"\['[^']*data/0\.png: [^']*'\]", line) for line in lines), lines
 
 
