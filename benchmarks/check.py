@@ -24,13 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from svertka.commands.check.suspects import described, folds_of, out_of_sample
 from svertka.data.checks.leaks import neighbours_by_name
 from svertka.data.checks.survey import Survey
 from svertka.data.checks.suspicious import suspicious_labels
 from svertka.data.likeness import alike, joined, shrink
 from svertka.data.reading import open_dataset
-from svertka.verbs._progress import Display
-from svertka.verbs._suspects import described, folds_of, out_of_sample
+from svertka.workflows.progress import Display
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "data"))

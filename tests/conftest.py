@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from commands import Answer, Running, call, starting
+from calling import Answer, Running, call, starting
 
 
 def pytest_collection_finish() -> None:

@@ -17,25 +17,24 @@ __version__ = "0.1.0"
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
+    from svertka.commands.adopt.command import adopt
+    from svertka.commands.bench.command import bench
+    from svertka.commands.check.command import check
+    from svertka.commands.compare.command import compare
+    from svertka.commands.convert.command import convert
+    from svertka.commands.demo.command import demo
+    from svertka.commands.diagnose.command import diagnose
+    from svertka.commands.evaluate.command import evaluate
+    from svertka.commands.explain.command import explain
+    from svertka.commands.export.command import export
+    from svertka.commands.nets.command import ledger, list_nets
+    from svertka.commands.predict.command import predict
+    from svertka.commands.prune.command import prune
+    from svertka.commands.serve.command import serve
+    from svertka.commands.train.command import train
+    from svertka.commands.verify.command import verify
     from svertka.errors import UserError
     from svertka.training.recipe import Recipe
-    from svertka.verbs.adopt import adopt
-    from svertka.verbs.bench import bench
-    from svertka.verbs.check import check
-    from svertka.verbs.compare import compare
-    from svertka.verbs.convert import convert
-    from svertka.verbs.demo import demo
-    from svertka.verbs.diagnose import diagnose
-    from svertka.verbs.evaluate import evaluate
-    from svertka.verbs.explain import explain
-    from svertka.verbs.export import export
-    from svertka.verbs.ledger import ledger
-    from svertka.verbs.list_nets import list_nets
-    from svertka.verbs.predict import predict
-    from svertka.verbs.prune import prune
-    from svertka.verbs.serve import serve
-    from svertka.verbs.train import train
-    from svertka.verbs.verify import verify
 
 __all__ = [
     "Recipe",
@@ -60,6 +59,7 @@ __all__ = [
 ]
 
 _ELSEWHERE = {"UserError": "svertka.errors", "Recipe": "svertka.training.recipe"}
+_OF_NETS = ("ledger", "list_nets")  # both are the command ``nets``
 
 
 def prepare() -> None:
@@ -79,7 +79,8 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module(_ELSEWHERE[name]), name)
     from svertka.signatures import checked
 
-    function = checked(getattr(importlib.import_module(f"svertka.verbs.{name}"), name))
+    command = "nets" if name in _OF_NETS else name
+    function = checked(getattr(importlib.import_module(f"svertka.commands.{command}.command"), name))
     globals()[name] = function
     return function
 

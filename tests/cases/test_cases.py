@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from commands import Answer, Running
+from calling import Answer, Running
 
 MB = 1 << 20
 BLANK = 64 * MB  # what may be taken beside twice the size of a file
@@ -269,7 +269,7 @@ def digest_of_weights(path: Path) -> str:
 @pytest.fixture(scope="module")
 def base_memory() -> int:
     """Megabytes that a refusal of a small checkpoint takes at most."""
-    imported = "import resource, torch, svertka.verbs.adopt, svertka.zoo.registry"
+    imported = "import resource, torch, svertka.commands.adopt.command, svertka.zoo.registry"
     code = f"{imported}; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     return int(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout) >> 10
 

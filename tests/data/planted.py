@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from svertka.annotations import Annotation, Box, Boxes, Mask
+from svertka.commands.check.suspects import suspects
 from svertka.data.checks.checking import findings
 from svertka.data.checks.findings import Finding
 from svertka.data.checks.survey import Survey, survey
@@ -22,8 +23,7 @@ from svertka.data.grouping import groups_of
 from svertka.data.reading import open_dataset
 from svertka.data.samples import Dataset, ImageFile, Sample, flat
 from svertka.errors import UserError
-from svertka.verbs._progress import Display
-from svertka.verbs._suspects import suspects
+from svertka.workflows.progress import Display
 
 SIDE = 96
 PER_CLASS = 40

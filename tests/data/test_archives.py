@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from svertka.commands.check.command import check
 from svertka.data.archives import Limits, archive_kind, unpacked
 from svertka.data.reading import open_dataset
 from svertka.errors import UserError
-from svertka.verbs.check import check
 
 WriteImages = Callable[..., None]
 NAMES = ("cat/1.png", "cat/2.png", "dog/deep/3.png")

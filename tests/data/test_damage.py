@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from svertka.commands.bench.machines import MachineLine, known_machines, machines_file, save_machines
 from svertka.data.archives import unpacked
 from svertka.data.images import load_images
 from svertka.data.memory import Store
@@ -26,7 +27,6 @@ from svertka.data.proposing import proposed
 from svertka.data.samples import ImageFile
 from svertka.runtime.choices import remembered_choice
 from svertka.runtime.preprocess import Preprocess
-from svertka.verbs._machines import MachineLine, known_machines, machines_file, save_machines
 
 PLACES = 12  # in which a file is damaged
 COUNT = 5

@@ -14,7 +14,7 @@ from svertka.data.paths import ImageFinder, OutsideError, below
 from svertka.data.reading import open_dataset
 from svertka.data.records import RecordError
 from svertka.errors import UserError
-from svertka.verbs._image_files import matching_files
+from svertka.workflows.image_files import matching_files
 
 
 def picture(path: Path, grey: int = 100) -> Path:

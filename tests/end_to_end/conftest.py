@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from commands import Answer, call
+from calling import Answer, call
 
 PLAIN = ("--precision", "fp32", "--layout", "channels_first", "--device", "cpu", "--threads", "1")
 """What a timing or the number of processors would decide otherwise."""

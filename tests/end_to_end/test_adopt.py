@@ -17,7 +17,7 @@ import svertka
 from svertka.runtime.preprocess import Preprocess
 from svertka.zoo.classes import class_names
 from svertka.zoo.modelfile import load_model, read_card
-from svertka.zoo.weights import IMAGENET_MEAN, IMAGENET_STD
+from svertka.zoo.published import IMAGENET_MEAN, IMAGENET_STD
 
 CIFAR = "weights/resnet20-12fca82f.th"
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import svertka
+from svertka.commands.bench.machines import MachineLine, known_machines, save_machines, with_machine
 from svertka.runtime.cores import available_cores
-from svertka.verbs._machines import MachineLine, known_machines, save_machines, with_machine
 
 Call = Callable[..., Any]
 

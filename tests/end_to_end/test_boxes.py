@@ -257,7 +257,7 @@ def test_a_run_that_is_cut_ends_with_the_same_bits(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from svertka.verbs._progress import Display
+    from svertka.workflows.progress import Display
 
     if "--trunk" not in flags:
         flags = (*flags, "--weights", weights)

@@ -142,7 +142,9 @@ def test_a_budget_leaves_out_the_epochs_that_there_is_no_time_for(
     # Resumed, it does what it has decided, though it would decide otherwise now.
     model = (run / "model.safetensors").read_bytes()
     (run / "run.json").unlink()
-    monkeypatch.setattr("svertka.verbs._scratch.plan_epochs", lambda *_: pytest.fail("it has planned before"))
+    monkeypatch.setattr(
+        "svertka.workflows.training.scratch.plan_epochs", lambda *_: pytest.fail("it has planned before")
+    )
     assert svertka_call(*command, "--resume").status == 0
     assert (run / "model.safetensors").read_bytes() == model
     (run / "run.json").unlink()
@@ -635,7 +637,7 @@ def test_the_python_api_says_the_same(
 def test_the_demo_is_the_whole_way(
     svertka_call: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from svertka.verbs import demo
+    from svertka.commands.demo import command as demo
 
     short = demo.DEMO_RECIPE.changed(
         {"epochs": 8, "precision": "fp32", "layout": "channels_first", "device": "cpu", "threads": 1}

@@ -63,7 +63,7 @@ def test_one_graph_has_one_figure_and_all_are_timed_in_turns(
         timed.append(set(runs))
         return in_turns(runs, **how)
 
-    monkeypatch.setattr("svertka.verbs._course.in_turns", look)
+    monkeypatch.setattr("svertka.commands.compare.course.in_turns", look)
     weights = ("--weights", trained[0], trained[0])  # the same network twice, with the same kind of head
     answer = svertka_call("compare", digits, *weights, "--net", "none", "--budget", 0.0001, "--json")
     assert answer.status == 0, answer.err
@@ -100,8 +100,8 @@ def test_the_model_is_that_of_the_advised_network(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from svertka.verbs import compare as verb
-    from svertka.verbs._advice import Advice
+    from svertka.commands.compare import command as verb
+    from svertka.commands.compare.advice import Advice
 
     def frozen(ways: Any) -> Advice:
         return Advice(next(way for way in ways if "frozen" in way.name), "as planted")

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import svertka
-from svertka.verbs.explain import DEFAULT_METHODS, METHODS
+from svertka.commands.explain.command import DEFAULT_METHODS, METHODS
 
 Call = Callable[..., Any]
 

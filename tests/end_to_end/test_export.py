@@ -13,14 +13,14 @@ import pytest
 from PIL import Image
 
 import svertka
+from svertka.commands.export import validating as _validating
+from svertka.commands.export.validating import Score
 from svertka.deploy import choosing
 from svertka.runtime.engines import Engine, OpenVinoEngine
 from svertka.runtime.image import read_image
 from svertka.runtime.onnx_card import read_onnx_card
 from svertka.runtime.predictor import Predictor
-from svertka.verbs import _validating
-from svertka.verbs._models import open_predictor
-from svertka.verbs._validating import Score
+from svertka.workflows.models import open_predictor
 
 pytest.importorskip("onnxscript")
 pytest.importorskip("nncf")
@@ -135,7 +135,7 @@ def test_what_scores_worse_is_refused_and_listed(
     lines = {line.split()[0]: line for line in answer.out.splitlines() if line.startswith(("onnx", "open"))}
     assert lines["onnxruntime"].endswith("taken")
     assert lines["openvino"].endswith("loses 10.00 points")
-    monkeypatch.setattr("svertka.verbs._deploying._ENGINES", ("openvino",))
+    monkeypatch.setattr("svertka.commands.export.deploying._ENGINES", ("openvino",))
     answer = svertka_call(*command, tmp_path / "none.onnx")
     assert answer.status == 2
     assert answer.err.splitlines()[-1].startswith("svertka: nothing was written: openvino, fp32: loses 10.00 points")

@@ -163,7 +163,8 @@ def test_frozen_stages_are_run_anew_where_they_cannot_be_remembered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from svertka.training.budget import TooSlowError
-    from svertka.verbs import _planning, _transfer
+    from svertka.workflows.training import planning as _planning
+    from svertka.workflows.training import transfer as _transfer
 
     def late(*_: object) -> None:
         raise TooSlowError("planted")
@@ -178,7 +179,7 @@ def test_frozen_stages_are_run_anew_where_they_cannot_be_remembered(
     run = tmp_path / "run"
     command = ("train", discs, "--net", "unet", "--weights", weights, "--image-size", 32, *flags, *QUICK, *plain)
     if why != "no time":
-        monkeypatch.setattr("svertka.verbs._frozen.room_bytes", lambda _: 1000)
+        monkeypatch.setattr("svertka.workflows.training.frozen.room_bytes", lambda _: 1000)
     answer = svertka_call(*command, "--out", run)
     assert answer.status == 0, answer.err
     plan = json.loads((run / "plan.json").read_text())
@@ -191,7 +192,7 @@ def test_frozen_stages_are_run_anew_where_they_cannot_be_remembered(
     # Resumed, it does what it has decided, though there is room now.
     model = (run / "model.safetensors").read_bytes()
     (run / "run.json").unlink()
-    monkeypatch.setattr("svertka.verbs._frozen.room_bytes", lambda _: 1 << 40)
+    monkeypatch.setattr("svertka.workflows.training.frozen.room_bytes", lambda _: 1 << 40)
     answer = svertka_call(*command, "--out", run, "--resume")
     assert answer.status == 0, answer.err
     assert (run / "model.safetensors").read_bytes() == model
@@ -237,7 +238,7 @@ def test_a_run_that_is_cut_ends_with_the_same_bits(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from svertka.verbs._progress import Display
+    from svertka.workflows.progress import Display
 
     if "--trunk" not in flags:
         flags = (*flags, "--weights", weights)

@@ -139,7 +139,7 @@ def test_a_run_goes_on_with_another_number_of_processes(
     tmp_path: Path,
 ) -> None:
     from svertka.training.checkpoint import Checkpoints
-    from svertka.verbs._progress import Display
+    from svertka.workflows.progress import Display
 
     # Cut in the middle of the second epoch of three, so that half-made sums have to be handed on as well.
     command = (*RECIPE, "--batch", 13, *plain, "--json", "--save-every", 0)

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from svertka.annotations import Boxes, Mask, names_in
+from svertka.commands.check.features import features_at_hand
 from svertka.data.reading import open_dataset
 from svertka.errors import UserError
-from svertka.verbs._features import features_at_hand
 
 LEAKS = {"neighbours_by_name", "groups_across_splits"}
 RECIPE = ("--net", "perceptron", "--epochs", 1, "--device", "cpu", "--precision", "fp32", "--image-size", 16)

@@ -29,7 +29,7 @@ def begun(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
     """The folder of a run that was interrupted after its first epoch."""
-    from svertka.verbs._progress import Display
+    from svertka.workflows.progress import Display
 
     with monkeypatch.context() as patch:
         patch.setattr(Display, "stopping", lambda _: True)
@@ -116,7 +116,7 @@ def test_what_changes_nothing_may_change(begun: Path, data: Path, svertka_call: 
 def test_a_recipe_file_given_again_fits_although_the_run_has_decided_what_it_leaves_open(
     data: Path, svertka_call: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from svertka.verbs._progress import Display
+    from svertka.workflows.progress import Display
 
     recipe = tmp_path / "mine.toml"
     recipe.write_text('net = "perceptron"\nepochs = 1\nthreads = 1\n')

@@ -139,7 +139,7 @@ def test_a_budget_decides_once_what_learns(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from svertka.verbs import _transfer
+    from svertka.workflows.training import transfer as _transfer
 
     run = tmp_path / "run"
     command = ("train", digits, "--weights", weights, "--budget", "1m", "--out", run, *QUICK[:4], *plain, "--json")
@@ -176,7 +176,7 @@ def test_a_head_alone_keeps_a_budget_that_frozen_stages_would_break(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from svertka.training.budget import Phase, TooSlowError
-    from svertka.verbs import _transfer
+    from svertka.workflows.training import transfer as _transfer
 
     def late(*_: object) -> None:
         raise TooSlowError("planted")
@@ -199,7 +199,7 @@ def test_what_will_be_written_is_reported_before(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from svertka.verbs import _frozen
+    from svertka.workflows.training import frozen as _frozen
 
     monkeypatch.setattr(_frozen, "_WORTH_SAYING", 1)
     monkeypatch.setenv("SVERTKA_CACHE", str(tmp_path / "cache"))

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from svertka.commands.train.findings import quick_findings
 from svertka.data.batches import Inputs, Loader, Part
 from svertka.data.idx import read_idx
 from svertka.data.preparing import Prepared, learnable_classes, measure, prepare
@@ -36,7 +37,6 @@ from svertka.training.loop import Training
 from svertka.training.machine import Machine
 from svertka.training.recipe import Recipe
 from svertka.training.signals import Background, Signals
-from svertka.verbs._findings import quick_findings
 from svertka.zoo import registry
 
 GARMENTS = Path(os.environ.get("SVERTKA_DATA", "")) / "fashion-mnist"

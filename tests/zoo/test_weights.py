@@ -8,7 +8,7 @@ import torch
 from sklearn.datasets import load_sample_images
 
 from svertka.errors import UserError
-from svertka.verbs._models import open_predictor
+from svertka.workflows.models import open_predictor
 from svertka.zoo import registry, weights
 from svertka.zoo.checkpoints import Checkpoint, read_checkpoint
 from svertka.zoo.conversion import convert

@@ -1,4 +1,4 @@
-"""The command line: read the arguments, call the verb, print what it returns."""
+"""The command line: read the arguments, call the command, print what it returns."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from svertka.cli._output import Json, Whole, print_json, say
-from svertka.verbs.adopt import Adopted
-from svertka.verbs.adopt import adopt as run_adopt
+from svertka.commands.adopt.command import adopt as run_adopt
+from svertka.commands.adopt.result import Adopted
 from svertka.wording import counted
 
 _Values = Annotated[tuple[float, ...] | None, Parameter(consume_multiple=True, negative=())]

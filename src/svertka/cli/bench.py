@@ -8,8 +8,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from svertka.cli._output import Json, Whole, duration, print_json, print_table, say
-from svertka.verbs.bench import BATCHES, ENGINES, PRECISIONS
-from svertka.verbs.bench import bench as run_bench
+from svertka.commands.bench.command import BATCHES, ENGINES, PRECISIONS
+from svertka.commands.bench.command import bench as run_bench
 
 Names = Annotated[tuple[str, ...], Parameter(negative=(), consume_multiple=True)]
 Counts = Annotated[tuple[Whole, ...], Parameter(negative=(), consume_multiple=True)]

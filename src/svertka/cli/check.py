@@ -8,8 +8,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from svertka.cli._output import Flag, Json, print_json, print_table, say
-from svertka.verbs.check import Checked
-from svertka.verbs.check import check as run_check
+from svertka.commands.check.command import check as run_check
+from svertka.commands.check.result import Checked
 from svertka.wording import counted, inflected
 
 _MOST = 4  # files and groups of a finding

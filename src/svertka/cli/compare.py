@@ -8,9 +8,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from svertka.cli._output import Json, Whole, duration, print_json, print_table, say
-from svertka.verbs._advice import COLUMNS, row
-from svertka.verbs.compare import NETS
-from svertka.verbs.compare import compare as run_compare
+from svertka.commands.compare.advice import COLUMNS, row
+from svertka.commands.compare.command import NETS
+from svertka.commands.compare.command import compare as run_compare
 from svertka.wording import counted
 
 Names = Annotated[list[str] | None, Parameter(negative=(), consume_multiple=True)]

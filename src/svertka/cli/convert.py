@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from svertka.cli._output import Json, print_json, say
-from svertka.verbs.convert import convert as run_convert
+from svertka.commands.convert.command import convert as run_convert
 from svertka.wording import counted, inflected
 
 _MOST = 10  # files that are named

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from svertka.cli._output import Json, Whole, metrics_line, print_json, say
 from svertka.cli.verify import verification_lines
-from svertka.verbs.demo import demo as run_demo
+from svertka.commands.demo.command import demo as run_demo
 
 
 def demo(*, out: Path = Path("demo"), seed: Whole = 0, json: Json = False) -> int:

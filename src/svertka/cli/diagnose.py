@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from svertka.cli._output import Json, print_json, say
-from svertka.verbs.diagnose import diagnose as run_diagnose
+from svertka.commands.diagnose.command import diagnose as run_diagnose
 from svertka.wording import counted
 
 _MOST = 6  # images of a diagnosis

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from svertka.cli._output import Json, Whole, metrics_line, print_json, print_table, say
-from svertka.verbs.evaluate import evaluate as run_evaluate
+from svertka.commands.evaluate.command import evaluate as run_evaluate
 from svertka.wording import counted
 
 

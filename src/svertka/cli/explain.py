@@ -8,8 +8,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from svertka.cli._output import Json, Whole, print_json, say
-from svertka.verbs.explain import DEFAULT_METHODS, Explained
-from svertka.verbs.explain import explain as run_explain
+from svertka.commands.explain.command import DEFAULT_METHODS
+from svertka.commands.explain.command import explain as run_explain
+from svertka.commands.explain.result import Explained
 from svertka.wording import counted
 
 Names = Annotated[tuple[str, ...], Parameter(negative=(), consume_multiple=True)]

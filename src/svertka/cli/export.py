@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from svertka.cli._output import Flag, Json, Whole, print_json, print_table, say
-from svertka.verbs.export import Exported, Format, Wanted
-from svertka.verbs.export import export as run_export
+from svertka.commands.export.command import Format, Wanted
+from svertka.commands.export.command import export as run_export
+from svertka.commands.export.result import Exported
 from svertka.wording import counted
 
 

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 from cyclopts import Parameter, Token
 
 from svertka.cli._output import Flag, Json, Whole, print_json, print_table, say
-from svertka.verbs.ledger import ledger as count_ledger
-from svertka.verbs.list_nets import list_nets
+from svertka.commands.nets.command import ledger as count_ledger
+from svertka.commands.nets.command import list_nets
 from svertka.wording import counted
 
 _IMAGES = {

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from svertka.cli._output import Json, Whole, duration, print_json, say
-from svertka.verbs.predict import predict as run_predict
+from svertka.commands.predict.command import predict as run_predict
 
 
 def predict(

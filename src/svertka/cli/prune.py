@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from svertka.cli._output import Json, Whole, print_json, print_table, say
-from svertka.verbs.prune import EPOCHS, STEPS
-from svertka.verbs.prune import prune as run_prune
+from svertka.commands.prune.command import EPOCHS, STEPS
+from svertka.commands.prune.command import prune as run_prune
 
 
 def prune(

@@ -8,8 +8,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from svertka.cli._output import Flag, Json, Whole, duration, say
-from svertka.verbs.serve import Serving
-from svertka.verbs.serve import serve as run_serve
+from svertka.commands.serve.command import serve as run_serve
+from svertka.commands.serve.result import Serving
 
 
 def serve(

@@ -11,8 +11,9 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from svertka.cli._output import Flag, Json, duration, metrics_line, print_json, print_table, say, whole
-from svertka.verbs.train import CrossValidated, Recipe, Trial
-from svertka.verbs.train import train as run_train
+from svertka.commands.train.command import Recipe
+from svertka.commands.train.command import train as run_train
+from svertka.commands.train.result import CrossValidated, Trial
 from svertka.wording import counted, inflected
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from svertka.cli._output import Json, print_json, say
-from svertka.verbs.verify import Verification
-from svertka.verbs.verify import verify as run_verify
+from svertka.commands.verify.command import verify as run_verify
+from svertka.commands.verify.result import Verification
 from svertka.wording import counted
 
 

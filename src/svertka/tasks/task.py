@@ -61,7 +61,7 @@ class Task(ABC):
     classes: tuple[str, ...]
 
     net_kind: str = "classifier"
-    """What kind of network learns it; see `svertka.zoo.registry.NetRecord`."""
+    """What kind of network learns it; see `svertka.zoo.records.NetRecord`."""
 
     exclusive: bool
     """Whether an image has exactly one class."""

@@ -214,7 +214,7 @@ class Recipe:
 
         Args:
             values: Of some fields.
-            kind: What kind of network it is; see `svertka.zoo.registry.NetRecord`.
+            kind: What kind of network it is; see `svertka.zoo.records.NetRecord`.
 
         Raises:
             UserError: A field is unknown or its value impossible.

@@ -125,7 +125,7 @@ def _check_card(path: Path, net: Net, card: Card) -> None:
         problems.append("a limit of distances, of which it has none")
     for side in {preprocess.height, preprocess.width} if not problems else ():
         try:
-            record.check_side(side)
+            registry.check_side(record, side)
         except UserError as error:
             problems.append(error.what)
     if problems:

@@ -10,18 +10,17 @@ import math
 import pkgutil
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from svertka.errors import UserError, nearest
 from svertka.wording import counted
+from svertka.zoo.records import NetRecord
 
 if TYPE_CHECKING:
     from svertka.layers.net import Net
     from svertka.layers.trunk import Classifier, Trunk
-    from svertka.runtime.preprocess import Fit
 
 _TRUNK = ("net", "arguments", "fully_connected")
 _HEAD = "head."  # what the paths of a head's layers begin with
@@ -32,126 +31,6 @@ _LARGE = 1024
 _MOST_BYTES = 256 << 20  # of what a stage makes of one image
 _MOST_MODULES = 8_000
 """Six times as many as the deepest network here has: a number of layers is believed as little as any other."""
-
-Kind = Literal["classifier", "segmenter", "detector"]
-
-
-@dataclass(frozen=True)
-class NetKind:
-    """What networks of a kind have in common.
-
-    Attributes:
-        gives: What they say of an image, in a word.
-        tasks: What such a network can be trained for, as the card names it; the first is that of published weights.
-        fit: How images are brought to the size they learn from; see `svertka.runtime.preprocess.Preprocess`.
-        suggested: The flags that a newcomer is best served by.
-        beyond: How much larger that may be than what a trunk's weights were trained at: at the borders of a piece of an
-            image, less is known of a pixel. None if it is the network's own size, whatever the weights saw.
-    """
-
-    gives: str
-    tasks: tuple[str, ...]
-    fit: Fit
-    suggested: str
-    beyond: float | None = 1.0
-
-
-_FOR_CLASSES = "--net resnet20_cifar, or --weights efficientnet_lite0"
-_FOR_MASKS = "--net unet, on another network's stages with --trunk"
-_FOR_BOXES = "--net ssd, on another network's stages with --trunk"
-
-KINDS: Mapping[Kind, NetKind] = {
-    "classifier": NetKind("classes", ("classification", "multilabel"), "stretch", _FOR_CLASSES),
-    "segmenter": NetKind("masks", ("segmentation",), "whole", _FOR_MASKS, beyond=1.25),
-    "detector": NetKind("boxes", ("detection",), "stretch", _FOR_BOXES, beyond=None),
-}
-
-
-def kind_called(name: str) -> NetKind:
-    """The kind of networks of that name."""
-    return next(kind for known, kind in KINDS.items() if known == name)
-
-
-@dataclass(frozen=True, kw_only=True)
-class NetRecord:
-    """What is known of a network without building it.
-
-    Attributes:
-        name: Registry name.
-        kind: ``classifier``, a trunk and a head; ``segmenter`` or ``detector``, a trunk and a decoder.
-        builder: Where its constructor lives, ``"module:name"``.
-        arguments: Arguments that make this entry of its family. ``trunk`` among them says which classifier's trunk
-            it is built on, see `trunk`.
-        year: Year of the paper.
-        paper: Authors and title.
-        image_size: Side of the images that the paper used, in pixels.
-        channels: Channels of the images that the paper used.
-        classes: Number of classes at which ``parameters`` is counted.
-        parameters: Number of parameters as published; recomputed in a test.
-        smallest: Side of the smallest images that the network takes; found again in a test.
-        step: Sides that it takes are that and multiples of so many pixels more.
-        one_size: It takes images of the size it was built for only (the constructor has ``image_size``).
-    """
-
-    name: str
-    kind: Kind = "classifier"
-    builder: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    year: int
-    paper: str
-    image_size: int
-    channels: int = 3
-    classes: int = 1000
-    parameters: int
-    smallest: int
-    step: int = 1
-    one_size: bool = False
-
-    @property
-    def traits(self) -> NetKind:
-        """What it has in common with all networks of its kind."""
-        return KINDS[self.kind]
-
-    def constructor(self) -> Callable[..., Any]:
-        """The constructor, imported now."""
-        module, _, name = self.builder.partition(":")
-        constructor: Callable[..., Any] = getattr(importlib.import_module(module), name)
-        return constructor
-
-    def check_side(self, side: int) -> None:
-        """See that the network takes images of this side.
-
-        Raises:
-            UserError: It does not.
-        """
-        if side < self.smallest:
-            raise UserError(
-                f"{self.name} takes images from {self.smallest}×{self.smallest} on, not {side}×{side}",
-                mend=f"give --image-size {self.image_size}",
-            )
-        beyond = (side - self.smallest) % self.step
-        if beyond:
-            raise UserError(
-                f"{self.name} takes images of {self.smallest}×{self.smallest} and "
-                f"{counted(self.step, 'pixel')} more at a time, "
-                f"not {side}×{side}",
-                mend=f"give --image-size {side - beyond}",
-            )
-        if side > _LARGE:
-            self._check_memory(side)
-
-    def _check_memory(self, side: int) -> None:
-        import torch
-
-        own = {"image_size": side} if self.one_size else {}
-        with torch.device("meta"):
-            net = build_any(self.name, {"classes": self.classes, "in_channels": self.channels, **own})
-        largest = 4 * max(math.prod(shape) for shape in net.trunk.shapes(side, side).values())
-        if largest > _MOST_BYTES:
-            raise UserError(
-                f"one image of {side}×{side} takes {largest / 1e9:.1f} GB in a single stage of {self.name}",
-                mend="give a smaller --image-size",
-            )
 
 
 @functools.cache
@@ -255,6 +134,43 @@ def build_any(name: str, arguments: Mapping[str, Any]) -> Net:
     except (TypeError, ValueError, KeyError, RuntimeError, UserWarning) as error:
         reason = str(error).partition("\n")[0]  # torch appends where in its own code it was raised
         raise UserError(f"{name} cannot be built with {dict(arguments)}: {reason}") from error
+
+
+def check_side(record: NetRecord, side: int) -> None:
+    """See that a network takes images of this side.
+
+    Raises:
+        UserError: It does not.
+    """
+    if side < record.smallest:
+        raise UserError(
+            f"{record.name} takes images from {record.smallest}×{record.smallest} on, not {side}×{side}",
+            mend=f"give --image-size {record.image_size}",
+        )
+    beyond = (side - record.smallest) % record.step
+    if beyond:
+        raise UserError(
+            f"{record.name} takes images of {record.smallest}×{record.smallest} and "
+            f"{counted(record.step, 'pixel')} more at a time, "
+            f"not {side}×{side}",
+            mend=f"give --image-size {side - beyond}",
+        )
+    if side > _LARGE:
+        _check_memory(record, side)
+
+
+def _check_memory(record: NetRecord, side: int) -> None:
+    import torch
+
+    own = {"image_size": side} if record.one_size else {}
+    with torch.device("meta"):
+        net = build_any(record.name, {"classes": record.classes, "in_channels": record.channels, **own})
+    largest = 4 * max(math.prod(shape) for shape in net.trunk.shapes(side, side).values())
+    if largest > _MOST_BYTES:
+        raise UserError(
+            f"one image of {side}×{side} takes {largest / 1e9:.1f} GB in a single stage of {record.name}",
+            mend="give a smaller --image-size",
+        )
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """AlexNet, on one graphics card and on two."""
 
-from svertka.zoo.registry import NetRecord
-from svertka.zoo.weights import caffe_weights, torchvision_weights
+from svertka.zoo.published import caffe_weights, torchvision_weights
+from svertka.zoo.records import NetRecord
 
 NETS = (
     NetRecord(

@@ -1,6 +1,6 @@
 """Darknet-19."""
 
-from svertka.zoo.registry import NetRecord
+from svertka.zoo.records import NetRecord
 
 NETS = (
     NetRecord(

@@ -1,6 +1,6 @@
 """DeconvNet."""
 
-from svertka.zoo.registry import NetRecord
+from svertka.zoo.records import NetRecord
 
 NETS = (
     NetRecord(

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from svertka.zoo.registry import NetRecord
-from svertka.zoo.weights import IMAGENET_MEAN, IMAGENET_STD, keras_weights, torchvision_weights
+from svertka.zoo.published import IMAGENET_MEAN, IMAGENET_STD, keras_weights, torchvision_weights
+from svertka.zoo.records import NetRecord
 
 
 def _record(layers: int, depths: tuple[int, ...], *, parameters: int) -> NetRecord:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from svertka.zoo.registry import NetRecord
-from svertka.zoo.weights import WeightsRecord, timm_weights
+from svertka.zoo.published import WeightsRecord, timm_weights
+from svertka.zoo.records import NetRecord
 
 
 def _lite(number: int, image_size: int, *, parameters: int, **arguments: Any) -> NetRecord:

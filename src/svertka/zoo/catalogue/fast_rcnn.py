@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from svertka.zoo.registry import NetRecord
+from svertka.zoo.records import NetRecord
 
 _PAPER = "Girshick, Fast R-CNN"
 

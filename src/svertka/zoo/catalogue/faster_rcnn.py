@@ -3,7 +3,7 @@
 from typing import Any
 
 from svertka.zoo.catalogue.resnet import torchvision_keys
-from svertka.zoo.registry import NetRecord
+from svertka.zoo.records import NetRecord
 
 _PAPER = "Ren et al., Faster R-CNN: Towards Real-Time Object Detection with Region Proposal Networks"
 

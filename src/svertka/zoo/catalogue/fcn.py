@@ -3,8 +3,8 @@
 from typing import Any
 
 from svertka.zoo.catalogue.resnet import torchvision_keys
-from svertka.zoo.registry import NetRecord
-from svertka.zoo.weights import TORCHVISION_LICENCE, WeightsRecord
+from svertka.zoo.published import TORCHVISION_LICENCE, WeightsRecord
+from svertka.zoo.records import NetRecord
 
 _PAPER = "Long, Shelhamer, Darrell, Fully Convolutional Networks for Semantic Segmentation"
 

@@ -1,7 +1,7 @@
 """GoogLeNet, as it is used today and as published."""
 
-from svertka.zoo.registry import NetRecord
-from svertka.zoo.weights import caffe_weights, torchvision_weights
+from svertka.zoo.published import caffe_weights, torchvision_weights
+from svertka.zoo.records import NetRecord
 
 _PAPER = "Szegedy et al., Going Deeper with Convolutions"
 

@@ -1,7 +1,7 @@
 """Inception-ResNet-v1 and Inception-ResNet-v2."""
 
-from svertka.zoo.registry import NetRecord
-from svertka.zoo.weights import timm_weights
+from svertka.zoo.published import timm_weights
+from svertka.zoo.records import NetRecord
 
 _PAPER = "Szegedy et al., Inception-v4, Inception-ResNet and the Impact of Residual Connections on Learning"
 

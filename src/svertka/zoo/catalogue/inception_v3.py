@@ -1,7 +1,7 @@
 """Inception-v2 and Inception-v3."""
 
-from svertka.zoo.registry import NetRecord
-from svertka.zoo.weights import torchvision_weights
+from svertka.zoo.published import torchvision_weights
+from svertka.zoo.records import NetRecord
 
 _PAPER = "Szegedy et al., Rethinking the Inception Architecture for Computer Vision"
 

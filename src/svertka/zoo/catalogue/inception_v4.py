@@ -1,7 +1,7 @@
 """Inception-v4."""
 
-from svertka.zoo.registry import NetRecord
-from svertka.zoo.weights import timm_weights
+from svertka.zoo.published import timm_weights
+from svertka.zoo.records import NetRecord
 
 NETS = (
     NetRecord(

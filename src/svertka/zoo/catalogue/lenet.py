@@ -1,6 +1,6 @@
 """LeNet-5."""
 
-from svertka.zoo.registry import NetRecord
+from svertka.zoo.records import NetRecord
 
 NETS = (
     NetRecord(

@@ -1,6 +1,6 @@
 """Perceptrons, of one layer and of several."""
 
-from svertka.zoo.registry import NetRecord
+from svertka.zoo.records import NetRecord
 
 NETS = (
     NetRecord(

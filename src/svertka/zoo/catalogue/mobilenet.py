@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from svertka.zoo.registry import NetRecord
-from svertka.zoo.weights import WeightsRecord, keras_weights, timm_weights
+from svertka.zoo.published import WeightsRecord, keras_weights, timm_weights
+from svertka.zoo.records import NetRecord
 
 
 def _record(name: str, *, parameters: int, **arguments: Any) -> NetRecord:

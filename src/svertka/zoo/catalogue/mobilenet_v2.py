@@ -1,7 +1,7 @@
 """MobileNetV2."""
 
-from svertka.zoo.registry import NetRecord
-from svertka.zoo.weights import torchvision_weights
+from svertka.zoo.published import torchvision_weights
+from svertka.zoo.records import NetRecord
 
 NETS = (
     NetRecord(

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from svertka.zoo.registry import NetRecord
-from svertka.zoo.weights import keras_weights, timm_weights
+from svertka.zoo.published import keras_weights, timm_weights
+from svertka.zoo.records import NetRecord
 
 
 def _record(size: str, image_size: int, arguments: dict[str, Any], *, parameters: int) -> NetRecord:

@@ -1,6 +1,6 @@
 """R-CNN."""
 
-from svertka.zoo.registry import NetRecord
+from svertka.zoo.records import NetRecord
 
 NETS = (
     NetRecord(

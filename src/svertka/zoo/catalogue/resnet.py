@@ -1,7 +1,7 @@
 """ResNet, for ImageNet and for CIFAR."""
 
-from svertka.zoo.registry import NetRecord
-from svertka.zoo.weights import WeightsRecord, torchvision_weights
+from svertka.zoo.published import WeightsRecord, torchvision_weights
+from svertka.zoo.records import NetRecord
 
 _PAPER = "He et al., Deep Residual Learning for Image Recognition"
 

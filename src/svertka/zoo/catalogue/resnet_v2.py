@@ -1,7 +1,7 @@
 """ResNet v2."""
 
-from svertka.zoo.registry import NetRecord
-from svertka.zoo.weights import keras_weights
+from svertka.zoo.published import keras_weights
+from svertka.zoo.records import NetRecord
 
 
 def _record(layers: int, depths: tuple[int, ...], *, parameters: int) -> NetRecord:

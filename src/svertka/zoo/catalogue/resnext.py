@@ -1,8 +1,8 @@
 """ResNeXt."""
 
 from svertka.zoo.catalogue import resnet
-from svertka.zoo.registry import NetRecord
-from svertka.zoo.weights import IMAGENET_MEAN, IMAGENET_STD, timm_weights, torchvision_weights
+from svertka.zoo.published import IMAGENET_MEAN, IMAGENET_STD, timm_weights, torchvision_weights
+from svertka.zoo.records import NetRecord
 
 
 def _record(layers: int, depths: tuple[int, ...], *, parameters: int) -> NetRecord:

@@ -1,7 +1,7 @@
 """SqueezeNet."""
 
-from svertka.zoo.registry import NetRecord
-from svertka.zoo.weights import torchvision_weights
+from svertka.zoo.published import torchvision_weights
+from svertka.zoo.records import NetRecord
 
 _PAPER = "Iandola et al., SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and <0.5MB model size"
 

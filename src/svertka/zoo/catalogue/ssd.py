@@ -1,6 +1,6 @@
 """SSD, as published and on any trunk."""
 
-from svertka.zoo.registry import NetRecord
+from svertka.zoo.records import NetRecord
 
 _PAPER = "Liu et al., SSD: Single Shot MultiBox Detector"
 _VGG16 = {"net": "vgg16", "fully_connected": "atrous"}

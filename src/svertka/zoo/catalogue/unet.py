@@ -1,6 +1,6 @@
 """U-Net, as published and on any trunk."""
 
-from svertka.zoo.registry import NetRecord
+from svertka.zoo.records import NetRecord
 
 _PAPER = "Ronneberger, Fischer, Brox, U-Net: Convolutional Networks for Biomedical Image Segmentation"
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from svertka.zoo.registry import NetRecord
-from svertka.zoo.weights import keras_weights, torchvision_weights
+from svertka.zoo.published import keras_weights, torchvision_weights
+from svertka.zoo.records import NetRecord
 
 
 def _vgg(layers: int, depths: tuple[int, ...], *, parameters: int, batch_norm: bool = False) -> NetRecord:

@@ -1,7 +1,7 @@
 """Xception."""
 
-from svertka.zoo.registry import NetRecord
-from svertka.zoo.weights import WeightsRecord
+from svertka.zoo.published import WeightsRecord
+from svertka.zoo.records import NetRecord
 
 NETS = (
     NetRecord(

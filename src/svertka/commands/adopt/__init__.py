@@ -1,0 +1,1 @@
+"""``adopt``: somebody else's weights become a model file."""

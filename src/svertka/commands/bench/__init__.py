@@ -1,0 +1,1 @@
+"""``bench``: how fast models run on this machine."""

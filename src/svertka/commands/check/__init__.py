@@ -1,0 +1,1 @@
+"""``check``: faults of a data set, and a copy without them."""

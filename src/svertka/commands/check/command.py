@@ -1,0 +1,124 @@
+"""Check: what is in a data set and what is wrong with it, before anything is trained."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+from svertka.commands.check.result import Checked
+from svertka.errors import UserError
+from svertka.spelling import names_of
+from svertka.wording import none_can
+from svertka.workflows.progress import Display
+
+REPORT_NAME = "check.html"
+
+
+def check(
+    data: str | PathLike[str],
+    *,
+    format: str | None = None,  # noqa: A002 (the user's word)
+    group: str | None = None,
+    labels: bool = False,
+    out: str | PathLike[str] | None = None,
+    fix: str | PathLike[str] | None = None,
+    show_augmented: str | PathLike[str] | None = None,
+    augment: str | Sequence[str] | None = None,
+    progress: bool = True,
+) -> Checked:
+    """Read a data set as training would, look at every image, and say what is found. The data set stays as it is.
+
+    Args:
+        data: A data set as `train` takes it, or of boxes, masks or pairs.
+        format: Format to insist on, such as ``voc``; by default, the data set is looked at.
+        group: What images have in common that must not lie in two parts, such as a person: a column of the CSV, or
+            a regular expression on names, whose first parentheses say it.
+        labels: Look for wrong labels too: each image is predicted by a classifier that did not learn from it, of what
+            frozen stages of trained weights make of it where these are installed, else of gradients and colours.
+        out: Folder for a page of pictures; it is made where there is none.
+        fix: Where to write what is left once faulty images are left out, labels spelt alike and boxes mended: a folder
+            for a copy, of boxes as COCO JSON; or a ``.csv`` for a list of labels. It must not exist.
+        show_augmented: PNG file to write: some images, each beside what training makes of it.
+        augment: One or several names of augmentations for that, as in a recipe; by default ``crop``.
+        progress: Show progress on standard error.
+
+    Raises:
+        UserError: There is nothing that can be read as a data set, or something cannot be written.
+    """
+    from svertka.annotations import Mask, names_in
+    from svertka.data.checks.checking import findings
+    from svertka.data.checks.survey import survey
+    from svertka.data.grouping import groups_of
+    from svertka.data.reading import open_dataset
+    from svertka.data.samples import flat
+
+    if augment is not None and show_augmented is None:
+        raise UserError("--augment is about what --show-augmented shows", mend="give --show-augmented FILE.png too")
+    if show_augmented is not None:
+        from svertka.commands.check import augmented as _augmented
+
+        names = ("crop",) if augment is None else names_of(augment)
+        _augmented.show_augmented(Path(data), names, Path(show_augmented), format=format)
+
+    target = None if fix is None else Path(fix)
+    if target is not None and target.exists():
+        raise UserError("it exists", where=target, mend="choose another --fix")
+    display = Display(show=progress)
+    dataset = open_dataset(Path(data), format)
+    _, samples = flat(dataset)
+    groups = None if group is None else groups_of(dataset, samples, group)
+    seen = survey(dataset, groups=groups, advance=display.advance)
+    if len(seen.faults) == len(samples):
+        first = next(iter(seen.faults.values()))
+        raise UserError(
+            f"{none_can(len(samples), 'image')} be read; the first, {samples[0].name}: {first.text}",
+            where=data,
+        )
+    found = findings(seen)
+    if labels:
+        from svertka.commands.check.features import features_at_hand
+        from svertka.commands.check.suspects import suspects
+
+        found += suspects(seen, display, frozen=features_at_hand())
+    counts: dict[str, Counter[str]] = {part: Counter() for part in seen.part_names}
+    images: Counter[str] = Counter()
+    for position in seen.usable.tolist():
+        images[seen.parts[position]] += 1
+        annotation = samples[position].annotation
+        if not isinstance(annotation, Mask):
+            counts[seen.parts[position]].update(names_in(annotation))
+    report = None
+    if out is not None:
+        from svertka.commands.check.page import write_check_report
+
+        report = Path(out) / REPORT_NAME
+        write_check_report(report, seen, found)
+    fixed = None
+    if target is not None:
+        from svertka.commands.check.fix import write_fixed
+
+        fixed = write_fixed(target, seen, found)
+    return Checked(
+        dataset.format,
+        {part: dict(count) for part, count in counts.items() if images[part]},
+        {part: images[part] for part in seen.part_names if images[part]},
+        list(dataset.notes),
+        found,
+        [
+            [
+                {
+                    "file": samples[position].name,
+                    "class": "; ".join(seen.classes(position)),
+                    "part": seen.parts[position],
+                }
+                for position in group
+            ]
+            for group in seen.looks.copies
+        ],
+        [item.to_json() for item in dataset.skipped]
+        + [{"file": samples[position].name, "error": fault.text} for position, fault in sorted(seen.faults.items())],
+        report,
+        fixed,
+    )

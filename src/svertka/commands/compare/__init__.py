@@ -1,0 +1,1 @@
+"""``compare``: several ways to learn the same data, side by side."""

@@ -1,0 +1,1 @@
+"""``convert``: a data set in another format."""

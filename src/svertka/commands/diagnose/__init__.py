@@ -1,0 +1,1 @@
+"""``diagnose``: whether a network has learnt, and what kept it from it."""

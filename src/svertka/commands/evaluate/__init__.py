@@ -1,0 +1,1 @@
+"""``evaluate``: metrics of a model on a data set."""

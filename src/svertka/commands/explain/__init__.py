@@ -1,0 +1,1 @@
+"""``explain``: what a network has learnt, in pictures."""

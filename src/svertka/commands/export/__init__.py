@@ -1,0 +1,1 @@
+"""``export``: a model file becomes an ONNX graph, proven to agree."""

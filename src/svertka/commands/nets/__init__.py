@@ -1,0 +1,1 @@
+"""``nets``: the networks there are."""

@@ -1,0 +1,1 @@
+"""``predict``: what a model says of images."""

@@ -1,0 +1,1 @@
+"""``prune``: a trained network made smaller."""

@@ -1,0 +1,1 @@
+"""``serve``: models behind HTTP, with a page."""

@@ -1,0 +1,1 @@
+"""``train``: a data set becomes a run and a model file."""

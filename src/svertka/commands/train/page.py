@@ -1,0 +1,233 @@
+"""What the report of a run shows, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from svertka.exhibits import Bars, Curve, Curves, Exhibit, Facts, Gallery, Listing, Picture, Table
+from svertka.report.page import Section, write_report
+from svertka.runtime.predictor import Predictor
+from svertka.wording import counted, inflected
+from svertka.zoo.engine import TorchEngine
+
+if TYPE_CHECKING:
+    from svertka.data.checks.findings import Finding
+    from svertka.data.preparing import Prepared
+    from svertka.runtime.card import Card
+    from svertka.tasks.task import Evaluation, Task
+    from svertka.training.loop import Outcome
+    from svertka.training.recipe import Recipe
+    from svertka.workflows.rejection import Rejection
+    from svertka.workflows.trained import Trained
+    from svertka.workflows.training.job import Learnt
+
+_EXAMPLES = 24
+_NAMED = 10  # files of a finding
+_METRICS = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "map50": "mean average precision at IoU 0.5",
+    "map": "mean average precision",
+    "miou": "mean IoU",
+    "boundary_f1": "boundary F1",
+}
+_PART_NAMES = {"train": "training", "val": "validation", "test": "test"}
+
+
+def write_run_report(
+    trained: Trained,
+    card: Card,
+    task: Task,
+    prepared: Prepared,
+    learnt: Learnt,
+    findings: Sequence[Finding],
+    doctor: Section | None,
+) -> None:
+    """Write the report of a finished run; ``doctor`` is what the doctor says of it, where one looked on."""
+    outcome, evaluations, recipe = learnt.outcome, learnt.evaluations, learnt.recipe
+    sections = []
+    images = prepared.counts.get("train", 0)
+    seconds = outcome.seconds or trained.seconds
+    lead = (
+        f"{card.net} learnt {counted(len(card.classes), 'class')} from {counted(images, 'image')} in "
+        f"{_duration(seconds)}."
+    )
+    headline: list[tuple[str, str]] = []
+    if trained.judged_on:
+        judged = evaluations[trained.judged_on]
+        count = prepared.counts[trained.judged_on]
+        name = _PART_NAMES[trained.judged_on]
+        lead += f" {task.sentence(judged, name)}"
+        headline = [
+            *(
+                (_METRICS[metric], f"{judged.metrics[metric]:.1%}")
+                for metric in task.headline
+                if metric in judged.metrics
+            ),
+            (inflected(count, f"{name} image"), f"{count:,}"),
+            ("trained in", _duration(seconds)),
+        ]
+        predictor = Predictor(TorchEngine(learnt.net), card)
+        galleries = _galleries(task, judged, prepared, trained.judged_on, predictor)
+        sections.append(Section(name="What goes wrong", exhibits=task.exhibits(judged)))
+        sections.append(Section(name="Look at them", exhibits=galleries))
+    if learnt.rejection:
+        sections.append(Section(name="None of these", exhibits=[_refused(learnt.rejection, recipe)]))
+    how: list[Exhibit] = [*_steps(learnt, task.headline[0]), *(_curves(outcome, recipe) if outcome.history else [])]
+    sections.insert(1 if sections else 0, Section(name="How it learnt", exhibits=how))
+    if doctor:
+        sections.append(doctor)
+    sections.append(Section(name="The data", exhibits=_data(prepared, findings)))
+    stages = [(name, value) for name, value in trained.seconds.items() if value >= 0.005]
+    sections.append(Section(name="Time", exhibits=[Bars(title="Time by stage", unit="s", items=stages)]))
+    sections.append(
+        Section(
+            name="To do it again",
+            exhibits=[
+                Listing(
+                    title="Recipe", text=recipe.to_toml(), note="recipe.toml, beside this page, has paths in full."
+                ),
+                _versions(card),
+            ],
+        )
+    )
+    title = f"{card.net} on {prepared.dataset.root.resolve().name}"
+    write_report(trained.report, title=title, lead=lead, headline=headline, sections=sections)
+
+
+def _steps(learnt: Learnt, metric: str) -> list[Exhibit]:
+    if not learnt.tried:
+        return []
+    rows = [
+        [
+            step.name,
+            *([step.metrics[metric], step.metrics.get("loss", "–")] if step.metrics else ["–", "–"]),
+            f"{step.seconds:.1f}",
+            "yes" if step.kept else "",
+        ]
+        for step in learnt.tried
+    ]
+    frozen = learnt.record["transfer"].get("frozen")
+    note = "Validation chose what was kept." if learnt.tried[0].metrics else "The last step was kept."
+    if frozen:
+        note += (
+            f" All stages up to {frozen['up to']} are as they were, statistics included: SHA-256 {frozen['sha256']}."
+        )
+    return [
+        Table(
+            title="What was tried",
+            columns=("step", f"validation {_METRICS[metric]}", "validation loss", "seconds", "kept"),
+            rows=rows,
+            note=note,
+        )
+    ]
+
+
+def _curves(outcome: Outcome, recipe: Recipe) -> list[Curves]:
+    history = outcome.history
+    epochs = [row["epoch"] for row in history]
+
+    def curve(name: str, column: str) -> list[Curve]:
+        return [Curve(name=name, x=epochs, y=[row[column] for row in history])] if column in history[0] else []
+
+    terms = [name for name in history[0] if name.startswith("train_") and name != "train_loss"]
+    best = float(outcome.best_epoch) if "val_loss" in history[0] else None
+    note = f"The weights of epoch {outcome.best_epoch} were kept." if best else "The last epoch's weights were kept."
+    if recipe.augment or recipe.dropout or recipe.label_smoothing:
+        note += " Training loss is measured under augmentation and regularisation, so it may lie above validation's."
+    plots = [
+        Curves(
+            title="Loss",
+            x_label="epoch",
+            y_label="loss",
+            curves=[*curve("training", "train_loss"), *curve("validation", "val_loss")],
+            mark=best,
+            note=note,
+        )
+    ]
+    if terms:
+        curves = [item for term in terms for item in curve(term.removeprefix("train_"), term)]
+        plots.append(Curves(title="Loss by term", x_label="epoch", y_label="loss", curves=curves))
+    scores = [item for name in _METRICS for item in curve(_METRICS[name], f"val_{name}")]
+    if scores:
+        plots.append(Curves(title="On validation", x_label="epoch", y_label="share of one", curves=scores, mark=best))
+    plots.append(Curves(title="Learning rate", x_label="epoch", y_label="learning rate", curves=curve("", "lr")))
+    return plots
+
+
+def _refused(rejection: Rejection, recipe: Recipe) -> Table:
+    return Table(
+        title="Images of these classes that are refused",
+        columns=("part", "images", "refused", "false-reject rate", "from", "to"),
+        rows=[
+            [_PART_NAMES[part], rate.images, rate.hits, rate.share, *rate.interval]
+            for part, rate in rejection.refused.items()
+        ],
+        note=f"An image is none of the classes if what the head reads is farther than {rejection.limit:.3f} from the "
+        f"mean of every class (in deviations a feature). That limit was chosen on validation to refuse at most "
+        f"{recipe.reject:.1%} there. The interval is Wilson's at 95 %. How many images of something else get by, only "
+        f"such images can tell: svertka evaluate … --unknown FOLDER.",
+    )
+
+
+def _galleries(task: Task, judged: Evaluation, prepared: Prepared, part: str, predictor: Predictor) -> list[Gallery]:
+    positions = prepared.parts[part].positions
+    galleries = []
+    for heading, chosen in task.examples(judged, _EXAMPLES).items():
+        pictures, note = [], ""
+        for index, caption, detail in chosen:
+            sample = prepared.samples[positions[index]]
+            image, _ = sample.source.load()
+            panels = task.panels(image, sample.annotation, lambda image: predictor.predict([image])[0])
+            note = f"Side by side: {', '.join(panels)}." if len(panels) > 1 else ""
+            pictures.append(
+                Picture(
+                    image=np.concatenate(list(panels.values()), axis=1),
+                    caption=caption,
+                    detail=f"{detail} · {sample.name}",
+                    panels=len(panels),
+                )
+            )
+        galleries.append(Gallery(title=heading, pictures=pictures, key=task.colour_key(), note=note))
+    return galleries
+
+
+def _data(prepared: Prepared, findings: Sequence[Finding]) -> list[Facts | Listing]:
+    items = [("Read from", str(prepared.dataset.root)), ("Format", prepared.dataset.format)]
+    for part, count in prepared.counts.items():
+        classes = prepared.per_class(part)
+        spread = f"{min(classes.values(), default=0):,} to {max(classes.values(), default=0):,} a class"
+        items.append((_PART_NAMES.get(part, part).capitalize(), f"{counted(count, 'image')}, {spread}"))
+    items.append(("Left out", counted(len(prepared.skipped), "file")))
+    found: list[Facts | Listing] = [Facts(title="What was read", items=items)]
+    if prepared.notes:
+        found.append(Listing(title="Choices made while reading", text="\n".join(prepared.notes)))
+    if findings:
+        lines = []
+        for finding in findings:
+            lines += [finding.line(), *(f"    {line}" for line in finding.lines()[:_NAMED])]
+        found.append(Listing(title="What was found in it", text="\n".join(lines), note="More: svertka check"))
+    if prepared.skipped:
+        lines = [f"{item.file}: {item.error}" for item in prepared.skipped]
+        found.append(Listing(title="Files left out", text="\n".join(lines)))
+    return found
+
+
+def _versions(card: Card) -> Facts:
+    packages = card.provenance["packages"]
+    items = [
+        *packages.items(),
+        ("weights, SHA-256", card.weights),
+        ("data fingerprint", card.provenance["data"]["fingerprint"]),
+    ]
+    return Facts(title="Versions and digests", items=items)
+
+
+def _duration(seconds: Mapping[str, float]) -> str:
+    total = sum(seconds.values())
+    if total < 120:
+        return f"{total:.1f} s" if total < 10 else f"{total:.0f} s"
+    return f"{total // 60:.0f} min {total % 60:.0f} s"

@@ -1,0 +1,1 @@
+"""``verify``: a model file reproduces its own outputs in every engine."""

@@ -1,0 +1,1 @@
+"""What several commands share: run folders, opening models, progress, what a model is evaluated on."""

@@ -1,0 +1,1 @@
+"""What is explained of a network: of its classes, its masks or its boxes."""

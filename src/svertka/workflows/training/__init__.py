@@ -1,0 +1,1 @@
+"""Training, step by step: what is decided, what is planned, and the ways a network learns."""

@@ -1,0 +1,244 @@
+"""What can be learnt within a budget is found out by timing all that is repeated."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from svertka.errors import UserError
+from svertka.runtime.checked import read_checked, write_checked
+from svertka.runtime.files import write_text
+from svertka.training import speed
+from svertka.training.budget import Option, Pace, Phase, choose_phase
+from svertka.training.evaluation import evaluate
+from svertka.workflows.training.frozen import Kind
+
+if TYPE_CHECKING:
+    from svertka.workflows.training.frozen import FrozenMemory
+    from svertka.workflows.training.job import Job
+
+_PLAN = "plan.json"  # in the run's folder
+_NOTHING = "null"  # is in it where nothing is to learn
+_FORWARD_SHARE = 3  # a forward pass is about a third of a training step
+_JUDGED = 8  # images, that are timed with
+
+
+def paced(job: Job, plan: Callable[[], Phase | None]) -> tuple[Phase, Pace] | None:
+    """What learns and for how long, as was planned when the run began, and what counts its epochs.
+
+    A resumed run does what it has decided, however long it was away.
+
+    Args:
+        job: All that is decided.
+        plan: Plans now.
+
+    Returns:
+        None where nothing is to learn.
+
+    Raises:
+        UserError: What was planned cannot be read.
+    """
+    file = job.run.folder / _PLAN
+
+    if file.is_file():
+        try:
+            if file.read_text() == _NOTHING:
+                return None
+            known = read_checked(file, required=False)
+            decided = {_number(done): _number(count) for done, count in known["epochs"].items()}
+            times = Option(int(known["depth"]), *map(float, known.get("times", (0, 0, 0, 0))))
+            phase = Phase(times.depth, int(decided[0]), float(known["seconds"]), times, bool(known.get("pixels")))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise UserError("damaged, so the run cannot be resumed", where=file, mend="begin a new run") from error
+    else:
+        with job.clock.stage("planning"):
+            found = plan()
+        if found is None:
+            give_up(job)
+            return None
+        phase, decided = found, {0: found.epochs}
+    return phase, pace_of(job, phase, decided)
+
+
+def pace_of(job: Job, phase: Phase, decided: Mapping[float, float]) -> Pace:
+    """What counts the epochs of a phase, and keeps what is decided in the run's folder."""
+
+    def keep(pace: Pace) -> None:
+        times = [pace.times.prepare, pace.times.epoch, pace.times.judging, pace.times.after]
+        plan = {"depth": phase.depth, "seconds": pace.seconds, "epochs": pace.decided, "times": times}
+        write_checked(job.run.folder / _PLAN, {**plan, "pixels": phase.pixels})
+
+    pace = Pace(phase.seconds, dict(decided), keep, phase.times)
+    keep(pace)
+    return pace
+
+
+def run_anew(job: Job, phase: Phase, pace: Pace | None) -> tuple[Phase, Pace | None]:
+    """Decide that frozen stages are run anew in every epoch of a phase, and keep that in the run's folder."""
+    if pace:
+        phase = from_pixels(pace.times, pace.seconds)
+        return phase, pace_of(job, phase, {0: phase.epochs})
+    write_checked(job.run.folder / _PLAN, {"pixels": True})
+    return replace(phase, pixels=True), None
+
+
+def keeps_pixels(job: Job) -> bool:
+    """Whether that was decided when the run began."""
+    return not job.recipe.budget and (job.run.folder / _PLAN).is_file()
+
+
+def give_up(job: Job) -> None:
+    """Decide that nothing learns after the head, and keep that in the run's folder."""
+    write_text(job.run.folder / _PLAN, _NOTHING)
+
+
+def _number(value: str | float) -> float:
+    number = float(value)
+    return int(number) if number.is_integer() else number
+
+
+def plan_depth(
+    job: Job,
+    memory: FrozenMemory,
+    net: nn.Module,
+    depths: Sequence[int],
+    learner: Callable[[int], tuple[nn.Module, tuple[int, ...]]],
+    reads: Sequence[str],
+    *,
+    must: bool,
+) -> Phase | None:
+    """How much of a trained network learns, and for how long, of what the budget leaves.
+
+    Args:
+        job: All that is decided.
+        memory: Runs what is frozen.
+        net: All that is judged in the end.
+        depths: How many stages may be frozen, from the most to the least.
+        learner: From such a number to what learns then, and the shape of what it is given.
+        reads: Stages that are read, for the time that it takes to run what is frozen.
+        must: Whether something has to learn, however short the time.
+
+    Returns:
+        None where there is no time to learn anything.
+    """
+    counts = memory.counts()
+    frozen = memory.seconds_an_image(reads) * sum(counts.values())
+    times = _Times(job, net)
+    found: list[Option] = []
+    for depth in depths:
+        module, size = learner(depth)
+        # All pieces of an image are remembered; of its pixels, one piece is learnt from in an epoch.
+        learnt = counts["train"] if depth else times.images["train"]
+        epoch, judging = times.epoch(module, size, learnt, counts.get("val", 0), pixels=not depth)
+        kinds = [Kind(*read) for read in getattr(module, "reads", ())]
+        writing = memory.bytes_to_write(kinds)
+        if depth and memory.lacking(kinds, writing):
+            continue
+        prepare = frozen + writing * memory.seconds_a_byte if depth else 0.0
+        found.append(Option(depth, prepare, epoch, judging, times.after))
+        if not found[-1].fits(times.left):
+            break
+    chosen = choose_phase(found, times.left)
+    if chosen is None and must:
+        chosen = _in_any_case(found, depths[0], times)
+    return chosen
+
+
+def _in_any_case(options: Sequence[Option], depth: int, times: _Times) -> Phase:
+    """What learns where there is no time for several epochs: something has to, from pixels if need be."""
+    option = options[0] if options else Option(depth, 0.0, 0.0, 0.0, times.after)
+    seconds = option.learning(times.left)
+    if options and seconds > 0:
+        return Phase(option.depth, max(1, option.epochs(times.left)), seconds, option)
+    return from_pixels(option, seconds + option.prepare)
+
+
+def from_pixels(option: Option, seconds: float) -> Phase:
+    """What learns behind the same boundary where frozen stages are run anew in every epoch: so much time is left."""
+    times = replace(option, prepare=0.0, epoch=option.epoch + option.prepare)
+    epochs = min(option.epochs(seconds), int(seconds / times.epoch)) if times.epoch else 1
+    return Phase(option.depth, max(1, epochs), max(0.0, seconds), times, pixels=True)
+
+
+def plan_epochs(job: Job, net: nn.Module, shape: tuple[int, ...]) -> Phase:
+    """As many of the recipe's epochs of the whole network as the budget has time for; one at least."""
+    times = _Times(job, net)
+    epoch, judging = times.epoch(net, shape, times.images["train"], times.images.get("val", 0), pixels=True)
+    option = Option(0, 0.0, epoch, judging, times.after)
+    epochs = max(1, option.epochs(times.left, job.recipe.epochs))
+    return Phase(0, epochs, max(0.0, option.learning(times.left)), option)
+
+
+class _Times:
+    """How long the parts of a run take that all ways to learn have in common.
+
+    Args:
+        job: All that is decided.
+        net: All that is judged in the end.
+    """
+
+    def __init__(self, job: Job, net: nn.Module) -> None:
+        self.job = job
+        self.images = {part: len(division.positions) for part, division in job.prepared.parts.items()}
+        self.loading = _loading(job)
+        judging, self.scoring = _judging(job, net)
+        self.after = judging * sum(count for part, count in self.images.items() if part != "train")
+
+    @property
+    def left(self) -> float:
+        """Seconds of the budget, without those that the judging at the end takes."""
+        return self.job.recipe.budget - self.job.clock.elapsed - self.after
+
+    def epoch(
+        self, module: nn.Module, size: tuple[int, ...], learnt: int, judged: int, *, pixels: bool
+    ) -> tuple[float, float]:
+        """Seconds for an epoch of ``module``, and how many of these are for validation.
+
+        So much is learnt from and judged, which are pixels, or remembered.
+        """
+        job, recipe = self.job, self.job.recipe
+        step = speed.seconds_a_step(module, job.task, recipe, image_shape=size, machine=job.machine) / recipe.batch
+        val, loading = self.images.get("val", 0), self.loading if pixels else 0.0
+        judging = step * judged / _FORWARD_SHARE + (self.scoring + loading) * val
+        return (step + loading) * learnt + judging, judging
+
+
+def _loading(job: Job) -> float:
+    """Seconds to decode and augment an image, where that is not done beside the learning."""
+    loader = job.loader(job.pixels(), "train", job.recipe)
+    if loader.workers:
+        return 0.0
+    batches = loader.training(0)
+    batch = next(batches)  # the first makes what all need
+    started = time.perf_counter()
+    batch = next(batches, batch)
+    return (time.perf_counter() - started) / len(batch.indices)
+
+
+def _judging(job: Job, net: nn.Module) -> tuple[float, float]:
+    """Seconds to judge the network by an image, all in all, and without what the network itself computes."""
+    inputs, part = job.pixels(), "val" if "val" in job.prepared.parts else "train"
+    # Of one batch, which no processes need to be started for.
+    whole = next(job.loader(inputs, part, job.recipe.changed({"workers": 0})).in_order())
+    batch = whole._replace(**{name: getattr(whole, name)[:_JUDGED] for name in ("images", "targets", "indices")})
+    module = copy.deepcopy(net).cpu().float().eval()
+    answers: list[Any] = []
+
+    def answer(*given: Any) -> Any:
+        answers.append(module(*given))
+        return answers[-1]
+
+    def seconds(forward: Callable[..., Any]) -> float:
+        started = time.perf_counter()
+        evaluate(forward, job.task, iter([batch]))
+        return (time.perf_counter() - started) / len(batch.indices)
+
+    seconds(module)  # warms up
+    judging = seconds(answer)
+    replayed = iter(answers)
+    return judging, seconds(lambda *_: next(replayed))

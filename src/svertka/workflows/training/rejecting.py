@@ -1,0 +1,87 @@
+"""Learning to refuse images that are none of the classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from svertka.data.batches import Inputs, Loader, Part
+from svertka.errors import UserError
+from svertka.training.rejection import class_means, reject_limit
+from svertka.wording import counted
+
+if TYPE_CHECKING:
+    from svertka.data.preparing import Prepared
+    from svertka.layers.transfer import ClassDistance
+    from svertka.tasks.task import Task
+    from svertka.training.recipe import Recipe
+    from svertka.workflows.training.job import Job
+from svertka.workflows.rejection import Rate, Rejection
+
+
+def check_reject(recipe: Recipe, prepared: Prepared, task: Task) -> None:
+    """See that images can be refused in this run, if that was asked for.
+
+    Raises:
+        UserError: They cannot.
+    """
+    if not recipe.reject:
+        return
+    what, mend = "", ""
+    if recipe.weights is None:
+        what, mend = "goes by what a trained network sees, and this one starts from scratch", "give --weights"
+    elif recipe.head == "own":
+        what, mend = "goes by the features of a new head, and --head own has none", "leave --head out"
+    elif not task.exclusive:
+        what, mend = "tells an image of one class from others, and here it may have several labels", "leave it out"
+    elif "val" not in prepared.parts:
+        what, mend = "goes by validation, and nothing is held out", "give --val-fraction, or a val/ folder"
+    if what:
+        raise UserError(f"--reject {what}", where=prepared.dataset.root, mend=mend)
+
+
+def learn_to_reject(
+    layer: ClassDistance, features: Callable[[Tensor], Tensor], inputs: Mapping[str, Inputs], job: Job
+) -> Rejection:
+    """Measure the classes on training images, and choose the limit on validation images.
+
+    Args:
+        layer: Is filled in.
+        features: From a batch of inputs to what the head's rule reads, ``(N, features)``.
+        inputs: By part.
+        job: All that is decided.
+    """
+
+    def read(part: str) -> Iterator[tuple[Tensor, Tensor]]:
+        for batch in Loader(Part(inputs[part], job.targets[part]), job.recipe.batch).in_order():
+            yield features(batch.images), batch.targets
+
+    with torch.inference_mode():
+        batches = ((seen.numpy(), targets.numpy()) for seen, targets in read("train"))
+        means = class_means(batches, len(job.task.classes))
+    layer.load_state_dict({name: torch.from_numpy(value) for name, value in means.items()})
+    found: dict[str, NDArray[np.float32]] = {}
+    with torch.inference_mode():
+        for part in inputs:
+            if part != "train":
+                found[part] = torch.cat([layer(seen) for seen, _ in read(part)]).numpy()
+    limit = reject_limit(found["val"], job.recipe.reject)
+    count = len(found["val"])
+    if (count + 1) * job.recipe.reject < 1:
+        job.display.warn(
+            f"{counted(count, 'validation image is', 'validation images are')} too few to promise that "
+            f"{job.recipe.reject:.1%} of known images are refused"
+            f" at most; the limit is the largest distance among them"
+        )
+    refused = {part: Rate(int((away > limit).sum()), len(away)) for part, away in found.items()}
+    for part, rate in refused.items():
+        job.display.say(
+            f"none of these beyond a distance of {limit:.2f}: refuses {rate.hits:,} of "
+            f"{counted(rate.images, 'image')} of {part}"
+        )
+    return Rejection(limit, refused)
