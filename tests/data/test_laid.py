@@ -11,7 +11,8 @@ from PIL import Image
 
 from svertka.annotations import Mask
 from svertka.data.batches import Loader, Part
-from svertka.data.laid import Crops, Pieces, Whole, load_masks
+from svertka.data.laid import Crops, Pieces, Whole
+from svertka.data.mask_images import load_masks
 from svertka.data.masks import read_masks
 from svertka.data.preparing import Prepared, prepare
 from svertka.runtime.preprocess import Preprocess

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from svertka.commands.train.findings import quick_findings
 from svertka.data.batches import Inputs, Loader, Part
 from svertka.data.idx import read_idx
+from svertka.data.inputs import pixel_inputs
 from svertka.data.preparing import Prepared, learnable_classes, measure, prepare
 from svertka.errors import UserError
 from svertka.runtime.preprocess import Preprocess
@@ -165,7 +166,7 @@ def training(case: Case, *, observer: Observer | None = None) -> Training:
     def loader(part: str) -> Loader:
         learning = part == "train"
         augment = recipe.augment if learning else ()
-        inputs = prepared.inputs(part, real, learning=learning, augmentations=augment, seed=recipe.seed)
+        inputs = pixel_inputs(prepared, part, real, learning=learning, augmentations=augment, seed=recipe.seed)
         samples = Part(Slow(inputs, case.slow) if case.slow and learning else inputs, targets[part], recipe.seed)
         return (Sorted if case.order and learning else Loader)(samples, recipe.batch)
 

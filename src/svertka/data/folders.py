@@ -9,19 +9,13 @@ from pathlib import Path
 
 from svertka.annotations import natural
 from svertka.data.archives import archive_kind
+from svertka.data.layout import PART_SPELLINGS, linked_subfolders
 from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
 from svertka.errors import UserError
 from svertka.runtime.image import IMAGE_SUFFIXES
 from svertka.wording import counted, inflected
 
 _MOST = 10_000  # files that are looked at where none is an image
-
-PART_SPELLINGS = {
-    "train": {"train", "training", "trn"},
-    "val": {"val", "valid", "validation", "dev"},
-    "test": {"test", "testing", "tst"},
-}
-"""Folder names, in lower case, that are taken for a part of a split."""
 
 
 def read_folders(root: Path, *, nested: bool = False) -> Dataset:
@@ -147,13 +141,6 @@ def _subfolders(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
         folders = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     return sorted((name for name in folders if not name.startswith((".", "__"))), key=natural)
-
-
-def linked_subfolders(folder: Path) -> list[str]:
-    """Names of the links to folders in a folder, without hidden ones and links that lead round to themselves."""
-    with os.scandir(folder) as entries:
-        links = [entry.name for entry in entries if entry.is_symlink() and not entry.name.startswith(".")]
-    return sorted((name for name in links if (folder / name).is_dir()), key=natural)
 
 
 def _leads_out(sample: Sample, root: Path) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from svertka.data.documents import MAX_TABLE, check_file
-from svertka.data.folders import PART_SPELLINGS
+from svertka.data.layout import PART_SPELLINGS
 from svertka.data.records import RecordError
 from svertka.data.samples import Dataset, Format
 from svertka.data.table import FILE_COLUMNS, LABEL_COLUMNS, Gathered, Table, column_names, csv_records, part_called

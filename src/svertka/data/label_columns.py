@@ -6,8 +6,7 @@ import csv
 from pathlib import Path
 
 from svertka.data.documents import peek
-from svertka.data.folders import PART_SPELLINGS
-from svertka.data.layout import part_in, relative, subfolders
+from svertka.data.layout import PART_SPELLINGS, part_in, relative, subfolders
 from svertka.data.paths import below
 from svertka.data.records import RecordError, dataset_of, name_of, shown
 from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped

@@ -7,8 +7,15 @@ import re
 from pathlib import Path
 
 from svertka.annotations import natural
-from svertka.data.folders import PART_SPELLINGS
 from svertka.runtime.image import IMAGE_SUFFIXES
+
+PART_SPELLINGS = {
+    "train": {"train", "training", "trn"},
+    "val": {"val", "valid", "validation", "dev"},
+    "test": {"test", "testing", "tst"},
+}
+"""Folder names, in lower case, that are taken for a part of a split."""
+
 
 IMAGE_FOLDERS = (
     "images",
@@ -67,6 +74,13 @@ def subfolders(folder: Path) -> list[Path]:
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False) and not _hidden(entry.name)]
     return [folder / name for name in sorted(names, key=natural)]
+
+
+def linked_subfolders(folder: Path) -> list[str]:
+    """Names of the links to folders in a folder, without hidden ones and links that lead round to themselves."""
+    with os.scandir(folder) as entries:
+        links = [entry.name for entry in entries if entry.is_symlink() and not _hidden(entry.name)]
+    return sorted((name for name in links if (folder / name).is_dir()), key=natural)
 
 
 def child(folder: Path, *names: str) -> Path | None:

@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from svertka.data.batches import Inputs, Part, Pixels
 from svertka.data.boxed import Boxed, RememberedBoxed
-from svertka.data.laid import Crops, Pieces, RememberedPieces
-from svertka.data.memory import Remembered
+from svertka.data.laid import Crops
 from svertka.data.mixing import MIXTURES, Mixing
 from svertka.data.mosaic import MOSAIC, Mosaic
-from svertka.data.preparing import Prepared
 from svertka.errors import UserError
 
 
@@ -60,31 +58,3 @@ def learnt_part(
     mixtures = [name for name in names if name in MIXTURES]
     mixing = Mixing(mixtures, mixed, seed) if mixtures else None
     return replace(part, mixing=mixing, mosaic=Mosaic(seed) if MOSAIC in names else None)
-
-
-def remembered_inputs(
-    prepared: Prepared,
-    part: str,
-    remembered: Remembered,
-    views: Sequence[str],
-    size: tuple[int, int],
-    cut: tuple[Pieces, NDArray[np.int64]] | None,
-) -> Inputs:
-    """What is remembered of a part, with what moves as its images do.
-
-    Args:
-        prepared: The images, and what is said of them.
-        part: Its name.
-        remembered: What stages made of every image, or of every piece.
-        views: By name, in the order in which they were remembered.
-        size: Height and width that the stages saw, in pixels.
-        cut: Where whole images were cut into pieces: these, and which of them are of this part.
-    """
-    if prepared.boxed:
-        return RememberedBoxed(remembered, views, size)
-    if cut is None or prepared.masks is None:
-        return remembered
-    pieces, chosen = cut
-    place = {position: number for number, position in enumerate(prepared.parts[part].positions.tolist())}
-    samples = np.array([place[position] for position in pieces.places[chosen, 0].tolist()], np.int64)
-    return RememberedPieces(remembered, views, pieces, prepared.masks, chosen, samples)

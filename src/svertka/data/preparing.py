@@ -8,18 +8,18 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from svertka.annotations import Annotation, Boxes, ImageSource, Mask, class_names, names_in
-from svertka.data.checks.boxes import mended
+from svertka.data.box_repair import repaired
 from svertka.data.checks.findings import some
 from svertka.data.fingerprint import fingerprint_of
 from svertka.data.grouping import groups_of
 from svertka.data.images import Advance, Images, load_images
 from svertka.data.likeness import SIDE, Looks, shrink
+from svertka.data.mask_images import load_masks
 from svertka.data.proposing import proposed
 from svertka.data.reading import open_dataset
 from svertka.data.samples import Dataset, Sample, Skipped, flat
@@ -29,9 +29,6 @@ from svertka.errors import UserError
 from svertka.runtime.preprocess import Preprocess
 from svertka.wording import counted, none_can
 
-if TYPE_CHECKING:
-    from svertka.data.batches import Inputs
-
 _COMPARED = 20_000  # images that are compared with one another, at most: time grows with the square
 _MEASURED = 5000  # images that mean and deviation are taken from, at most
 
@@ -40,7 +37,7 @@ _MEASURED = 5000  # images that mean and deviation are taken from, at most
 class Division:
     """One part of a divided data set: where its samples stand, and what is said of them.
 
-    Boxes are as they should be, by `svertka.data.checks.boxes.mended`, and have the size of their image.
+    Boxes are as they should be, by `svertka.data.box_repair.repaired`, and have the size of their image.
     """
 
     positions: NDArray[np.int64]
@@ -74,29 +71,6 @@ class Prepared:
     groups: list[str] | None = None
     masks: Images | None = None
     """The masks of whole images, in the order of the samples."""
-
-    def inputs(
-        self,
-        part: str,
-        preprocess: Preprocess,
-        *,
-        learning: bool = False,
-        augmentations: Sequence[str] = (),
-        seed: int = 0,
-    ) -> Inputs:
-        """What a network gets of the images of a part; to learn from, augmented, and of whole images a piece each."""
-        from svertka.data.batches import Pixels
-        from svertka.data.boxed import Boxed
-        from svertka.data.laid import Crops, Whole
-
-        positions = self.parts[part].positions
-        if self.boxed:
-            return Boxed(self.images, positions, preprocess, augmentations if learning else (), seed)
-        if self.masks is None:
-            return Pixels(self.images, positions, preprocess, augmentations if learning else (), seed)
-        if learning:
-            return Crops(self.images, self.masks, positions, preprocess, augmentations, seed)
-        return Whole(self.images, self.masks, positions, preprocess)
 
     @property
     def boxed(self) -> bool:
@@ -216,7 +190,7 @@ def _as_it_lies(
     # Boxes that can be learnt from and judged by, the size of the image that they are in, and what was proposed of it.
     if not isinstance(annotation, Boxes):
         return annotation
-    return dataclasses.replace(mended(annotation, size), size=size, regions=regions)
+    return dataclasses.replace(repaired(annotation, size), size=size, regions=regions)
 
 
 def _masks_over(images: Images, samples: list[Sample], advance: Advance | None) -> Images | None:
@@ -224,8 +198,6 @@ def _masks_over(images: Images, samples: list[Sample], advance: Advance | None) 
     annotations = [sample.annotation for sample in samples if isinstance(sample.annotation, Mask)]
     if images.shapes is None or len(annotations) < len(samples):
         return None
-    from svertka.data.laid import load_masks
-
     masks = load_masks(annotations, advance=advance)
     images.errors.update({place: error for place, error in masks.errors.items() if place not in images.errors})
     assert masks.shapes is not None

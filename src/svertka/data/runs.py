@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-
 from svertka.data.records import RecordError, list_of, numbers, size_of, table_of
+
 from svertka.wording import counted
 
 _DIGITS = 7  # of 5 bits each; 2³⁴ is more than any image has pixels

@@ -16,7 +16,8 @@ from typing import Any
 
 from svertka.annotations import Annotation, class_names, natural
 from svertka.data.archives import archive_kind, beginning, decompressed
-from svertka.data.folders import PART_SPELLINGS, part_in_name
+from svertka.data.folders import part_in_name
+from svertka.data.layout import PART_SPELLINGS
 from svertka.data.records import shown
 from svertka.data.samples import Dataset, FileSlice, Format, Sample, Skipped, class_lines, file_stamp
 from svertka.data.tar import Member, members, members_in

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from svertka.annotations import Annotation, Box, Boxes, ImageSource
 from svertka.data.records import shown
-from svertka.data.samples import Sample
 from svertka.data.unread import UnreadCounter
+
+from svertka.annotations import Annotation, Box, Boxes, ImageSource
+from svertka.data.samples import Sample
 
 
 @dataclass(slots=True)

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from svertka.annotations import names_in
-from svertka.data.folders import linked_subfolders
-from svertka.data.layout import IMAGE_FOLDERS, is_structure, subfolders
+from svertka.data.layout import IMAGE_FOLDERS, is_structure, linked_subfolders, subfolders
 from svertka.data.samples import Dataset, ImageFile
 from svertka.data.unknown import unknown_annotations
 from svertka.errors import UserError

@@ -12,8 +12,7 @@ from typing import Any, TextIO
 from svertka.annotations import Annotation, class_names
 from svertka.data.box_table import BoxLines, box_columns
 from svertka.data.documents import MAX_TABLE, check_file
-from svertka.data.folders import PART_SPELLINGS
-from svertka.data.layout import IMAGE_FOLDERS, files_in, images_below, is_structure, part_in, subfolders
+from svertka.data.layout import IMAGE_FOLDERS, PART_SPELLINGS, files_in, images_below, is_structure, part_in, subfolders
 from svertka.data.paths import ImageFinder
 from svertka.data.records import RecordError, refuse_turned
 from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from svertka.data.records import shown
+
 from svertka.data.samples import Unread
 
 _MOST = 500  # different names; a hostile file may have a million

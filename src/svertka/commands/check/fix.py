@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from svertka.annotations import Boxes, Mask, names_in
-from svertka.data.checks.boxes import mended
+from svertka.data.box_repair import repaired
 from svertka.data.samples import Dataset, ImageFile, Sample, flat
 from svertka.data.writing import write_dataset
 from svertka.errors import UserError
@@ -50,7 +50,7 @@ class Fixed:
 
 def write_fixed(target: Path, survey: Survey, findings: Sequence[Finding]) -> Fixed:
     """Write the images that no finding leaves out, and what is said of them as it should be: labels spelt alike, boxes
-    as `svertka.data.checks.boxes.mended` has them, masks as they are.
+    as `svertka.data.box_repair.repaired` has them, masks as they are.
 
     Args:
         target: A folder that gets the images and a list of their labels; of boxes, COCO JSON; of masks, these and a
@@ -124,7 +124,7 @@ def _mended(survey: Survey, kept: Sequence[int], rename: Mapping[str, str]) -> D
         if isinstance(sample.annotation, Boxes):
             height, width = survey.sizes[position].tolist()
             spelt = _spelt(sample.annotation, rename)
-            sample = replace(sample, annotation=mended(spelt, (height, width) if height else None))
+            sample = replace(sample, annotation=repaired(spelt, (height, width) if height else None))
         parts.setdefault(survey.parts[position], []).append(sample)
     dataset = replace(survey.dataset, parts=parts, notes=[], skipped=[])
     keep = [place for place, name in enumerate(dataset.classes) if name not in rename]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from svertka.data.inputs import pixel_inputs
 from svertka.errors import UserError
 from svertka.wording import counted
 from svertka.workflows.evaluation_data import choose_part, divided_as_trained
@@ -83,7 +84,7 @@ def _evaluate(
     for item in prepared.skipped[:5]:
         display.warn(f"skipped {item.file}: {item.error}")
     task = task_of(card)
-    samples = Part(prepared.inputs(chosen, card.preprocess), task.targets(division.labels))
+    samples = Part(pixel_inputs(prepared, chosen, card.preprocess), task.targets(division.labels))
 
     measured: list[NDArray[np.float32]] = []
 

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from svertka.data.batches import Loader, Part
+from svertka.data.inputs import pixel_inputs
 from svertka.data.preparing import Division, Prepared
 from svertka.runtime.card import Card
 from svertka.runtime.decoders import distances
@@ -116,7 +117,7 @@ class Validation:
     def _part(self, prepared: Prepared) -> Part:
         (part,) = prepared.parts
         targets = self._task.targets(prepared.parts[part].labels)
-        return Part(prepared.inputs(part, self._card.preprocess), targets)
+        return Part(pixel_inputs(prepared, part, self._card.preprocess), targets)
 
 
 def _some(prepared: Prepared, part: str, most: int) -> Prepared:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from dataclasses import replace
 
 from svertka.annotations import Box, Boxes
+from svertka.data.box_repair import fault_of
 from svertka.data.checks.findings import Exhibited, Finding, images
 from svertka.data.checks.survey import Survey
-from svertka.data.likeness import SIDE
 from svertka.wording import counted
 
 _SHOWN = 8
-_SLACK = 1.0  # pixels: some count edges from 1
-_TINY = 2.0  # pixels
-_TINY_SHARE = 2e-5  # of the image's area
 _KINDS = {
     "boxes_not_finite": ("error", "with a coordinate that is no number", "draw them anew"),
     "inverted_boxes": ("error", "with left and right, or top and bottom, exchanged", "exchange them"),
@@ -42,7 +37,7 @@ def odd_boxes(survey: Survey) -> Iterator[Finding]:
         seen: set[tuple[str, float, float, float, float]] = set()
         for box in sample.annotation.boxes:
             record = (box.label, box.left, box.top, box.right, box.bottom)
-            kind = _kind(box, size) or ("repeated_boxes" if record in seen else None)
+            kind = fault_of(box, size) or ("repeated_boxes" if record in seen else None)
             seen.add(record)
             if kind:
                 found[kind].append((position, _told(box)))
@@ -83,68 +78,6 @@ def other_sizes(survey: Survey) -> Iterator[Finding]:
             files=[f"{survey.samples[position].name}: {told}" for position, told in wrong],
             exhibited=_exhibited(survey, wrong),
         )
-
-
-def mended(annotation: Boxes, size: tuple[int, int] | None) -> Boxes:
-    """The boxes as they should be: inverted ones turned, those that reach out cut at the border; what has no area then,
-    or is there twice, is left out.
-
-    Args:
-        annotation: Of an image; the size it tells is forgotten.
-        size: Height and width of the upright image, where that is known.
-    """
-    kept: dict[tuple[str, float, float, float, float], Box] = {}
-    for told in annotation.boxes:
-        box = told
-        if _kind(box, size) == "inverted_boxes":
-            across, down = sorted((box.left, box.right)), sorted((box.top, box.bottom))
-            box = replace(box, left=across[0], top=down[0], right=across[1], bottom=down[1])
-        if size and _kind(box, size) == "boxes_outside":
-            box = _cut(box, size)
-        if _kind(box, size) not in ("boxes_not_finite", "zero_area_boxes"):
-            kept.setdefault((box.label, box.left, box.top, box.right, box.bottom), box)
-    return Boxes(tuple(kept.values()))
-
-
-def _cut(box: Box, size: tuple[int, int]) -> Box:
-    height, width = size
-
-    def within(side: float, most: int) -> float:
-        return min(max(side, 0.0), float(most))
-
-    return replace(
-        box,
-        left=within(box.left, width),
-        top=within(box.top, height),
-        right=within(box.right, width),
-        bottom=within(box.bottom, height),
-        polygons=tuple(
-            tuple(within(side, height if place % 2 else width) for place, side in enumerate(outline))
-            for outline in box.polygons
-        ),
-    )
-
-
-def _kind(box: Box, size: tuple[int, int] | None) -> str | None:
-    edges = (box.left, box.top, box.right, box.bottom)
-    if not all(math.isfinite(edge) for edge in edges):
-        return "boxes_not_finite"
-    wide, high = box.right - box.left, box.bottom - box.top
-    if wide < 0 or high < 0:
-        return "inverted_boxes"
-    if wide == 0 or high == 0:
-        return "zero_area_boxes"
-    if min(box.left, box.top) < -_SLACK:
-        return "boxes_outside"
-    if size is None:
-        return None
-    height, width = size
-    if box.right > width + _SLACK or box.bottom > height + _SLACK:
-        return "boxes_outside"
-    # In images of a few pixels everything is small.
-    if min(height, width) > SIDE and (min(wide, high) < _TINY or wide * high < _TINY_SHARE * height * width):
-        return "tiny_boxes"
-    return None
 
 
 def _told(box: Box) -> str:

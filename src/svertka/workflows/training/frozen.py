@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from svertka.data.batches import Inputs
+from svertka.data.inputs import remembered_inputs
 from svertka.data.laid import Pieces
 from svertka.data.memory import (
     VIEWS,
@@ -26,7 +27,6 @@ from svertka.data.memory import (
     room_bytes,
     seconds_a_byte,
 )
-from svertka.data.parts import remembered_inputs
 from svertka.deploy.bulk import Bulk, BulkName, engines, fastest
 from svertka.errors import UserError, nearest
 from svertka.layers.frozen import FrozenStages

@@ -136,10 +136,17 @@ class Job:
 
     def pixels(self) -> dict[str, Inputs]:
         """The images themselves as inputs, by part; those of training are augmented."""
+        from svertka.data.inputs import pixel_inputs
+
         recipe = self.recipe
         return {
-            part: self.prepared.inputs(
-                part, self.preprocess, learning=part == "train", augmentations=recipe.augment, seed=recipe.seed
+            part: pixel_inputs(
+                self.prepared,
+                part,
+                self.preprocess,
+                learning=part == "train",
+                augmentations=recipe.augment,
+                seed=recipe.seed,
             )
             for part in self.prepared.parts
         }
