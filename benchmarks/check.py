@@ -28,8 +28,8 @@ from svertka.commands.check.suspects import described, folds_of, out_of_sample
 from svertka.data.checks.leaks import neighbours_by_name
 from svertka.data.checks.survey import Survey
 from svertka.data.checks.suspicious import suspicious_labels
-from svertka.data.likeness import alike, joined, shrink
-from svertka.data.reading import open_dataset
+from svertka.data.readers.reading import open_dataset
+from svertka.data.splitting.likeness import alike, joined, shrink
 from svertka.workflows.progress import Display
 
 ROOT = Path(__file__).parents[1]

@@ -317,7 +317,7 @@ def in_ultralytics(data: Path, seconds: float, seed: int) -> dict[str, Any]:
 def read(data: Path) -> tuple[dict[str, list[tuple[Any, Rows]]], list[str]]:
     """By part, every sample with its objects: class, left, top, right, bottom as shares, kind; and the classes."""
     from svertka.annotations import class_names
-    from svertka.data.reading import open_dataset
+    from svertka.data.readers.reading import open_dataset
     from svertka.tasks.box_matches import told
     from svertka.tasks.detection import DetectionTask
 

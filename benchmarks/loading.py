@@ -86,7 +86,7 @@ def write_shards(images: Path, folder: Path) -> str:
 
 def ours(data: str, augmented: bool) -> Iterator[int]:
     """Images of each batch, epoch after epoch without end; -1 after each epoch."""
-    from svertka.data.batches import Loader, Part, Pixels
+    from svertka.data.batching.batches import Loader, Part, Pixels
     from svertka.data.preparing import prepare
     from svertka.runtime.preprocess import Preprocess
     from svertka.tasks.making import task_for

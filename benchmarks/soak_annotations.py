@@ -60,9 +60,9 @@ import numpy as np
 from PIL import Image
 
 from svertka.annotations import Boxes, Mask
-from svertka.data._arrow import ParquetImage
-from svertka.data.idx import IdxImage
-from svertka.data.reading import open_dataset
+from svertka.data.readers.arrow import ParquetImage
+from svertka.data.readers.idx import IdxImage
+from svertka.data.readers.reading import open_dataset
 from svertka.data.samples import Dataset, FileSlice, ImageFile
 from svertka.errors import UserError
 from svertka.runtime.files import cache_folder

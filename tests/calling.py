@@ -69,7 +69,7 @@ _IMPORTED = (
     "torch.utils.tensorboard",
     "svertka.cli.train",
     "svertka.data.preparing",
-    "svertka.data.batches",
+    "svertka.data.batching.batches",
     "svertka.tasks.classification",
     "svertka.training.loop",
     "svertka.training.speed",

@@ -19,9 +19,9 @@ from svertka.commands.check.suspects import suspects
 from svertka.data.checks.checking import findings
 from svertka.data.checks.findings import Finding
 from svertka.data.checks.survey import Survey, survey
-from svertka.data.grouping import groups_of
-from svertka.data.reading import open_dataset
+from svertka.data.readers.reading import open_dataset
 from svertka.data.samples import Dataset, ImageFile, Sample, flat
+from svertka.data.splitting.grouping import groups_of
 from svertka.errors import UserError
 from svertka.workflows.progress import Display
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from svertka.commands.check.command import check
-from svertka.data.archives import Limits, archive_kind, unpacked
-from svertka.data.reading import open_dataset
+from svertka.data.readers.archives import Limits, archive_kind, unpacked
+from svertka.data.readers.reading import open_dataset
 from svertka.errors import UserError
 
 WriteImages = Callable[..., None]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from svertka.data.augment import AUGMENTATIONS, augment, augment_together
-from svertka.data.changes import Chance, affine, colour, crop, flip, resized_crop, rotation
+from svertka.data.augmentation.augment import AUGMENTATIONS, augment, augment_together
+from svertka.data.augmentation.changes import Chance, affine, colour, crop, flip, resized_crop, rotation
 from svertka.errors import UserError
 
 ALL = tuple(AUGMENTATIONS)
@@ -273,8 +273,8 @@ def test_erasing_covers_a_rectangle_of_half_of_the_images() -> None:
 
 
 def test_randaugment_draws_all_of_its_operations() -> None:
+    from svertka.data.augmentation.changes import _RAND_OPERATIONS, _rand_drawn
     from svertka.data.chance import uniform
-    from svertka.data.changes import _RAND_OPERATIONS, _rand_drawn
 
     drawn, sign = _rand_drawn(1, lambda number: uniform(0, 0, np.arange(3000), number))
     assert sorted(set(drawn.tolist())) == list(range(len(_RAND_OPERATIONS)))

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from svertka.data.batches import Batch, Loader, Part, Pixels
-from svertka.data.images import Images
-from svertka.data.mapped import HeldRows
-from svertka.data.workers import workers_that_fit
+from svertka.data.batching.batches import Batch, Loader, Part, Pixels
+from svertka.data.batching.workers import workers_that_fit
+from svertka.data.cache.images import Images
+from svertka.data.cache.mapped import HeldRows
 from svertka.errors import UserError
 from svertka.runtime.preprocess import Preprocess
 

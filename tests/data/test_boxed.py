@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from svertka.annotations import Box, Boxes
-from svertka.data.augment import AUGMENTATIONS, augment_together
-from svertka.data.batches import Loader, Part
-from svertka.data.boxed import Boxed, RememberedBoxed
-from svertka.data.images import load_images
-from svertka.data.inputs import pixel_inputs
-from svertka.data.memory import VIEWS
-from svertka.data.mosaic import Mosaic
+from svertka.data.augmentation.augment import AUGMENTATIONS, augment_together
+from svertka.data.augmentation.mosaic import Mosaic
+from svertka.data.batching.batches import Loader, Part
+from svertka.data.batching.boxed import Boxed, RememberedBoxed
+from svertka.data.batching.inputs import pixel_inputs
+from svertka.data.cache.images import load_images
+from svertka.data.cache.memory import VIEWS
 from svertka.data.preparing import learnable_classes, prepare
 from svertka.data.samples import ImageFile
 from svertka.runtime.preprocess import Preprocess

@@ -11,7 +11,7 @@ from PIL import Image
 
 from svertka.data.checks.checking import findings
 from svertka.data.checks.suspicious import suspicious_labels
-from svertka.data.likeness import alike, shrink
+from svertka.data.splitting.likeness import alike, shrink
 
 FAULTS = range(5)
 

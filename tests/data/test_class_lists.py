@@ -15,10 +15,10 @@ from PIL import Image
 
 import svertka
 from svertka.annotations import Annotation, Box, Boxes, Mask
-from svertka.data.masks import MaskFile
-from svertka.data.reading import open_dataset
+from svertka.data.readers.masks import MaskFile
+from svertka.data.readers.reading import open_dataset
 from svertka.data.samples import Dataset, ImageFile, Sample
-from svertka.data.writing import LAYOUTS, write_dataset
+from svertka.data.writers.writing import LAYOUTS, write_dataset
 
 WriteImages = Callable[..., None]
 NAMES = ("person", "bicycle", "car", "zebra", "apple", "2", "10")

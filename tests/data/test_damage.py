@@ -20,10 +20,10 @@ import pytest
 from PIL import Image
 
 from svertka.commands.bench.machines import MachineLine, known_machines, machines_file, save_machines
-from svertka.data.archives import unpacked
-from svertka.data.images import load_images
-from svertka.data.memory import Store
-from svertka.data.proposing import proposed
+from svertka.data.cache.images import load_images
+from svertka.data.cache.memory import Store
+from svertka.data.cache.regions import proposed
+from svertka.data.readers.archives import unpacked
 from svertka.data.samples import ImageFile
 from svertka.runtime.choices import remembered_choice
 from svertka.runtime.preprocess import Preprocess
@@ -180,8 +180,8 @@ def _meaning(data: bytes) -> Any:
 FILLER = """
 import sys
 from pathlib import Path
-from svertka.data.archives import unpacked
-from svertka.data.images import load_images
+from svertka.data.readers.archives import unpacked
+from svertka.data.cache.images import load_images
 from svertka.data.samples import ImageFile
 from svertka.runtime.preprocess import Preprocess
 

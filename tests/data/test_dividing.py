@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from svertka.data.preparing import Prepared, prepare
-from svertka.data.split import divide_by_group, read_split
+from svertka.data.splitting.split import divide_by_group, read_split
 from svertka.errors import UserError
 from svertka.runtime.preprocess import Preprocess
 

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from svertka.annotations import Boxes
-from svertka.data.paths import ImageFinder, OutsideError, below
-from svertka.data.reading import open_dataset
-from svertka.data.records import RecordError
+from svertka.data.files.paths import ImageFinder, OutsideError, below
+from svertka.data.files.records import RecordError
+from svertka.data.readers.reading import open_dataset
 from svertka.errors import UserError
 from svertka.workflows.image_files import matching_files
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from svertka.annotations import class_names, natural
-from svertka.data.folders import read_folders
-from svertka.data.reading import FORMATS, open_dataset
+from svertka.data.readers.folders import read_folders
+from svertka.data.readers.reading import FORMATS, open_dataset
 from svertka.data.samples import Dataset
 from svertka.errors import UserError
 

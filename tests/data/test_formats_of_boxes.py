@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from svertka.annotations import Box, Boxes
-from svertka.data.reading import open_dataset
+from svertka.data.readers.reading import open_dataset
 from svertka.data.samples import Dataset
 from svertka.errors import UserError
 
@@ -169,7 +169,7 @@ def test_a_file_that_cannot_be_used(tmp_path: Path, text: str, problem: str) -> 
 
 def test_runs_of_other_programs() -> None:
     # Each pixel of a 4×3 mask by hand: columns 0011, 0110, 1000.
-    from svertka.data.runs import extent_of, read_runs, runs_of
+    from svertka.data.files.runs import extent_of, read_runs, runs_of
 
     runs = (2, 2, 1, 2, 1, 1, 3)
     assert read_runs({"size": [4, 3], "counts": list(runs)}, (4, 3)) == (runs, (4, 3))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from svertka.annotations import Boxes, Mask
-from svertka.data.reading import open_dataset
+from svertka.data.readers.reading import open_dataset
 from svertka.data.samples import Dataset
 from svertka.errors import UserError
 
@@ -146,7 +146,7 @@ def test_panoptic(tmp_path: Path, soak: ModuleType) -> None:
     expected = np.full(pixels.shape, 255)
     expected[2:6, 3:9], expected[6:9, 3:9] = 2, 0
     np.testing.assert_array_equal(pixels, expected)
-    from svertka.data.writing import write_dataset
+    from svertka.data.writers.writing import write_dataset
 
     again = open_dataset(write_dataset(dataset, tmp_path / "out", "masks").entry)
     ((_, other),) = labels(again).items()

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from svertka.data.idx import is_idx, read_idx
-from svertka.data.reading import open_dataset
+from svertka.data.readers.idx import is_idx, read_idx
+from svertka.data.readers.reading import open_dataset
 from svertka.errors import UserError
 
 IMAGES = np.arange(5 * 3 * 2, dtype=np.uint8).reshape(5, 3, 2)

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from svertka.annotations import Mask
-from svertka.data.batches import Loader, Part
-from svertka.data.laid import Crops, Pieces, Whole
-from svertka.data.mask_images import load_masks
-from svertka.data.masks import read_masks
+from svertka.data.batching.batches import Loader, Part
+from svertka.data.batching.laid import Crops, Pieces, Whole
+from svertka.data.cache.mask_images import load_masks
 from svertka.data.preparing import Prepared, prepare
+from svertka.data.readers.masks import read_masks
 from svertka.runtime.preprocess import Preprocess
 
 SIZES = ((40, 50), (64, 33), (20, 90))

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from svertka.annotations import Mask, Picture
-from svertka.data.masks import FOREIGN, VOID, MaskFile
-from svertka.data.reading import open_dataset
+from svertka.data.readers.masks import FOREIGN, VOID, MaskFile
+from svertka.data.readers.reading import open_dataset
 from svertka.data.samples import Dataset
 from svertka.errors import UserError
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from svertka.data.images import Images
-from svertka.data.mapped import HeldRows, MappedRows
-from svertka.data.memory import VIEWS, Remembered, Store, memory_bytes, remember
+from svertka.data.cache.images import Images
+from svertka.data.cache.mapped import HeldRows, MappedRows
+from svertka.data.cache.memory import VIEWS, Remembered, Store, memory_bytes, remember
 from svertka.runtime.files import cache_folder
 from svertka.runtime.preprocess import Preprocess
 

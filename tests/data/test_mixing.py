@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from svertka.data.batches import Loader, Part, Pixels
-from svertka.data.images import Images
-from svertka.data.mapped import HeldRows
-from svertka.data.mixing import Mixing, cutmix, mixup
+from svertka.data.augmentation.mixing import Mixing, cutmix, mixup
+from svertka.data.batching.batches import Loader, Part, Pixels
+from svertka.data.cache.images import Images
+from svertka.data.cache.mapped import HeldRows
 from svertka.errors import UserError
 from svertka.runtime.preprocess import Preprocess
 from svertka.tasks.classification import Classification

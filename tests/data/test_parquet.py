@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 
 from svertka.annotations import Annotation
-from svertka.data import _arrow
-from svertka.data.images import load_images
-from svertka.data.reading import open_dataset
+from svertka.data.cache.images import load_images
+from svertka.data.readers import arrow as _arrow
+from svertka.data.readers.reading import open_dataset
 from svertka.data.samples import Dataset
 from svertka.errors import UserError
 from svertka.runtime.image import ImageError

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from svertka.data.images import load_images
-from svertka.data.reading import open_dataset
+from svertka.data.cache.images import load_images
+from svertka.data.readers.reading import open_dataset
+from svertka.data.readers.shards import expand, is_shards
 from svertka.data.samples import Dataset
-from svertka.data.shards import expand, is_shards
 from svertka.errors import UserError
 from svertka.runtime.preprocess import Preprocess
 

@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from svertka.data.split import split_by_class, split_by_labels
+from svertka.data.splitting.split import split_by_class, split_by_labels
 from svertka.errors import UserError
 
 

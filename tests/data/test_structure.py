@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from svertka.annotations import Mask
-from svertka.data.reading import open_dataset
+from svertka.data.readers.reading import open_dataset
 from svertka.data.samples import Dataset
 from svertka.errors import UserError
 

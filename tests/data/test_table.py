@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from svertka.annotations import Annotation
-from svertka.data.reading import open_dataset
+from svertka.data.readers.reading import open_dataset
+from svertka.data.readers.table import read_table
 from svertka.data.samples import Dataset
-from svertka.data.table import read_table
 from svertka.errors import UserError
 
 WriteImages = Callable[..., None]

@@ -16,7 +16,7 @@ from PIL import Image
 
 import svertka
 from svertka.annotations import Boxes
-from svertka.data.reading import open_dataset
+from svertka.data.readers.reading import open_dataset
 
 Plant = Callable[[Path], object]
 

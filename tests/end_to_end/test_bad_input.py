@@ -148,7 +148,9 @@ def test_no_room_in_shared_memory_for_workers(
 ) -> None:
     data = two_classes(tmp_path / "data")
     alone = svertka_call("train", data, "--out", tmp_path / "alone", *RECIPE, *plain, "--json")
-    monkeypatch.setattr("svertka.data.workers.os.statvfs", lambda _: SimpleNamespace(f_bavail=1, f_frsize=4096))
+    monkeypatch.setattr(
+        "svertka.data.batching.workers.os.statvfs", lambda _: SimpleNamespace(f_bavail=1, f_frsize=4096)
+    )
     answer = svertka_call("train", data, "--out", out, *RECIPE, *plain, "--workers", 2, "--json")
     assert answer.status == 0, answer.err
     assert answer.err.count("\n") == 1

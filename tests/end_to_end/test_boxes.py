@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from svertka.data.reading import open_dataset
+from svertka.data.readers.reading import open_dataset
 from svertka.data.samples import flat
 from svertka.zoo.modelfile import load_model
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from svertka.annotations import Boxes, Mask
-from svertka.data.reading import open_dataset
+from svertka.data.readers.reading import open_dataset
 
 RECIPE = ("--net", "perceptron", "--epochs", 2, "--batch", 16, "--device", "cpu", "--precision", "fp32")
 

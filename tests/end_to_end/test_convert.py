@@ -16,9 +16,9 @@ from PIL import Image
 import svertka
 from svertka.annotations import Box, Boxes, Mask
 from svertka.cli import run
-from svertka.data.reading import open_dataset
+from svertka.data.readers.reading import open_dataset
 from svertka.data.samples import Dataset, ImageFile, Sample
-from svertka.data.writing import write_dataset
+from svertka.data.writers.writing import write_dataset
 from svertka.errors import UserError
 
 FORMATS = ("coco", "voc", "yolo", "csv")

@@ -14,7 +14,7 @@ from PIL import Image
 
 from svertka.annotations import Boxes, Mask, names_in
 from svertka.commands.check.features import features_at_hand
-from svertka.data.reading import open_dataset
+from svertka.data.readers.reading import open_dataset
 from svertka.errors import UserError
 
 LEAKS = {"neighbours_by_name", "groups_across_splits"}

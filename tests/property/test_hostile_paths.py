@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from svertka.data.reading import open_dataset
+from svertka.data.readers.reading import open_dataset
 from svertka.errors import UserError
 from svertka.runtime.image import ImageError
 

@@ -12,8 +12,8 @@ from PIL import Image
 from sites import served
 
 import svertka
-from svertka.data.batches import Loader, Part, Pixels
-from svertka.data.images import load_images
+from svertka.data.batching.batches import Loader, Part, Pixels
+from svertka.data.cache.images import load_images
 from svertka.data.samples import ImageFile
 from svertka.runtime.card import Card
 from svertka.runtime.decoders import classification

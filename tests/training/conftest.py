@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from svertka.data.batches import Loader, Part, Pixels
-from svertka.data.images import Images
-from svertka.data.mapped import HeldRows
-from svertka.data.mixing import MIXTURES, Mixing
+from svertka.data.augmentation.mixing import MIXTURES, Mixing
+from svertka.data.batching.batches import Loader, Part, Pixels
+from svertka.data.cache.images import Images
+from svertka.data.cache.mapped import HeldRows
 from svertka.runtime.preprocess import Preprocess
 from svertka.tasks.classification import Classification
 from svertka.tasks.task import Task

@@ -25,10 +25,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from svertka.commands.train.findings import quick_findings
-from svertka.data.batches import Inputs, Loader, Part
-from svertka.data.idx import read_idx
-from svertka.data.inputs import pixel_inputs
+from svertka.data.batching.batches import Inputs, Loader, Part
+from svertka.data.batching.inputs import pixel_inputs
 from svertka.data.preparing import Prepared, learnable_classes, measure, prepare
+from svertka.data.readers.idx import read_idx
 from svertka.errors import UserError
 from svertka.runtime.preprocess import Preprocess
 from svertka.tasks.classification import Classification
@@ -240,7 +240,7 @@ class Sorted(Loader):
 
 
 def _key(epoch: int, indices: NDArray[np.int64]) -> Any:
-    from svertka.data.batches import _Key
+    from svertka.data.batching.batches import _Key
 
     return _Key(epoch, indices, 1.0)
 

@@ -9,7 +9,7 @@ import math
 from dataclasses import replace
 
 from svertka.annotations import Box, Boxes
-from svertka.data.likeness import SIDE
+from svertka.data.splitting.likeness import SIDE
 
 _SLACK = 1.0  # pixels: some count edges from 1
 _TINY = 2.0  # pixels

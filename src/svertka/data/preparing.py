@@ -14,17 +14,24 @@ from numpy.typing import NDArray
 
 from svertka.annotations import Annotation, Boxes, ImageSource, Mask, class_names, names_in
 from svertka.data.box_repair import repaired
+from svertka.data.cache.fingerprint import fingerprint_of
+from svertka.data.cache.images import Advance, Images, load_images
+from svertka.data.cache.mask_images import load_masks
+from svertka.data.cache.regions import proposed
 from svertka.data.checks.findings import some
-from svertka.data.fingerprint import fingerprint_of
-from svertka.data.grouping import groups_of
-from svertka.data.images import Advance, Images, load_images
-from svertka.data.likeness import SIDE, Looks, shrink
-from svertka.data.mask_images import load_masks
-from svertka.data.proposing import proposed
-from svertka.data.reading import open_dataset
+from svertka.data.files.unread import unread_note
+from svertka.data.readers.reading import open_dataset
 from svertka.data.samples import Dataset, Sample, Skipped, flat
-from svertka.data.split import Written, divide_by_group, read_split, split_by_class, split_by_labels, write_split
-from svertka.data.unread import unread_note
+from svertka.data.splitting.grouping import groups_of
+from svertka.data.splitting.likeness import SIDE, Looks, shrink
+from svertka.data.splitting.split import (
+    Written,
+    divide_by_group,
+    read_split,
+    split_by_class,
+    split_by_labels,
+    write_split,
+)
 from svertka.errors import UserError
 from svertka.runtime.preprocess import Preprocess
 from svertka.wording import counted, none_can
@@ -83,7 +90,7 @@ class Prepared:
         return {part: len(division.positions) for part, division in self.parts.items()}
 
     def split(self) -> str:
-        """Which image is in which part, as text that `svertka.data.split.read_split` reads."""
+        """Which image is in which part, as text that `svertka.data.splitting.split.read_split` reads."""
         return write_split(
             Written(self.samples[position].name, part, self.images.digests[position])
             for part, division in self.parts.items()
@@ -121,10 +128,10 @@ def prepare(
         preprocess: Its geometry; or what gives one for these images.
         val_fraction: Share of the training images to hold out where the data set names no validation part.
         seed: Of that division.
-        group: What images have in common that must not be divided; see `svertka.data.grouping.groups_of`.
+        group: What images have in common that must not be divided; see `svertka.data.splitting.grouping.groups_of`.
         fold: Number of a fold from 1 on, and of all folds: what is neither of the test part nor held out by this fold
             is learnt from, whatever parts the data set names.
-        split: A file that says the part of each image; see `svertka.data.split.read_split`.
+        split: A file that says the part of each image; see `svertka.data.splitting.split.read_split`.
         divide_if: Divide an undivided data set only if it has this fingerprint.
         format: The format to insist on.
         advance: Told how decoding goes.

@@ -12,7 +12,7 @@ from svertka.training.recipe import Recipe
 
 
 class TrainingBatch(NamedTuple):
-    """What the loop reads of a batch; `svertka.data.batches.Batch` is one."""
+    """What the loop reads of a batch; `svertka.data.batching.batches.Batch` is one."""
 
     images: Tensor
     targets: Tensor
@@ -21,7 +21,7 @@ class TrainingBatch(NamedTuple):
 
 
 class Batches(Protocol):
-    """Where batches come from; `svertka.data.batches.Loader` is one."""
+    """Where batches come from; `svertka.data.batching.batches.Loader` is one."""
 
     @property
     def samples(self) -> int: ...

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from svertka.annotations import Boxes, Mask, names_in
-from svertka.data.augment import augment_together, check_names
-from svertka.data.mixing import MIXTURES, Mixing
-from svertka.data.reading import open_dataset
+from svertka.data.augmentation.augment import augment_together, check_names
+from svertka.data.augmentation.mixing import MIXTURES, Mixing
+from svertka.data.readers.reading import open_dataset
 from svertka.errors import UserError
 from svertka.runtime.files import replacing
 from svertka.runtime.preprocess import Preprocess

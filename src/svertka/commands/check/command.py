@@ -50,9 +50,9 @@ def check(
     from svertka.annotations import Mask, names_in
     from svertka.data.checks.checking import findings
     from svertka.data.checks.survey import survey
-    from svertka.data.grouping import groups_of
-    from svertka.data.reading import open_dataset
+    from svertka.data.readers.reading import open_dataset
     from svertka.data.samples import flat
+    from svertka.data.splitting.grouping import groups_of
 
     if augment is not None and show_augmented is None:
         raise UserError("--augment is about what --show-augmented shows", mend="give --show-augmented FILE.png too")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from svertka.data.images import load_images
+from svertka.data.cache.images import load_images
 from svertka.data.preparing import Division, Prepared
 from svertka.tasks.classification import Classification
 from svertka.training.machine import Machine

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from svertka.annotations import Boxes, Mask, names_in
 from svertka.data.box_repair import repaired
 from svertka.data.samples import Dataset, ImageFile, Sample, flat
-from svertka.data.writing import write_dataset
+from svertka.data.writers.writing import write_dataset
 from svertka.errors import UserError
 from svertka.runtime.files import make_folder, write_error, write_text
 

@@ -110,7 +110,7 @@ def out_of_sample(
 
 def folds_of(survey: Survey, chosen: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """The fold of each image, ``(N,)``; copies and what is of one group stay together."""
-    from svertka.data.split import divide_by_group
+    from svertka.data.splitting.split import divide_by_group
 
     keys = survey.keys()
     return divide_by_group(

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from svertka.commands.compare.advice import Latency, Way
 from svertka.data.chance import permutation
 from svertka.data.preparing import Division, Prepared, learnable_classes, prepare
-from svertka.data.split import split_by_class
+from svertka.data.splitting.split import split_by_class
 from svertka.deploy.timing import in_turns
 from svertka.errors import UserError
 from svertka.tasks.classification import Classification

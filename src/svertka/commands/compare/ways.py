@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from svertka.data.batches import Loader, Part, Pixels
+from svertka.data.batching.batches import Loader, Part, Pixels
 from svertka.data.chance import permutation
 from svertka.data.descriptors import describe
 from svertka.data.preparing import Division, Prepared, measure

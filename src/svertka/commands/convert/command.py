@@ -32,10 +32,10 @@ def convert(
         UserError: The data set cannot be read, the format cannot hold it, or the folder is in use.
     """
     from svertka.data.checks.unused import images_not_used
-    from svertka.data.reading import open_dataset
+    from svertka.data.files.unread import unread_note
+    from svertka.data.readers.reading import open_dataset
     from svertka.data.samples import flat
-    from svertka.data.unread import unread_note
-    from svertka.data.writing import write_dataset
+    from svertka.data.writers.writing import write_dataset
 
     display = Display(show=progress)
     dataset = open_dataset(Path(source), source_format)

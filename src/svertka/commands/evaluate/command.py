@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from svertka.data.inputs import pixel_inputs
+from svertka.data.batching.inputs import pixel_inputs
 from svertka.errors import UserError
 from svertka.wording import counted
 from svertka.workflows.evaluation_data import choose_part, divided_as_trained
@@ -69,7 +69,7 @@ def _evaluate(
         )
     limit = predictor.card.reject_limit
     others = None if unknown is None else _unknown_files(unknown, limit)
-    from svertka.data.batches import Loader, Part
+    from svertka.data.batching.batches import Loader, Part
     from svertka.runtime.decoders import distances
     from svertka.tasks.making import task_of
     from svertka.training.evaluation import evaluate as judge

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from svertka.data.batches import Loader, Part
-from svertka.data.inputs import pixel_inputs
+from svertka.data.batching.batches import Loader, Part
+from svertka.data.batching.inputs import pixel_inputs
 from svertka.data.preparing import Division, Prepared
 from svertka.runtime.card import Card
 from svertka.runtime.decoders import distances

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from svertka.data.batches import Loader, Part
-from svertka.data.inputs import pixel_inputs
+from svertka.data.batching.batches import Loader, Part
+from svertka.data.batching.inputs import pixel_inputs
 from svertka.data.preparing import Prepared, prepare
 from svertka.deploy.allocation import alike, allocate, by_sensitivity
 from svertka.deploy.importance import Importance, magnitude, taylor

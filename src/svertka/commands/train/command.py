@@ -98,7 +98,7 @@ def _try_out(run: Run, source: Path, test: str, out: Path | None, progress: bool
 
 def _ready(run: Run, source: Path, display: Display, clock: Clock) -> Job:
     from svertka.commands.train.findings import quick_findings, say_findings
-    from svertka.data.augment import check_names
+    from svertka.data.augmentation.augment import check_names
     from svertka.data.preparing import learnable_classes, measure
     from svertka.tasks.making import task_for
     from svertka.training.machine import Machine

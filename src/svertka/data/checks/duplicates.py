@@ -10,8 +10,8 @@ from pathlib import PurePath
 from svertka.annotations import natural
 from svertka.data.checks.findings import Exhibited, Finding, images
 from svertka.data.checks.survey import Survey
-from svertka.data.layout import part_in
-from svertka.data.likeness import Pair
+from svertka.data.files.layout import part_in
+from svertka.data.splitting.likeness import Pair
 from svertka.wording import counted
 
 _SHOWN = 6  # groups

@@ -14,7 +14,7 @@ from svertka.annotations import Annotation, natural
 from svertka.data.chance import permutation
 from svertka.data.checks.findings import Exhibited, Finding, images
 from svertka.data.checks.survey import Survey
-from svertka.data.layout import PART_SPELLINGS
+from svertka.data.files.layout import PART_SPELLINGS
 from svertka.wording import counted
 
 _ASKED = 2000  # images whose neighbour is looked for, at most

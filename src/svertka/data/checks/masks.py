@@ -10,7 +10,7 @@ import numpy as np
 from svertka.annotations import Mask
 from svertka.data.checks.findings import Exhibited, Finding
 from svertka.data.checks.survey import Survey
-from svertka.data.masks import MaskFile
+from svertka.data.readers.masks import MaskFile
 from svertka.errors import UserError
 from svertka.wording import counted
 

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svertka.annotations import names_in
-from svertka.data.likeness import SIDE, Looks, shrink
 from svertka.data.samples import Dataset, Sample, flat
+from svertka.data.splitting.likeness import SIDE, Looks, shrink
 from svertka.runtime.cores import available_cores
 from svertka.runtime.image import ImageError, TooLargeError, glance
 

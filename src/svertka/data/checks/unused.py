@@ -11,7 +11,7 @@ from pathlib import Path
 from svertka.annotations import Mask, Picture
 from svertka.data.checks.findings import Finding, images
 from svertka.data.checks.survey import Survey
-from svertka.data.layout import PART_SPELLINGS
+from svertka.data.files.layout import PART_SPELLINGS
 from svertka.data.samples import Sample
 from svertka.runtime.image import IMAGE_SUFFIXES
 from svertka.wording import counted, inflected

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from svertka.data.images import load_images
+from svertka.data.cache.images import load_images
 from svertka.data.samples import ImageFile
 from svertka.errors import UserError
 from svertka.runtime.image import IMAGE_SUFFIXES

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from svertka.data.batches import Inputs
+from svertka.data.batching.batches import Inputs
 from svertka.training.loop import Outcome
 
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from svertka.data.parts import are_images
+from svertka.data.batching.parts import are_images
 from svertka.training.contracts import Observer
 from svertka.training.doctor import Doctor
 from svertka.training.signals import Background, signals_file
 
 if TYPE_CHECKING:
-    from svertka.data.batches import Inputs
+    from svertka.data.batching.batches import Inputs
     from svertka.workflows.training.job import Job
 
 

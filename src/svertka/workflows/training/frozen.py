@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from svertka.data.batches import Inputs
-from svertka.data.inputs import remembered_inputs
-from svertka.data.laid import Pieces
-from svertka.data.memory import (
+from svertka.data.batching.batches import Inputs
+from svertka.data.batching.inputs import remembered_inputs
+from svertka.data.batching.laid import Pieces
+from svertka.data.cache.memory import (
     VIEWS,
     Pictures,
     Remembered,

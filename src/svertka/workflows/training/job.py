@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from svertka.data.batches import Inputs, Loader
+    from svertka.data.batching.batches import Inputs, Loader
     from svertka.data.checks.findings import Finding
     from svertka.data.preparing import Prepared
     from svertka.layers.net import Net
@@ -136,7 +136,7 @@ class Job:
 
     def pixels(self) -> dict[str, Inputs]:
         """The images themselves as inputs, by part; those of training are augmented."""
-        from svertka.data.inputs import pixel_inputs
+        from svertka.data.batching.inputs import pixel_inputs
 
         recipe = self.recipe
         return {
@@ -153,8 +153,8 @@ class Job:
 
     def loader(self, inputs: Mapping[str, Inputs], part: str, recipe: Recipe) -> Loader:
         """Batches of a part for this process."""
-        from svertka.data.batches import Loader
-        from svertka.data.parts import learnt_part, part_of
+        from svertka.data.batching.batches import Loader
+        from svertka.data.batching.parts import learnt_part, part_of
 
         given, targets = inputs[part], self.targets[part]
         if part == "train":
@@ -166,7 +166,7 @@ class Job:
         return self._with_workers_that_fit(loader) if recipe.workers else loader
 
     def _with_workers_that_fit(self, loader: Loader) -> Loader:
-        from svertka.data.workers import SHARED_MEMORY, workers_that_fit
+        from svertka.data.batching.workers import SHARED_MEMORY, workers_that_fit
 
         fitting = workers_that_fit(loader.workers, loader.bytes_a_batch())
         if fitting == loader.workers:

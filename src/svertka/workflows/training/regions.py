@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from svertka.data.memory import Store
+from svertka.data.cache.memory import Store
 from svertka.deploy.bulk import Bulk, BulkName, engines, fastest
 from svertka.layers.boxes import encode, iou
 from svertka.layers.frozen import FrozenStages

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from svertka.data.batches import Inputs, Loader, Part
+from svertka.data.batching.batches import Inputs, Loader, Part
 from svertka.errors import UserError
 from svertka.training.rejection import class_means, reject_limit
 from svertka.wording import counted

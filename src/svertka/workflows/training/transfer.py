@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from svertka.data.batches import Inputs, Loader, Part
-from svertka.data.memory import Remembered
+from svertka.data.batching.batches import Inputs, Loader, Part
+from svertka.data.cache.memory import Remembered
 from svertka.errors import UserError
 from svertka.layers.frozen import Behind, BehindPieces, behind, frozen_stages
 from svertka.layers.transfer import TransferHead

@@ -1,0 +1,1 @@
+"""Batches: what the network gets of the samples, in which order."""

@@ -1,0 +1,1 @@
+"""Dividing a data set: parts, groups, and copies that must stay together."""
