@@ -21,6 +21,11 @@ from svertka.data.samples import flat
 from svertka.zoo.modelfile import load_model
 
 NET = ("--net", "ssd", "--trunk", "resnet8_cifar", "--image-size", 64)
+SLIM = (
+    *("--net", "yolo_v1", "--net-options.width", 16, "--net-options.hidden", 32),
+    *("--trunk", "resnet8_cifar", "--image-size", 64),
+)
+"""Of 0.2 million parameters, for what needs not be learnt well."""
 QUICK = ("--epochs", 2, "--batch", 4, "--engine", "pytorch")
 
 
@@ -68,7 +73,7 @@ def boxes_run(
     shapes: Path, tmp_path_factory: pytest.TempPathFactory, plain: tuple[str, ...], svertka_call: Callable[..., Any]
 ) -> tuple[Path, Any]:
     run = tmp_path_factory.mktemp("runs") / "shapes"
-    answer = svertka_call("train", shapes, *NET, "--epochs", 25, "--lr", 0.003, "--out", run, *plain, "--json")
+    answer = svertka_call("train", shapes, *NET, "--epochs", 10, "--lr", 0.003, "--out", run, *plain, "--json")
     assert answer.status == 0, answer.err
     return run, answer.json
 
@@ -294,13 +299,13 @@ def test_the_doctor_looks_at_boxes(
 ) -> None:
     looked = svertka_call("diagnose", boxes_run[0], "--json")
     assert looked.status in (0, 1), looked.err
-    wired = svertka_call("train", few_shapes, *NET, *plain, "--check-wiring", "--json")
+    wired = svertka_call("train", few_shapes, *SLIM, *plain, "--check-wiring", "--json")
     assert wired.status == 0, wired.err
-    found = svertka_call("train", few_shapes, *NET, *plain, "--find-lr", "--json")
+    found = svertka_call("train", few_shapes, *SLIM, *plain, "--find-lr", "--json")
     assert 1e-5 < found.json["lr"] < 1
     # What cannot learn is found out here too.
     flags = ("--epochs", 2, "--lr", 1e-9, "--out", tmp_path / "still")
-    assert svertka_call("train", few_shapes, *NET, *plain, *flags, "--json").status in (0, 1)
+    assert svertka_call("train", few_shapes, *SLIM, *plain, *flags, "--json").status in (0, 1)
     assert svertka_call("diagnose", tmp_path / "still", "--json").json["diagnoses"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import statistics
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -45,11 +46,12 @@ def test_under_four_times_the_load_most_of_it_is_still_answered(soak_server: Mod
     assert min(told.statuses[200], told.statuses[503], told.statuses[400], told.statuses[422]) > 0
     assert sum(told.statuses.values()) > 2 * told.statuses[200]
     assert told.largest <= soak_server.TOLERANCE
-    # Other tests run beside this one: it may take twice as long, and longer by what the clients themselves are late.
-    late = 4 * told.p99("late")
+    # Seconds are the benchmark's to judge, on a machine that does nothing else. What holds on any: who is refused, or
+    # asks whether it is alive, does not wait in the queue of those who are answered.
     assert told.rate >= soak_server.GOODPUT * most / 2
-    assert told.p99("refused") < 2 * soak_server.REFUSAL_P99 + late
-    assert told.p99("alive") < 2 * soak_server.LIVENESS_P99 + late
+    waited = statistics.median(told.seconds["answered"])
+    assert told.p99("refused") < waited
+    assert told.p99("alive") < waited
 
 
 def test_what_has_come_is_answered_before_the_end(soak_server: ModuleType, slow: tuple[Any, str]) -> None:

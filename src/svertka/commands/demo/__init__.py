@@ -1,0 +1,1 @@
+"""``demo``: the whole way once, on handwritten digits."""
