@@ -1,13 +1,14 @@
 """The demo: the whole way once, on real handwritten digits, by the commands themselves."""
 
 from __future__ import annotations
-from collections.abc import Mapping
-from dataclasses import dataclass
+
 from os import PathLike
 from pathlib import Path
-from typing import Any
+
 import numpy as np
 from PIL import Image
+
+from svertka.commands.demo.result import Demonstrated
 from svertka.commands.export.command import export
 from svertka.commands.predict.command import predict
 from svertka.commands.train.command import train
@@ -17,8 +18,6 @@ from svertka.runtime.files import make_folder
 from svertka.training.recipe import Recipe
 from svertka.workflows.progress import Display
 from svertka.workflows.trained import Trained
-from svertka.commands.demo.result import Demonstrated
-
 
 DEMO_RECIPE = Recipe(net="lenet5", epochs=30, batch=32, lr=0.004, augment=("affine",), val_fraction=0.1)
 """Chosen by validation accuracy on the training images."""

@@ -1,22 +1,16 @@
 """What came of the demonstration."""
 
 from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
-from os import PathLike
 from pathlib import Path
 from typing import Any
-import numpy as np
-from PIL import Image
-from svertka.errors import UserError
-from svertka.runtime.files import make_folder
-from svertka.training.recipe import Recipe
-from svertka.workflows.progress import Display
-from svertka.workflows.trained import Trained
+
 from svertka.commands.export.result import Exported
 from svertka.commands.predict.result import Prediction
 from svertka.commands.verify.result import Verification
-
+from svertka.workflows.trained import Trained
 
 
 @dataclass(frozen=True)
