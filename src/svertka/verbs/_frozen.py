@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from svertka.data.batches import Inputs
 from svertka.data.laid import Pieces
 from svertka.data.memory import (
-    VIEWS,
     Pictures,
     Remembered,
     Store,
@@ -28,7 +27,6 @@ from svertka.data.memory import (
 )
 from svertka.data.parts import remembered_inputs
 from svertka.deploy.bulk import Bulk, BulkName, engines, fastest
-from svertka.errors import UserError, nearest
 from svertka.layers.frozen import FrozenStages
 from svertka.runtime.choices import remembered_choice
 from svertka.runtime.files import cache_folder
@@ -68,14 +66,6 @@ class FrozenMemory:
     _stores: dict[tuple[str, Kind], Store] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Look at the network.
-
-        Raises:
-            UserError: The recipe has an unknown view.
-        """
-        for view in self.job.recipe.views:
-            if view not in VIEWS:
-                raise UserError(f"unknown view {view!r}", mend=nearest(view, VIEWS))
         self.trunk, self.preprocess = self.start.net.trunk, self.job.preprocess
         self.digests = self.trunk.digests()
         self.shapes = self.trunk.shapes(self.preprocess.height, self.preprocess.width)
