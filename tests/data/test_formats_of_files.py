@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -12,9 +13,11 @@ import numpy as np
 import pytest
 
 from svertka.annotations import Boxes, Mask
+from svertka.data.preparing import learnable_classes, prepare
 from svertka.data.reading import open_dataset
 from svertka.data.samples import Dataset
 from svertka.errors import UserError
+from svertka.runtime.preprocess import Preprocess
 
 WriteImages = Callable[..., None]
 
@@ -166,6 +169,45 @@ def test_labels_of_coco_without_a_place(tmp_path: Path, write_images: WriteImage
     }
     (tmp_path / "labels.json").write_text(json.dumps(told))
     assert labels(open_dataset(tmp_path)) == {"1.png": "dog", "2.png": "cat"}
+
+
+@pytest.mark.parametrize(
+    ("format_", "name", "text"),
+    [
+        ("coco", "instances.json", '{"images": [], "annotations": [], "categories": []}'),
+        ("coco_panoptic", "panoptic.json", '{"images": [], "annotations": [], "segments_info": []}'),
+        ("createml", "_annotations.createml.json", '[{"image": "gone.png", "annotations": [{"label": "a"}]}]'),
+        (
+            "cvat",
+            "annotations.xml",
+            '<annotations><image id="0" name="gone.png"/></annotations>',
+        ),
+        ("label_studio", "tasks.json", '[{"id": 1, "data": {"image": "gone.png"}, "annotations": []}]'),
+        ("label_columns", "_classes.csv", "filename,cat,dog\ngone.png,1,0\n"),
+        ("imagefolder", "_annotations.csv", "filename,class\ngone.png,cat\n"),
+        ("imagefolder", "metadata.jsonl", '{"file_name": "gone.png", "label": "cat"}'),
+        ("csv", "labels.csv", "file,label\n1.png,\n"),
+    ],
+)
+def test_a_file_without_a_usable_record_is_named(
+    tmp_path: Path, write_images: WriteImages, format_: str, name: str, text: str
+) -> None:
+    write_images(tmp_path, ["1.png", "2.png"])
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match=f"^{tmp_path / name}: .*no usable record"):
+        open_dataset(tmp_path, format_)
+
+
+def test_a_file_without_annotations_is_named(tmp_path: Path, write_images: WriteImages) -> None:
+    data = tmp_path / "data"
+    write_images(data, ["1.png", "2.png"])
+    images = [{"id": number, "file_name": f"{number}.png"} for number in (1, 2)]
+    (data / "labels.json").write_text(json.dumps({"images": images, "annotations": [], "categories": []}))
+    with pytest.raises(UserError, match=f"^{data / 'labels.json'}: no image has a box; annotate the objects"):
+        learnable_classes(prepare(data, Preprocess(height=4, width=4), val_fraction=0, seed=0))
+    zipped = Path(shutil.make_archive(str(data), "zip", data))
+    with pytest.raises(UserError, match=f"^{zipped / 'labels.json'}: no image has a box"):
+        learnable_classes(prepare(zipped, Preprocess(height=4, width=4), val_fraction=0, seed=0))
 
 
 def test_a_table_of_boxes_in_each_part(tmp_path: Path, write_images: WriteImages) -> None:

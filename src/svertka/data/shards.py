@@ -18,7 +18,7 @@ from svertka.annotations import Annotation, class_names, natural
 from svertka.data.archives import archive_kind, beginning, decompressed
 from svertka.data.folders import PART_SPELLINGS, part_in_name
 from svertka.data.records import shown
-from svertka.data.samples import Dataset, FileSlice, Format, Sample, Skipped, class_lines, file_stamp
+from svertka.data.samples import Dataset, FileSlice, Format, Sample, Skipped, class_lines, file_stamp, place_of
 from svertka.data.tar import Member, members, members_in
 from svertka.data.unread import Fields, UnreadCounter
 from svertka.errors import UserError
@@ -91,12 +91,13 @@ def read_shards(path: Path) -> Dataset:
         _read_shard(shard, names, part, skipped, unread)
     if not any(parts.values()):
         reason = f"; the first, {skipped[0].file}: {skipped[0].error}" if skipped else ""
-        raise UserError(f"no image with a label{reason}", where=path, mend="put 0001.jpg and 0001.cls side by side")
+        where = place_of(path, shards)
+        raise UserError(f"no image with a label{reason}", where=where, mend="put 0001.jpg and 0001.cls side by side")
     samples = [sample for part in parts.values() for sample in part]
     if any(isinstance(sample.annotation, tuple) for sample in samples):
         parts = {name: [_several(sample) for sample in part] for name, part in parts.items()}
     notes = [counted(len(shards), "shard")]
-    return Dataset(path, "WebDataset shards", parts, notes, skipped, unread=unread.found())
+    return Dataset(path, "WebDataset shards", parts, notes, skipped, unread=unread.found(), files=tuple(shards))
 
 
 @dataclass

@@ -16,7 +16,7 @@ from svertka.data.folders import PART_SPELLINGS
 from svertka.data.layout import IMAGE_FOLDERS, files_in, images_below, is_structure, part_in, subfolders
 from svertka.data.paths import ImageFinder
 from svertka.data.records import RecordError, refuse_turned
-from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
+from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped, place_of
 from svertka.data.unread import Fields, UnreadCounter
 from svertka.errors import UserError
 from svertka.wording import inflected
@@ -48,9 +48,11 @@ class Gathered:
     several: bool = False
     boxes: bool = False
     unread: UnreadCounter = field(default_factory=UnreadCounter)
+    files: list[Path] = field(default_factory=list)
 
     def add(self, table: Table, folder: Path, part: str = "all") -> None:
         """Take in the records of a table; files are looked for in ``folder`` and its folders of images and parts."""
+        self.files.append(table.path)
         file_column, label_column = _column(table, FILE_COLUMNS), _column(table, (*_LABEL, *_LABELS))
         part_column = next((table.columns[name] for name in PART_COLUMNS if name in table.columns), None)
         sides = box_columns(table.columns)
@@ -94,13 +96,15 @@ class Gathered:
         """
         if not self.parts:
             reason = f"; the first: {self.skipped[0].error}" if self.skipped else ""
-            raise UserError(f"no usable record{reason}", where=path, mend="give lines of file,label")
+            where = place_of(path, self.files)
+            raise UserError(f"no usable record{reason}", where=where, mend="give lines of file,label")
         notes = []
         if self.several:
             without = sum(sample.annotation == () for samples in self.parts.values() for sample in samples)
             notes.append(f"an image may have several labels; {without:,} {inflected(without, 'has', 'have')} none")
         title = f"{title} of boxes" if self.boxes else title
-        return Dataset(path, title, self.parts, notes, self.skipped, unread=self.unread.found())
+        unread, files = self.unread.found(), tuple(self.files)
+        return Dataset(path, title, self.parts, notes, self.skipped, unread=unread, files=files)
 
 
 @dataclass(frozen=True)
