@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import svertka
 from svertka.annotations import Boxes, Mask
 from svertka.data.preparing import learnable_classes, prepare
 from svertka.data.reading import open_dataset
@@ -218,6 +219,43 @@ def test_a_table_of_boxes_in_each_part(tmp_path: Path, write_images: WriteImages
     dataset = open_dataset(tmp_path)
     assert {part: len(samples) for part, samples in dataset.parts.items()} == {"train": 1, "val": 1}
     assert boxes(dataset)["train.png"] == [("cat", 1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "size", "unread"),
+    [
+        # The images are 5 pixels wide and 6 high.
+        ("width,height", ["5,6,1,2,3,4", "5,6,0,0,5,6"], (6, 5), []),
+        ("image_width,image_height", ["5.0,6.0,1,2,3,4"], (6, 5), []),
+        ("width,height", ["50,60,1,2,3,4"], (60, 50), []),
+        ("width,height", ["5,6,1,2,3,4", "50,60,1,2,3,4"], (6, 5), ["another size of the same image"]),
+        ("width,height", ["2,2,1,2,3,4"], None, []),  # the box's
+        ("width,height", ["0,0,1,2,3,4"], None, []),
+        ("width,height", [",,1,2,3,4"], None, []),
+        ("width,height", ["0.5,0.5,1,2,3,4"], None, ["'width' of a record", "'height' of a record"]),
+        ("width,depth", ["5,3,1,2,3,4"], None, ["'width' of a record", "'depth' of a record"]),
+    ],
+)
+def test_a_table_of_boxes_gives_the_size_of_images(
+    tmp_path: Path,
+    write_images: WriteImages,
+    columns: str,
+    rows: list[str],
+    size: tuple[int, int] | None,
+    unread: list[str],
+) -> None:
+    write_images(tmp_path, ["1.png"])
+    lines = [f"filename,class,{columns},xmin,ymin,xmax,ymax", *(f"1.png,cat,{row}" for row in rows)]
+    (tmp_path / "_annotations.csv").write_text("\n".join(lines))
+    dataset = open_dataset(tmp_path)
+    ((sample,),) = dataset.parts.values()
+    assert isinstance(sample.annotation, Boxes)
+    assert len(sample.annotation.boxes) == len(rows)
+    assert sample.annotation.size == size
+    assert [item.what for item in dataset.unread] == unread
+    assert dataset.skipped == []
+    found = {finding.kind for finding in svertka.check(tmp_path, progress=False).findings}
+    assert ("sizes_differ" in found) == (size == (60, 50))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from svertka.annotations import Annotation, class_names
-from svertka.data.box_table import BoxLines, box_columns
+from svertka.data.box_table import BoxLines, box_columns, size_columns, size_in
 from svertka.data.documents import MAX_TABLE, check_file
 from svertka.data.folders import PART_SPELLINGS
 from svertka.data.layout import IMAGE_FOLDERS, files_in, images_below, is_structure, part_in, subfolders
@@ -56,8 +56,9 @@ class Gathered:
         file_column, label_column = _column(table, FILE_COLUMNS), _column(table, (*_LABEL, *_LABELS))
         part_column = next((table.columns[name] for name in PART_COLUMNS if name in table.columns), None)
         sides = box_columns(table.columns)
+        size_of_image = size_columns(table.columns) if sides else ()
         finder = ImageFinder(folder, _places(folder, table.path.stem), anywhere=False)
-        objects = BoxLines(finder, self.parts)
+        objects = BoxLines(finder, self.parts, self.unread)
         several = not sides and (
             label_column.strip().lower() in _LABELS
             or any(
@@ -67,9 +68,14 @@ class Gathered:
         )
         self.boxes |= bool(sides)
         self.several |= several
-        known = Fields("a record", {file_column, label_column, part_column or file_column, *sides}, _MINOR)
+        taken = {file_column, label_column, part_column or file_column, *sides}
+        absent = dict.fromkeys(size_of_image, (0, "0"))  # programs that did not look leave 0
+        known = Fields("a record", taken, _MINOR, absent)
+        with_size = Fields("a record", {*taken, *size_of_image}, _MINOR)
         for place, row in table.records:
-            self.unread.fields(row, known, f"{table.path.name}, {place}")
+            where = f"{table.path.name}, {place}"
+            size = size_in(row, size_of_image)
+            self.unread.fields(row, with_size if size else known, where)
             name = str(row[file_column] or "").strip()
             named = part_called(str(row[part_column] or "")) if part_column else part
             try:
@@ -80,12 +86,12 @@ class Gathered:
                     raise RecordError(f"the split {named!r} is none of train, val, test")
                 if label is None:
                     refuse_turned(row)
-                    objects.add(name, named, str(row[label_column]), [row[side] for side in sides])
+                    objects.add(name, named, str(row[label_column]), [row[side] for side in sides], size, where)
                 else:
                     called, file = finder.named(name, within=None if named == "all" else named)
                     self.parts.setdefault(named, []).append(Sample(called, ImageFile(file), label))
             except RecordError as error:
-                self.skipped.append(Skipped(f"{table.path.name}, {place}", str(error)))
+                self.skipped.append(Skipped(where, str(error)))
         objects.close()
 
     def dataset(self, path: Path, title: str) -> Dataset:
