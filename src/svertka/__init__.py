@@ -80,9 +80,17 @@ def __getattr__(name: str) -> Any:
     from svertka.signatures import checked
 
     command = "nets" if name in _OF_NETS else name
-    function = checked(getattr(importlib.import_module(f"svertka.commands.{command}.command"), name))
+    function = checked(getattr(importlib.import_module(f"svertka.commands.{command}.command"), name), _fields_of_recipe)
     globals()[name] = function
     return function
+
+
+def _fields_of_recipe() -> list[str]:
+    import dataclasses
+
+    from svertka.training.recipe import Recipe
+
+    return [field.name for field in dataclasses.fields(Recipe)]
 
 
 def __dir__() -> list[str]:

@@ -1,39 +1,57 @@
-"""Calls of the public functions: a keyword that a function does not have is answered with the nearest one."""
+"""Calls of what is public: a keyword that a function or a class does not have is answered with the nearest one."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 from svertka.errors import UserError, nearest
 
+T = TypeVar("T")
+
 
 class UnknownArgumentError(UserError, TypeError):
-    """A function was called with a keyword that it does not have."""
+    """A function or a class was called with a keyword that it does not have."""
 
 
-def checked(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, which raises `UnknownArgumentError` for a keyword that neither it nor the recipe has."""
+def checked(function: Callable[..., Any], others: Callable[[], Iterable[str]]) -> Callable[..., Any]:
+    """The function, which raises `UnknownArgumentError` for a keyword that it does not have.
+
+    Args:
+        function: What is called.
+        others: Gives the names that its ``**keywords`` may have, if it takes any.
+    """
     signature = inspect.signature(function)
     known = [name for name, parameter in signature.parameters.items() if parameter.kind != parameter.VAR_KEYWORD]
-    takes_recipe = len(known) < len(signature.parameters)
+    takes_others = len(known) < len(signature.parameters)
 
     @functools.wraps(function)
     def call(*arguments: Any, **keywords: Any) -> Any:
-        names = [*known, *_fields_of_recipe()] if takes_recipe else known
-        for name in keywords:
-            if name not in names:
-                what = f"svertka.{function.__name__}() has no parameter {name!r}"
-                raise UnknownArgumentError(what, mend=nearest(name, names))
+        names = [*known, *others()] if takes_others else known
+        _check(function.__name__, keywords, names)
         return function(*arguments, **keywords)
 
     return call
 
 
-def _fields_of_recipe() -> list[str]:
-    from svertka.training.recipe import Recipe
+def checked_class(kind: type[T]) -> type[T]:
+    """The dataclass, which raises `UnknownArgumentError` for a keyword that is no field of it."""
+    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    initialise = kind.__init__
 
-    return [field.name for field in dataclasses.fields(Recipe)]
+    @functools.wraps(initialise)
+    def checking(self: T, *arguments: Any, **keywords: Any) -> None:
+        _check(kind.__name__, keywords, names)
+        initialise(self, *arguments, **keywords)
+
+    kind.__init__ = checking  # type: ignore[assignment]
+    return kind
+
+
+def _check(called: str, keywords: Iterable[str], names: list[str]) -> None:
+    for name in keywords:
+        if name not in names:
+            raise UnknownArgumentError(f"svertka.{called}() has no parameter {name!r}", mend=nearest(name, names))

@@ -56,6 +56,25 @@ def test_a_wrong_keyword_is_answered_with_the_nearest(name: str, keyword: str, n
         getattr(svertka, name)("nowhere", **{keyword: 1})
 
 
+CLASSES = [
+    name
+    for name in svertka.__all__
+    if isinstance(getattr(svertka, name), type) and not issubclass(getattr(svertka, name), Exception)
+]
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_wrong_keyword_of_a_class_is_answered_with_the_nearest(name: str) -> None:
+    kind = getattr(svertka, name)
+    first = dataclasses.fields(kind)[0].name
+    words = rf"svertka\.{name}\(\) has no parameter '{first}z'; did you mean {first}"
+    with pytest.raises(TypeError, match=words):
+        kind(**{f"{first}z": 1})
+    with pytest.raises(UserError, match=words):
+        dataclasses.replace(kind(), **{f"{first}z": 1})
+    assert [*inspect.signature(kind).parameters] == [field.name for field in dataclasses.fields(kind)]
+
+
 def test_spellings() -> None:
     assert [seconds_of(text) for text in (3, "3", "90s", "1.5m", "2h")] == [3, 3, 90, 90, 7200]
     with pytest.raises(UserError, match="3 days is no time"):

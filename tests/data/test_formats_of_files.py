@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -11,10 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+import svertka
 from svertka.annotations import Boxes, Mask
+from svertka.data.preparing import learnable_classes, prepare
 from svertka.data.readers.reading import open_dataset
 from svertka.data.samples import Dataset
 from svertka.errors import UserError
+from svertka.runtime.preprocess import Preprocess
 
 WriteImages = Callable[..., None]
 
@@ -168,6 +172,45 @@ def test_labels_of_coco_without_a_place(tmp_path: Path, write_images: WriteImage
     assert labels(open_dataset(tmp_path)) == {"1.png": "dog", "2.png": "cat"}
 
 
+@pytest.mark.parametrize(
+    ("format_", "name", "text"),
+    [
+        ("coco", "instances.json", '{"images": [], "annotations": [], "categories": []}'),
+        ("coco_panoptic", "panoptic.json", '{"images": [], "annotations": [], "segments_info": []}'),
+        ("createml", "_annotations.createml.json", '[{"image": "gone.png", "annotations": [{"label": "a"}]}]'),
+        (
+            "cvat",
+            "annotations.xml",
+            '<annotations><image id="0" name="gone.png"/></annotations>',
+        ),
+        ("label_studio", "tasks.json", '[{"id": 1, "data": {"image": "gone.png"}, "annotations": []}]'),
+        ("label_columns", "_classes.csv", "filename,cat,dog\ngone.png,1,0\n"),
+        ("imagefolder", "_annotations.csv", "filename,class\ngone.png,cat\n"),
+        ("imagefolder", "metadata.jsonl", '{"file_name": "gone.png", "label": "cat"}'),
+        ("csv", "labels.csv", "file,label\n1.png,\n"),
+    ],
+)
+def test_a_file_without_a_usable_record_is_named(
+    tmp_path: Path, write_images: WriteImages, format_: str, name: str, text: str
+) -> None:
+    write_images(tmp_path, ["1.png", "2.png"])
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match=f"^{tmp_path / name}: .*no usable record"):
+        open_dataset(tmp_path, format_)
+
+
+def test_a_file_without_annotations_is_named(tmp_path: Path, write_images: WriteImages) -> None:
+    data = tmp_path / "data"
+    write_images(data, ["1.png", "2.png"])
+    images = [{"id": number, "file_name": f"{number}.png"} for number in (1, 2)]
+    (data / "labels.json").write_text(json.dumps({"images": images, "annotations": [], "categories": []}))
+    with pytest.raises(UserError, match=f"^{data / 'labels.json'}: no image has a box; annotate the objects"):
+        learnable_classes(prepare(data, Preprocess(height=4, width=4), val_fraction=0, seed=0))
+    zipped = Path(shutil.make_archive(str(data), "zip", data))
+    with pytest.raises(UserError, match=f"^{zipped / 'labels.json'}: no image has a box"):
+        learnable_classes(prepare(zipped, Preprocess(height=4, width=4), val_fraction=0, seed=0))
+
+
 def test_a_table_of_boxes_in_each_part(tmp_path: Path, write_images: WriteImages) -> None:
     for part in ("train", "valid"):
         write_images(tmp_path, [f"{part}/{part}.png"])
@@ -176,6 +219,43 @@ def test_a_table_of_boxes_in_each_part(tmp_path: Path, write_images: WriteImages
     dataset = open_dataset(tmp_path)
     assert {part: len(samples) for part, samples in dataset.parts.items()} == {"train": 1, "val": 1}
     assert boxes(dataset)["train.png"] == [("cat", 1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "size", "unread"),
+    [
+        # The images are 5 pixels wide and 6 high.
+        ("width,height", ["5,6,1,2,3,4", "5,6,0,0,5,6"], (6, 5), []),
+        ("image_width,image_height", ["5.0,6.0,1,2,3,4"], (6, 5), []),
+        ("width,height", ["50,60,1,2,3,4"], (60, 50), []),
+        ("width,height", ["5,6,1,2,3,4", "50,60,1,2,3,4"], (6, 5), ["another size of the same image"]),
+        ("width,height", ["2,2,1,2,3,4"], None, []),  # the box's
+        ("width,height", ["0,0,1,2,3,4"], None, []),
+        ("width,height", [",,1,2,3,4"], None, []),
+        ("width,height", ["0.5,0.5,1,2,3,4"], None, ["'width' of a record", "'height' of a record"]),
+        ("width,depth", ["5,3,1,2,3,4"], None, ["'width' of a record", "'depth' of a record"]),
+    ],
+)
+def test_a_table_of_boxes_gives_the_size_of_images(
+    tmp_path: Path,
+    write_images: WriteImages,
+    columns: str,
+    rows: list[str],
+    size: tuple[int, int] | None,
+    unread: list[str],
+) -> None:
+    write_images(tmp_path, ["1.png"])
+    lines = [f"filename,class,{columns},xmin,ymin,xmax,ymax", *(f"1.png,cat,{row}" for row in rows)]
+    (tmp_path / "_annotations.csv").write_text("\n".join(lines))
+    dataset = open_dataset(tmp_path)
+    ((sample,),) = dataset.parts.values()
+    assert isinstance(sample.annotation, Boxes)
+    assert len(sample.annotation.boxes) == len(rows)
+    assert sample.annotation.size == size
+    assert [item.what for item in dataset.unread] == unread
+    assert dataset.skipped == []
+    found = {finding.kind for finding in svertka.check(tmp_path, progress=False).findings}
+    assert ("sizes_differ" in found) == (size == (60, 50))
 
 
 @pytest.mark.parametrize(

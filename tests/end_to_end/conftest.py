@@ -51,5 +51,16 @@ def trained(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 
 
 @pytest.fixture(scope="session")
+def refusing(digits: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Answer]:
+    """The folder of a run on ``digits`` that refuses images of something else, and what training said."""
+    run = tmp_path_factory.mktemp("runs") / "refusing"
+    answer = call(
+        "train", digits, "--weights", weights, "--reject", 0.05, "--engine", "pytorch", "--out", run, *PLAIN, "--json"
+    )
+    assert answer.status == 0, answer.err
+    return run, answer
+
+
+@pytest.fixture(scope="session")
 def plain() -> tuple[str, ...]:
     return PLAIN

@@ -251,6 +251,19 @@ def test_nothing_held_out_and_something_that_goes_by_it(refused: Callable[..., s
         (("--views", "identity", "flip"), ("--views",)),
         (("--taps", "last"), ("--taps",)),
         (("--lr-decay", 0.5), ("--lr-decay",)),
+        (
+            ("--loss", "dice"),
+            ("--loss is about networks that predict masks, and lenet5 predicts classes", "give --net"),
+        ),
+        (("--border",), ("--border is about networks that predict masks",)),
+        (("--net", "unet", "--label-smoothing", 0.1), ("--label-smoothing is about", "leave --label-smoothing out")),
+        (("--net", "ssd", "--balance", "weights"), ("--balance is about", "classes or masks, and ssd predicts boxes")),
+        (("--net", "ssd", "--reject", 0.1), ("--reject is about", "ssd predicts boxes")),
+        (("--reject", 0.1), ("--reject is based on", "give --weights")),
+        (("--trunk", "vgg16"), ("lenet5 takes no other trunk", "leave --trunk out")),
+        (("--net", "unet", "--trunk", "vgg61"), ("unknown network 'vgg61'", "did you mean vgg")),
+        (("--net", "unet", "--trunk", "ssd"), ("ssd finds boxes and is no classifier",)),
+        (("--net", "unet", "--trunk", "perceptron"), ("a trunk without maps",)),
     ],
     ids=lambda value: " ".join(str(word) for word in value)[:40],
 )
@@ -258,6 +271,26 @@ def test_impossible_flags(
     flags: tuple[Any, ...], words: tuple[str, ...], refused: Callable[..., str], out: Path, tmp_path: Path
 ) -> None:
     refused(("train", two_classes(tmp_path / "data"), "--out", out, "--json", *flags), *words)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--trunk", "vgg61", "--net", "unet"), "unknown network 'vgg61'"),
+        (("--trunk", "perceptron", "--net", "ssd"), "a trunk without maps"),
+        (("--trunk", "vgg16"), "lenet5 takes no other trunk"),
+        (("--net-options.activation", "rellu"), "'rellu'"),
+        (("--dropout", 0.5, "--net", "perceptron"), "perceptron has no dropout"),
+        (("--loss", "dice"), "--loss"),
+        (("--label-smoothing", 0.1, "--net", "ssd"), "--label-smoothing"),
+        (("--reject", 0.1), "--reject"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_what_does_not_suit_the_network_is_known_before_the_data_are_read(
+    flags: tuple[Any, ...], words: str, refused: Callable[..., str], out: Path, tmp_path: Path
+) -> None:
+    refused(("train", tmp_path / "absent", "--out", out, "--json", *flags), words)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -185,16 +185,11 @@ def test_what_has_no_channels_within_is_said(digits: Path, plain: Any, svertka_c
     assert "perceptron has no channels that could be taken out; give --sparsity" in answer.err
 
 
-def test_one_that_refuses_images_is_not_pruned(tiny_model: Path, digits: Path, tmp_path: Path) -> None:
-    import dataclasses
-
-    from svertka.zoo.modelfile import save_model
-
-    net, card = load_model(tiny_model)
-    model = tmp_path / "model.safetensors"
-    save_model(model, net.state_dict(), dataclasses.replace(card, reject_limit=1.0))
-    with pytest.raises(svertka.UserError, match="a limit of distances, of which it has none"):
-        svertka.prune(model, digits, out=tmp_path / "out", progress=False)
+def test_one_that_refuses_images_is_not_pruned(refusing: tuple[Path, Any], digits: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(svertka.UserError, match="by distances that pruning would change; train it without --reject"):
+        svertka.prune(refusing[0], digits, out=out, progress=False)
+    assert not out.exists()
 
 
 def test_other_classes_are_said(tiny_model: Path, digits: Path, tmp_path: Path) -> None:

@@ -30,21 +30,6 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def refusing(
-    digits: Path,
-    weights: Path,
-    plain: tuple[str, ...],
-    svertka_call: Callable[..., Any],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[Path, Any]:
-    run = tmp_path_factory.mktemp("runs") / "refusing"
-    flags = ("--weights", weights, "--reject", 0.05, "--out", run)
-    answer = svertka_call("train", digits, *flags, *QUICK, *plain, "--json")
-    assert answer.status == 0, answer.err
-    return run, answer
-
-
 def test_no_more_known_images_are_refused_than_was_asked(refusing: tuple[Path, Any], digits: Path) -> None:
     run, answer = refusing
     assert answer.json["judged_on"] == "val"

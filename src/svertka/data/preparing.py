@@ -221,17 +221,17 @@ def learnable_classes(prepared: Prepared) -> tuple[str, ...]:
         UserError: There is no training part, only one class where images have no boxes, or another part has classes
             that training lacks.
     """
-    root = prepared.dataset.root
+    root, where = prepared.dataset.root, prepared.dataset.where
     if "train" not in prepared.parts:
         raise UserError("nothing to train on", where=root, mend="name a folder or a split 'train'")
     classes = class_names(prepared.parts["train"].labels)
-    if len(classes) < (1 if prepared.boxed else 2):
+    if prepared.boxed and not classes:
+        raise UserError("no image has a box", where=where, mend="annotate the objects in it, each with its class")
+    if len(classes) < 2 and not prepared.boxed:
         raise UserError(
             f"only one class, {classes[0]!r}" if classes else "no image has a label",
-            where=root,
-            mend="boxes need a name"
-            if prepared.boxed
-            else "a classifier needs at least two: a folder for each, or a name for each in the CSV",
+            where=where,
+            mend="a classifier needs at least two: a folder for each, or a name for each in the CSV",
         )
     for part in ("val", "test"):
         extra = sorted(prepared.per_class(part).keys() - set(classes)) if part in prepared.parts else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -165,6 +165,7 @@ class Dataset:
             none. Labels may go beyond it.
         class_ids: The ids that COCO gives to these classes; empty for other formats.
         unread: What the annotation files state and the reader does not take.
+        files: The files that the annotations of all images are in; none where each image has its own, or a folder.
     """
 
     root: Path
@@ -175,6 +176,12 @@ class Dataset:
     classes: tuple[str, ...] = ()
     class_ids: tuple[int, ...] = ()
     unread: tuple[Unread, ...] = ()
+    files: tuple[Path, ...] = ()
+
+    @property
+    def where(self) -> Path:
+        """Where to look when something is wrong with the annotations; see `place_of`."""
+        return place_of(self.root, self.files)
 
     def class_list(self) -> tuple[str, ...]:
         """All classes: those of the source's list in its order, then other labels as `class_names` orders them."""
@@ -187,6 +194,11 @@ class Dataset:
             return ()
         used = {name for samples in self.parts.values() for sample in samples for name in names_in(sample.annotation)}
         return tuple(name for name in self.classes if name not in used)
+
+
+def place_of(root: Path, files: Sequence[Path]) -> Path:
+    """The file that annotations are in, where there is just one; else the folder."""
+    return files[0] if len(files) == 1 else root
 
 
 def flat(dataset: Dataset) -> tuple[list[str], list[Sample]]:

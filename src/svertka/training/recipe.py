@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 from svertka.errors import UserError, nearest
 from svertka.runtime.cores import MOST_THREADS
+from svertka.signatures import checked_class
 from svertka.spelling import names_of, seconds_of
 
 Optimizer = Literal["sgd", "momentum", "nesterov", "adam", "adamw"]
@@ -28,6 +29,7 @@ Loss = Literal["cross_entropy", "dice", "focal"]
 Option = str | int | float | bool
 
 
+@checked_class
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Every field is a flag of ``svertka train`` and a key of the recipe's TOML.

@@ -89,6 +89,11 @@ class NetRecord:
         """What it has in common with all networks of its kind."""
         return KINDS[self.kind]
 
+    @property
+    def fitted(self) -> bool:
+        """Whether machines are fitted to what its trunk makes of images, in place of training."""
+        return bool(getattr(self.constructor(), "fitted", False))
+
     def constructor(self) -> Callable[..., Any]:
         """The constructor, imported now."""
         module, _, name = self.builder.partition(":")

@@ -102,14 +102,16 @@ def _ready(run: Run, source: Path, display: Display, clock: Clock) -> Job:
     from svertka.data.preparing import learnable_classes, measure
     from svertka.tasks.making import task_for
     from svertka.training.machine import Machine
-    from svertka.workflows.training.learners import check_typed, learner_of
+    from svertka.workflows.training.flags import check_flags
+    from svertka.workflows.training.learners import learner_of
     from svertka.workflows.training.rejecting import check_reject
     from svertka.workflows.training.scratch import check_suits
 
     recipe = run.recipe
     check_names(recipe.augment)
-    check_typed(recipe, run.typed)
-    learner_of(recipe, run.typed)  # what it lacks is said before a large folder is read
+    # What is wrong with the recipe is said before a large folder is read.
+    learner_of(recipe, run.typed)
+    check_flags(recipe, run.typed)
     machine = Machine(recipe)
     if recipe.budget and machine.world > 1:
         raise UserError(
@@ -212,7 +214,7 @@ def _interrupted(run: Run, source: Path, how: str) -> UserError:
 def _prepare(source: Path, recipe: Recipe, display: Display) -> Prepared:
     from svertka.data.preparing import prepare
 
-    preprocess_of(recipe)  # what is wrong with the recipe is said before a large folder is read
+    preprocess_of(recipe)
     if recipe.fold > recipe.folds:
         raise UserError(f"fold {recipe.fold} of {recipe.folds}", mend="give --folds, and a --fold that is one of them")
     if recipe.split and (recipe.folds or recipe.group):

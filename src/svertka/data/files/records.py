@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from svertka.data.samples import Dataset, Sample, Skipped, Unread
+from svertka.data.samples import Dataset, Sample, Skipped, Unread, place_of
 from svertka.errors import UserError
 from svertka.runtime.image import MAX_PIXELS
 
@@ -169,6 +169,7 @@ def dataset_of(
     *,
     classes: Iterable[str] = (),
     unread: tuple[Unread, ...] = (),
+    files: Sequence[Path] = (),
 ) -> Dataset:
     """The data set that was read; see `svertka.data.samples.Dataset`.
 
@@ -178,8 +179,9 @@ def dataset_of(
     kept = {part: parts[part] for part in ("train", "val", "test", "all") if parts.get(part)}
     if not kept:
         first = f"; the first: {skipped[0].file}: {skipped[0].error}" if skipped else ""
-        raise UserError(f"read as {title}, it has no usable record{first}", where=root)
-    return Dataset(root, title, kept, notes, skipped, classes=tuple(dict.fromkeys(classes)), unread=unread)
+        raise UserError(f"read as {title}, it has no usable record{first}", where=place_of(root, files))
+    listed = tuple(dict.fromkeys(classes))
+    return Dataset(root, title, kept, notes, skipped, classes=listed, unread=unread, files=tuple(files))
 
 
 def _far(value: object) -> str:

@@ -99,7 +99,7 @@ def read_coco(path: Path) -> Dataset:
                 images[image.name] = image
     parts = samples_by_part(list(images.values()), unread)
     classes, ids = _class_list(categories, notes)
-    dataset = dataset_of(root, "COCO", parts, notes, skipped, classes=classes, unread=unread.found())
+    dataset = dataset_of(root, "COCO", parts, notes, skipped, classes=classes, unread=unread.found(), files=chosen)
     return replace(dataset, class_ids=ids)
 
 

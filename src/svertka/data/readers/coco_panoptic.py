@@ -61,7 +61,8 @@ def read_panoptic(path: Path) -> Dataset:
             taken.add(sample.name)
             parts.setdefault(reader.part, []).append(sample)
     notes = ["panoptic segments are read as the class of each pixel; objects of one class are not told apart"]
-    return dataset_of(root, "COCO panoptic", parts, notes, skipped, classes=names, unread=unread.found())
+    found = unread.found()
+    return dataset_of(root, "COCO panoptic", parts, notes, skipped, classes=names, unread=found, files=files)
 
 
 class _File:

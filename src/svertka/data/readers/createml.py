@@ -48,7 +48,7 @@ def read_createml(path: Path) -> Dataset:
         except RecordError as error:
             reader.skipped.append(Skipped(name, str(error)))
     parts = samples_by_part(list(reader.images.values()), reader.unread)
-    return dataset_of(root, "Create ML JSON", parts, [], reader.skipped, unread=reader.unread.found())
+    return dataset_of(root, "Create ML JSON", parts, [], reader.skipped, unread=reader.unread.found(), files=files)
 
 
 def _files(path: Path) -> list[Path]:

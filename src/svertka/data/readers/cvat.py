@@ -50,7 +50,7 @@ def read_cvat(path: Path) -> Dataset:
     images = [*reader.images.values(), *(reader.tracks.finished() if reader.tracks else ())]
     parts = samples_by_part(images, reader.unread)
     unread = reader.unread.found()
-    return dataset_of(root, "CVAT XML", parts, [], reader.skipped, classes=reader.classes, unread=unread)
+    return dataset_of(root, "CVAT XML", parts, [], reader.skipped, classes=reader.classes, unread=unread, files=[file])
 
 
 def _file(path: Path) -> Path | None:

@@ -14,7 +14,7 @@ from svertka.data.files.unread import UnreadCounter
 from svertka.data.readers import arrow as _arrow
 from svertka.data.readers.folders import part_in_name
 from svertka.data.readers.table import LABEL_COLUMNS
-from svertka.data.samples import Dataset, Format, Sample, Skipped, file_stamp
+from svertka.data.samples import Dataset, Format, Sample, Skipped, file_stamp, place_of
 from svertka.errors import UserError
 from svertka.wording import counted
 
@@ -72,9 +72,10 @@ def read_hugging_face(path: Path) -> Dataset:
             raise UserError(f"damaged ({error})", where=shard, mend="get it again") from error
     if not any(parts.values()):
         reason = f"; the first, {skipped[0].file}: {skipped[0].error}" if skipped else ""
-        raise UserError(f"no image with a label{reason}", where=path)
+        raise UserError(f"no image with a label{reason}", where=place_of(path, shards))
     notes = [counted(len(shards), "shard")]
-    return Dataset(path, "Hugging Face data set", parts, notes, skipped, classes=tuple(classes), unread=unread.found())
+    title, listed, found = "Hugging Face data set", tuple(classes), unread.found()
+    return Dataset(path, title, parts, notes, skipped, classes=listed, unread=found, files=tuple(shards))
 
 
 def holds_images(schema: Any) -> bool:

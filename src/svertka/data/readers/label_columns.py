@@ -66,9 +66,8 @@ def read_label_columns(path: Path) -> Dataset:
                 parts.setdefault(named, []).append(sample)
             except RecordError as error:
                 skipped.append(Skipped(where, str(error)))
-    return dataset_of(
-        root, "CSV with a column for each label", parts, [], skipped, classes=classes, unread=unread.found()
-    )
+    title, found = "CSV with a column for each label", unread.found()
+    return dataset_of(root, title, parts, [], skipped, classes=classes, unread=found, files=files)
 
 
 def _files(path: Path) -> list[Path]:

@@ -107,7 +107,8 @@ def read_label_studio(path: Path) -> Dataset:
         told = counted(reader.several, "task was", "tasks were")
         notes.append(f"{told} annotated more than once; the first annotation counts")
     parts = samples_by_part(list(reader.images.values()), reader.unread)
-    return dataset_of(root, "Label Studio JSON", parts, notes, reader.skipped, unread=reader.unread.found())
+    unread = reader.unread.found()
+    return dataset_of(root, "Label Studio JSON", parts, notes, reader.skipped, unread=unread, files=[file])
 
 
 def _file(path: Path) -> Path | None:

@@ -127,5 +127,6 @@ def _in_archive(path: Path, kind: str, format: str | None) -> Dataset:  # noqa: 
         where = (error.where or str(folder)).replace(str(folder), str(path), 1)
         raise UserError(error.what, where=where, mend=error.mend) from error
     notes = [note.replace(str(folder), str(path)) for note in dataset.notes]
-    wrapped = "zip" if kind == "zip" else "tar"
-    return dataclasses.replace(dataset, root=path, format=f"{dataset.format} in a {wrapped} archive", notes=notes)
+    files = tuple(path / file.relative_to(folder) for file in dataset.files)
+    title = f"{dataset.format} in a {'zip' if kind == 'zip' else 'tar'} archive"
+    return dataclasses.replace(dataset, root=path, format=title, notes=notes, files=files)

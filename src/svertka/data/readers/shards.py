@@ -21,7 +21,7 @@ from svertka.data.files.tar import Member, members, members_in
 from svertka.data.files.unread import Fields, UnreadCounter
 from svertka.data.readers.archives import archive_kind, beginning, decompressed
 from svertka.data.readers.folders import part_in_name
-from svertka.data.samples import Dataset, FileSlice, Format, Sample, Skipped, class_lines, file_stamp
+from svertka.data.samples import Dataset, FileSlice, Format, Sample, Skipped, class_lines, file_stamp, place_of
 from svertka.errors import UserError
 from svertka.runtime.image import IMAGE_SUFFIXES
 from svertka.wording import counted
@@ -92,12 +92,13 @@ def read_shards(path: Path) -> Dataset:
         _read_shard(shard, names, part, skipped, unread)
     if not any(parts.values()):
         reason = f"; the first, {skipped[0].file}: {skipped[0].error}" if skipped else ""
-        raise UserError(f"no image with a label{reason}", where=path, mend="put 0001.jpg and 0001.cls side by side")
+        where = place_of(path, shards)
+        raise UserError(f"no image with a label{reason}", where=where, mend="put 0001.jpg and 0001.cls side by side")
     samples = [sample for part in parts.values() for sample in part]
     if any(isinstance(sample.annotation, tuple) for sample in samples):
         parts = {name: [_several(sample) for sample in part] for name, part in parts.items()}
     notes = [counted(len(shards), "shard")]
-    return Dataset(path, "WebDataset shards", parts, notes, skipped, unread=unread.found())
+    return Dataset(path, "WebDataset shards", parts, notes, skipped, unread=unread.found(), files=tuple(shards))
 
 
 @dataclass

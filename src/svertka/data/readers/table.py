@@ -23,8 +23,8 @@ from svertka.data.files.layout import (
 from svertka.data.files.paths import ImageFinder
 from svertka.data.files.records import RecordError, refuse_turned
 from svertka.data.files.unread import Fields, UnreadCounter
-from svertka.data.readers.box_table import BoxLines, box_columns
-from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped
+from svertka.data.readers.box_table import BoxLines, box_columns, size_columns, size_in
+from svertka.data.samples import Dataset, Format, ImageFile, Sample, Skipped, place_of
 from svertka.errors import UserError
 from svertka.wording import inflected
 
@@ -55,14 +55,17 @@ class Gathered:
     several: bool = False
     boxes: bool = False
     unread: UnreadCounter = field(default_factory=UnreadCounter)
+    files: list[Path] = field(default_factory=list)
 
     def add(self, table: Table, folder: Path, part: str = "all") -> None:
         """Take in the records of a table; files are looked for in ``folder`` and its folders of images and parts."""
+        self.files.append(table.path)
         file_column, label_column = _column(table, FILE_COLUMNS), _column(table, (*_LABEL, *_LABELS))
         part_column = next((table.columns[name] for name in PART_COLUMNS if name in table.columns), None)
         sides = box_columns(table.columns)
+        size_of_image = size_columns(table.columns) if sides else ()
         finder = ImageFinder(folder, _places(folder, table.path.stem), anywhere=False)
-        objects = BoxLines(finder, self.parts)
+        objects = BoxLines(finder, self.parts, self.unread)
         several = not sides and (
             label_column.strip().lower() in _LABELS
             or any(
@@ -72,9 +75,14 @@ class Gathered:
         )
         self.boxes |= bool(sides)
         self.several |= several
-        known = Fields("a record", {file_column, label_column, part_column or file_column, *sides}, _MINOR)
+        taken = {file_column, label_column, part_column or file_column, *sides}
+        absent = dict.fromkeys(size_of_image, (0, "0"))  # programs that did not look leave 0
+        known = Fields("a record", taken, _MINOR, absent)
+        with_size = Fields("a record", {*taken, *size_of_image}, _MINOR)
         for place, row in table.records:
-            self.unread.fields(row, known, f"{table.path.name}, {place}")
+            where = f"{table.path.name}, {place}"
+            size = size_in(row, size_of_image)
+            self.unread.fields(row, with_size if size else known, where)
             name = str(row[file_column] or "").strip()
             named = part_called(str(row[part_column] or "")) if part_column else part
             try:
@@ -85,12 +93,12 @@ class Gathered:
                     raise RecordError(f"the split {named!r} is none of train, val, test")
                 if label is None:
                     refuse_turned(row)
-                    objects.add(name, named, str(row[label_column]), [row[side] for side in sides])
+                    objects.add(name, named, str(row[label_column]), [row[side] for side in sides], size, where)
                 else:
                     called, file = finder.named(name, within=None if named == "all" else named)
                     self.parts.setdefault(named, []).append(Sample(called, ImageFile(file), label))
             except RecordError as error:
-                self.skipped.append(Skipped(f"{table.path.name}, {place}", str(error)))
+                self.skipped.append(Skipped(where, str(error)))
         objects.close()
 
     def dataset(self, path: Path, title: str) -> Dataset:
@@ -101,13 +109,15 @@ class Gathered:
         """
         if not self.parts:
             reason = f"; the first: {self.skipped[0].error}" if self.skipped else ""
-            raise UserError(f"no usable record{reason}", where=path, mend="give lines of file,label")
+            where = place_of(path, self.files)
+            raise UserError(f"no usable record{reason}", where=where, mend="give lines of file,label")
         notes = []
         if self.several:
             without = sum(sample.annotation == () for samples in self.parts.values() for sample in samples)
             notes.append(f"an image may have several labels; {without:,} {inflected(without, 'has', 'have')} none")
         title = f"{title} of boxes" if self.boxes else title
-        return Dataset(path, title, self.parts, notes, self.skipped, unread=self.unread.found())
+        unread, files = self.unread.found(), tuple(self.files)
+        return Dataset(path, title, self.parts, notes, self.skipped, unread=unread, files=files)
 
 
 @dataclass(frozen=True)

@@ -17,18 +17,8 @@ from numpy.typing import NDArray
 from svertka.data.batching.batches import Inputs
 from svertka.data.batching.inputs import remembered_inputs
 from svertka.data.batching.laid import Pieces
-from svertka.data.cache.memory import (
-    VIEWS,
-    Pictures,
-    Remembered,
-    Store,
-    memory_bytes,
-    remember,
-    room_bytes,
-    seconds_a_byte,
-)
+from svertka.data.cache.memory import Pictures, Remembered, Store, memory_bytes, remember, room_bytes, seconds_a_byte
 from svertka.deploy.bulk import Bulk, BulkName, engines, fastest
-from svertka.errors import UserError, nearest
 from svertka.layers.frozen import FrozenStages
 from svertka.runtime.choices import remembered_choice
 from svertka.runtime.files import cache_folder
@@ -68,14 +58,6 @@ class FrozenMemory:
     _stores: dict[tuple[str, Kind], Store] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Look at the network.
-
-        Raises:
-            UserError: The recipe has an unknown view.
-        """
-        for view in self.job.recipe.views:
-            if view not in VIEWS:
-                raise UserError(f"unknown view {view!r}", mend=nearest(view, VIEWS))
         self.trunk, self.preprocess = self.start.net.trunk, self.job.preprocess
         self.digests = self.trunk.digests()
         self.shapes = self.trunk.shapes(self.preprocess.height, self.preprocess.width)

@@ -17,28 +17,6 @@ if TYPE_CHECKING:
 
 _OF_WEIGHTS = ("head", "taps", "freeze", "views", "lr_decay")
 """What a recipe says of trained weights alone."""
-_ONLY_WITH = {
-    "momentum": ("optimizer", ("momentum", "nesterov")),
-    "step_epochs": ("schedule", ("step", "plateau")),
-    "step_factor": ("schedule", ("step", "plateau")),
-}
-"""Fields that do nothing unless another has one of these values."""
-
-
-def check_typed(recipe: Recipe, typed: Set[str]) -> None:
-    """See that nothing was typed that would change nothing.
-
-    Raises:
-        UserError: Something was.
-    """
-    for name in sorted(typed & _ONLY_WITH.keys()):
-        other, values = _ONLY_WITH[name]
-        if getattr(recipe, other) not in values:
-            flag, needed = name.replace("_", "-"), " or ".join(f"--{other} {value}" for value in values)
-            raise UserError(
-                f"--{flag} does nothing with --{other} {getattr(recipe, other)}",
-                mend=f"give {needed}, or leave --{flag} out",
-            )
 
 
 def learner_of(recipe: Recipe, typed: Set[str] = frozenset()) -> Callable[[Job], Learnt]:
@@ -51,7 +29,7 @@ def learner_of(recipe: Recipe, typed: Set[str] = frozenset()) -> Callable[[Job],
     Raises:
         UserError: It needs trained weights, or something that it says does, and there are none.
     """
-    if getattr(registry.record(recipe.net).constructor(), "fitted", False):
+    if registry.record(recipe.net).fitted:
         if recipe.weights is None:
             raise UserError(
                 f"{recipe.net} learns from what a trained trunk makes of regions",

@@ -33,11 +33,7 @@ def check_reject(recipe: Recipe, prepared: Prepared, task: Task) -> None:
     if not recipe.reject:
         return
     what, mend = "", ""
-    if recipe.weights is None:
-        what, mend = "goes by what a trained network sees, and this one starts from scratch", "give --weights"
-    elif recipe.head == "own":
-        what, mend = "goes by the features of a new head, and --head own has none", "leave --head out"
-    elif not task.exclusive:
+    if not task.exclusive:
         what, mend = "tells an image of one class from others, and here it may have several labels", "leave it out"
     elif "val" not in prepared.parts:
         what, mend = "goes by validation, and nothing is held out", "give --val-fraction, or a val/ folder"

@@ -105,11 +105,21 @@ def arguments_of(recipe: Recipe, task: Task, size: int, channels: int) -> dict[s
     Raises:
         UserError: An option does not suit it.
     """
+    own = {"classes": len(task.classes), "in_channels": channels}
+    return {**options_of(recipe, task), **flag_arguments(recipe, size), **own}
+
+
+def flag_arguments(recipe: Recipe, size: int) -> dict[str, Any]:
+    """Those of them that follow from the recipe alone.
+
+    Raises:
+        UserError: An option does not suit the network.
+    """
     for name, flag in (("classes", None), ("in_channels", "--channels"), ("image_size", "--image-size")):
         if name in recipe.net_options:
             mend = f"give {flag}" if flag else "the folders say how many there are"
             raise UserError(f"the net option {name!r} follows from the data", mend=mend)
-    arguments = {**options_of(recipe, task), "classes": len(task.classes), "in_channels": channels}
+    arguments: dict[str, Any] = {**recipe.net_options}
     if recipe.trunk is not None:
         if not registry.accepts(recipe.net, "trunk"):
             raise UserError(f"{recipe.net} takes no other trunk", mend="leave --trunk out")

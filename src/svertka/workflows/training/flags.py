@@ -1,0 +1,104 @@
+"""What a recipe asks of its network, checked before the data are read: what cannot be, or would change nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Set
+from typing import TYPE_CHECKING
+
+from svertka.data.cache.memory import VIEWS
+from svertka.errors import UserError, nearest
+from svertka.workflows.images import preprocess_of
+from svertka.workflows.training.scratch import flag_arguments
+from svertka.zoo import registry
+from svertka.zoo.records import KINDS, Kind
+
+if TYPE_CHECKING:
+    from svertka.training.recipe import Recipe
+
+_ONLY_WITH = {
+    "momentum": ("optimizer", ("momentum", "nesterov")),
+    "step_epochs": ("schedule", ("step", "plateau")),
+    "step_factor": ("schedule", ("step", "plateau")),
+}
+"""Fields that do nothing unless another has one of these values."""
+_OF_KINDS: dict[str, tuple[Kind, ...]] = {
+    "loss": ("segmenter",),
+    "border": ("segmenter",),
+    "balance": ("classifier", "segmenter"),
+    "label_smoothing": ("classifier",),
+    "reject": ("classifier",),
+}
+"""Fields that only some kinds of networks learn by."""
+
+
+def check_flags(recipe: Recipe, typed: Set[str]) -> None:
+    """See that a recipe can be followed, as far as that is known without the data.
+
+    Args:
+        recipe: The recipe, with its network.
+        typed: Its fields that the user gave, be they equal to their defaults or not.
+
+    Raises:
+        UserError: It cannot, or something was typed that would change nothing.
+    """
+    for name in sorted(typed & _ONLY_WITH.keys()):
+        other, values = _ONLY_WITH[name]
+        if getattr(recipe, other) not in values:
+            flag, needed = _flag(name), " or ".join(f"--{other} {value}" for value in values)
+            raise UserError(
+                f"{flag} does nothing with --{other} {getattr(recipe, other)}",
+                mend=f"give {needed}, or leave {flag} out",
+            )
+    for view in recipe.views:
+        if view not in VIEWS:
+            raise UserError(f"unknown view {view!r}", mend=nearest(view, VIEWS))
+    _check_kind(recipe, typed)
+    if recipe.weights is None:
+        _check_scratch(recipe)
+    else:
+        _check_weights(recipe)
+
+
+def _check_kind(recipe: Recipe, typed: Set[str]) -> None:
+    record = registry.record(recipe.net)
+    for item in dataclasses.fields(recipe):
+        kinds = _OF_KINDS.get(item.name, ())
+        if kinds and record.kind not in kinds and getattr(recipe, item.name) != item.default:
+            flag, suited = _flag(item.name), [KINDS[kind] for kind in kinds]
+            other = "" if {"net", "weights"} & typed else f"give {suited[0].suggested}, or "
+            raise UserError(
+                f"{flag} is about networks that predict {' or '.join(kind.gives for kind in suited)}, "
+                f"and {recipe.net} predicts {record.traits.gives}",
+                mend=f"{other}leave {flag} out",
+            )
+
+
+def _check_scratch(recipe: Recipe) -> None:
+    if recipe.reject:
+        raise UserError(
+            "--reject is based on what a trained network sees, and this one starts from scratch", mend="give --weights"
+        )
+    preprocess = preprocess_of(recipe)
+    arguments = flag_arguments(recipe, preprocess.height)
+    if recipe.trunk is None and not recipe.net_options:
+        return
+    import torch
+
+    with torch.device("meta"):  # whether they suit each other is known by building it, which takes no memory there
+        registry.build_any(recipe.net, {**arguments, "classes": 2, "in_channels": preprocess.channels})
+
+
+def _check_weights(recipe: Recipe) -> None:
+    if recipe.trunk is not None:
+        raise UserError(
+            "--trunk does nothing with --weights: the stages are those of the weights", mend="leave --trunk out"
+        )
+    if recipe.reject and recipe.head == "own":
+        raise UserError(
+            "--reject is based on the features of a new head, and --head own has none", mend="leave --head out"
+        )
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
