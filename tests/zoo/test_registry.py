@@ -22,6 +22,13 @@ NETS = (
 """
 
 
+@pytest.mark.parametrize("name", [record.name for record in registry.records()])
+def test_a_record_tells_what_its_network_is_peculiar_in(name: str) -> None:
+    record = registry.record(name)
+    for trait in ("margin", "regions"):
+        assert getattr(record, trait) == getattr(record.constructor(), trait, 0), trait
+
+
 def planted(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> dict[str, registry.NetRecord]:
     (folder / f"planted_{name}.py").write_text(PLANT.format(name=name))
     monkeypatch.setattr(catalogue, "__path__", [*catalogue.__path__, str(folder)])

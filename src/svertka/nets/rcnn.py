@@ -45,7 +45,6 @@ class RCNN(Detector):
     """
 
     regions = 200
-    fitted = True
 
     def __init__(self, *, trunk: Trunk, classes: int = 20, crop: int = 112) -> None:
         super().__init__(trunk, LinearMachines(trunk, classes), classes=classes)

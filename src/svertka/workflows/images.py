@@ -60,8 +60,8 @@ def preprocess_of(recipe: Recipe, images: Sequence[ImageSource] = ()) -> Preproc
         fit=record.traits.fit,
         mean=(0,) * channels,
         std=(1,) * channels,
-        margin=getattr(record.constructor(), "margin", 0),
-        regions=getattr(record.constructor(), "regions", 0),
+        margin=record.margin,
+        regions=record.regions,
     )
     return _adapted(known, preprocess) if known else preprocess
 

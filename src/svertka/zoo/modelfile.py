@@ -111,8 +111,8 @@ def _check_card(path: Path, net: Net, card: Card) -> None:
     wanted = {
         "classes": (len(card.classes), net.classes),
         "channels": (preprocess.channels, net.in_channels),
-        "margin": (preprocess.margin, getattr(record.constructor(), "margin", 0)),
-        "regions": (preprocess.regions, getattr(record.constructor(), "regions", 0)),
+        "margin": (preprocess.margin, record.margin),
+        "regions": (preprocess.regions, record.regions),
         "height": (preprocess.height, built or preprocess.height),
         "width": (preprocess.width, built or preprocess.width),
     }

@@ -68,6 +68,9 @@ class NetRecord:
         smallest: Side of the smallest images that the network takes; found again in a test.
         step: Sides that it takes are that and multiples of so many pixels more.
         one_size: It takes images of the size it was built for only (the constructor has ``image_size``).
+        margin: Pixels at each border of its input of which it says nothing.
+        regions: Regions of each image that it is given beside the pixels; none of networks that propose their own.
+        fitted: Machines are fitted to what its trunk makes of images, in place of training.
     """
 
     name: str
@@ -83,16 +86,14 @@ class NetRecord:
     smallest: int
     step: int = 1
     one_size: bool = False
+    margin: int = 0
+    regions: int = 0
+    fitted: bool = False
 
     @property
     def traits(self) -> NetKind:
         """What it has in common with all networks of its kind."""
         return KINDS[self.kind]
-
-    @property
-    def fitted(self) -> bool:
-        """Whether machines are fitted to what its trunk makes of images, in place of training."""
-        return bool(getattr(self.constructor(), "fitted", False))
 
     def constructor(self) -> Callable[..., Any]:
         """The constructor, imported now."""

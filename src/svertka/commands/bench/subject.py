@@ -129,7 +129,7 @@ class Subject:
                 fit=record.traits.fit,
                 mean=(0,) * record.channels,
                 std=(1,) * record.channels,
-                margin=getattr(record.constructor(), "margin", 0),
+                margin=record.margin,
             ),
             licence="unspecified",
             provenance={},

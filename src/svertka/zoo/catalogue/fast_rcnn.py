@@ -17,6 +17,7 @@ def _fast_rcnn(name: str, trunk: str, *, parameters: int, **record: Any) -> NetR
         paper=_PAPER,
         classes=20,
         parameters=parameters,
+        regions=500,
         **record,
     )
 

@@ -14,5 +14,7 @@ NETS = (
         classes=20,
         parameters=3_499_108,
         smallest=1,
+        regions=200,
+        fitted=True,
     ),
 )

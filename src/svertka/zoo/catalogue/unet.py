@@ -17,6 +17,7 @@ NETS = (
         parameters=31_030_658,
         smallest=188,
         step=16,
+        margin=92,
     ),
     NetRecord(
         name="unet",
