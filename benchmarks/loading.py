@@ -94,7 +94,7 @@ def ours(data: str, augmented: bool) -> Iterator[int]:
     preprocess = Preprocess(height=_SIDE, width=_SIDE, mean=(0.5,) * 3, std=(0.25,) * 3)
     prepared = prepare(Path(data), preprocess, val_fraction=0.0, seed=0)
     train = prepared.parts["train"]
-    task = task_for(train.labels, sorted(set(train.labels)))  # type: ignore[type-var]
+    task = task_for(train.labels, sorted(set(train.labels)), preprocess)  # type: ignore[type-var]
     names = ("flip", "crop") if augmented else ()
     part = Part(Pixels(prepared.images, train.positions, preprocess, names), task.targets(train.labels))
     epoch = 0

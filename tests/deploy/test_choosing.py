@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from svertka.deploy import choosing
 from svertka.deploy.choosing import Trial, choose
 from svertka.deploy.timing import Timing
-from svertka.runtime.decoders import Outputs
+from svertka.runtime.decoding import Outputs
 
 SECONDS = {
     ("onnxruntime", "fp32", 0): (0.010, 0.080),

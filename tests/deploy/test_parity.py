@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from svertka.deploy.parity import largest_difference, one_by_one, resized, scale
 from svertka.runtime.agreement import difference
-from svertka.runtime.decoders import Outputs
+from svertka.runtime.decoding import Outputs
 
 IMAGES = np.random.default_rng(0).normal(size=(24, 3, 4, 5)).astype(np.float32)
 

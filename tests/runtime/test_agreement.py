@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from svertka.runtime.agreement import difference
-from svertka.runtime.decoders import Outputs
+from svertka.runtime.decoding import Outputs
 
 CLASSES, COUNT = 3, 40
 

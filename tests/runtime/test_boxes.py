@@ -14,7 +14,7 @@ from svertka.errors import UserError
 from svertka.results import Detection, Detections
 from svertka.runtime.boxes import choose, ious, suppress
 from svertka.runtime.card import Card
-from svertka.runtime.decoders import decode
+from svertka.runtime.decoding import decode
 from svertka.runtime.preprocess import Preprocess
 
 CARD = Card(

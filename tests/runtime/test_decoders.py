@@ -11,7 +11,7 @@ import pytest
 from svertka.errors import UserError
 from svertka.results import Classes, Labels, NoneOfThese
 from svertka.runtime.card import Card
-from svertka.runtime.decoders import decode, sigmoid, softmax
+from svertka.runtime.decoding import decode, sigmoid, softmax
 from svertka.zoo.modelfile import read_card
 
 

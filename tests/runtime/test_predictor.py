@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from svertka.runtime.card import Card, Golden
-from svertka.runtime.decoders import Outputs
+from svertka.runtime.decoding import Outputs
 from svertka.runtime.engines import OnnxRuntimeEngine
 from svertka.runtime.predictor import Predictor
 from svertka.zoo.engine import TorchEngine

@@ -16,7 +16,7 @@ from svertka.data.batching.batches import Loader, Part, Pixels
 from svertka.data.cache.images import load_images
 from svertka.data.samples import ImageFile
 from svertka.runtime.card import Card
-from svertka.runtime.decoders import classification
+from svertka.runtime.decoders.classification import classification
 from svertka.runtime.engines import OnnxRuntimeEngine, OpenVinoEngine, open_engine
 from svertka.runtime.image import read_image
 from svertka.runtime.predictor import Predictor

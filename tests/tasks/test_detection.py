@@ -46,7 +46,7 @@ from svertka.tasks.box_matches import (
 from svertka.tasks.box_priors import likeness, shape_clusters
 from svertka.tasks.detection import DetectionTask, box_shapes
 from svertka.tasks.making import task_for
-from svertka.tasks.task import Evaluation
+from svertka.tasks.task import Choices, Evaluation
 
 NAMES = ("cat", "dog", "mouse")
 Rows = NDArray[np.float32]
@@ -116,7 +116,7 @@ def test_images_with_boxes_ask_for_this_task() -> None:
     assert isinstance(task, DetectionTask)
     assert box_shapes(labels).tolist() == [[0.5, 0.25]]
     with pytest.raises(UserError, match="boxes are learnt as they are"):
-        task_for(labels, ("cat", "dog"), Preprocess(height=8, width=8), balanced=True)
+        task_for(labels, ("cat", "dog"), Preprocess(height=8, width=8), Choices(balanced=True))
     with pytest.raises(UserError, match="pictures or several kinds"):
         task_for([*labels, "cat"], ("cat", "dog"), Preprocess(height=8, width=8))
 

@@ -17,7 +17,7 @@ from svertka.runtime.preprocess import Preprocess
 from svertka.tasks.classification import Classification
 from svertka.tasks.making import task_for
 from svertka.tasks.multilabel import MultiLabel, best_threshold
-from svertka.tasks.task import Evaluation
+from svertka.tasks.task import Choices, Evaluation
 
 PETS = ("cat", "dog", "fox")
 SIZE = Preprocess(height=8, width=8)
@@ -141,7 +141,7 @@ def test_the_loss_is_binary_cross_entropy() -> None:
 
 def test_balance_lets_a_rare_label_count_as_much_where_it_is_there_as_where_not() -> None:
     labels = [("cat",), (), (), ("dog",), ("dog", "cat"), ("dog",), ("dog",), ("dog",)]
-    task = task_for(labels, ("cat", "dog"), SIZE, balanced=True)
+    task = task_for(labels, ("cat", "dog"), SIZE, Choices(balanced=True))
     assert isinstance(task, MultiLabel)
     targets = task.targets(labels)
     weights = task.sample_weights(targets)
@@ -152,7 +152,7 @@ def test_balance_lets_a_rare_label_count_as_much_where_it_is_there_as_where_not(
 
 
 def test_one_class_each_makes_a_classification() -> None:
-    task = task_for(["a", "b", "b", "b"], ("a", "b"), SIZE, balanced=True)
+    task = task_for(["a", "b", "b", "b"], ("a", "b"), SIZE, Choices(balanced=True))
     assert isinstance(task, Classification)
     weights = task.sample_weights(task.targets(["a", "b", "b", "b"]))
     assert weights is not None

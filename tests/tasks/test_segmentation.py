@@ -24,7 +24,7 @@ from svertka.tasks.segmentation import (
     dice_loss,
     pixel_weights,
 )
-from svertka.tasks.task import Evaluation
+from svertka.tasks.task import Choices, Evaluation
 
 NAMES = ("background", "cat", "dog")
 SIZE = Preprocess(height=32, width=32, fit="whole")
@@ -194,7 +194,7 @@ def test_numbers_of_files_become_numbers_of_the_network_by_name() -> None:
 def test_rare_classes_weigh_more_if_all_are_to_count_alike() -> None:
     weights = pixel_weights([mask([[0, 0, 0, 1]], ("background", "cat"))], ("background", "cat"))
     assert weights == pytest.approx([4 / 2 / 3, 4 / 2 / 1])
-    task = task_for([mask([[0, 0, 0, 1]], ("background", "cat"))], ("background", "cat"), SIZE, balanced=True)
+    task = task_for([mask([[0, 0, 0, 1]], ("background", "cat"))], ("background", "cat"), SIZE, Choices(balanced=True))
     assert isinstance(task, SegmentationTask)
     assert task.weights is not None
     assert task.weights.tolist() == pytest.approx(weights)
@@ -203,7 +203,7 @@ def test_rare_classes_weigh_more_if_all_are_to_count_alike() -> None:
 @pytest.mark.parametrize("asked", [{"losses": ("dice",)}, {"border": True}])
 def test_a_loss_of_masks_is_refused_for_classes(asked: dict[str, object]) -> None:
     with pytest.raises(UserError, match="a loss is named"):
-        task_for(["cat", "dog"], ("cat", "dog"), SIZE, **asked)  # type: ignore[arg-type]
+        task_for(["cat", "dog"], ("cat", "dog"), SIZE, Choices(**asked))  # type: ignore[arg-type]
 
 
 def test_large_images_are_judged_piece_by_piece() -> None:

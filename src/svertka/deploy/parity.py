@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svertka.runtime.agreement import difference
-from svertka.runtime.decoders import Outputs
+from svertka.runtime.decoding import Outputs
 from svertka.runtime.engines import Engine
 
 BATCHES = (1, 2, 3, 8)

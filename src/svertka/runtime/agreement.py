@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from svertka.runtime.decoders import Outputs
+from svertka.runtime.decoding import Outputs
 
 _BOXES = {"boxes", "scores"}
 _LIKELY = 0.05  # score from which on a box is compared where order says nothing: less likely ones are not told

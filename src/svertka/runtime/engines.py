@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from svertka.errors import UserError
 from svertka.runtime.card import Card
 from svertka.runtime.cores import available_cores
-from svertka.runtime.decoders import Outputs
+from svertka.runtime.decoding import Outputs
 from svertka.runtime.deployment import Deployment
 from svertka.runtime.onnx_card import read_onnx_card
 from svertka.runtime.onnx_runtime import cpu_session

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from svertka.results import Result
 from svertka.runtime.agreement import difference
 from svertka.runtime.card import Card
-from svertka.runtime.decoders import Outputs, decode
+from svertka.runtime.decoding import Outputs, decode
 from svertka.runtime.engines import Engine
 from svertka.runtime.preprocess import Preprocess
 from svertka.runtime.tiling import assemble, pieces

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -14,7 +15,9 @@ from torch import Tensor
 from svertka.annotations import Annotation
 from svertka.errors import UserError
 from svertka.exhibits import Exhibit, Matrix, Table
-from svertka.tasks.task import Evaluation, Score, Task
+from svertka.runtime.card import Card
+from svertka.runtime.preprocess import Preprocess
+from svertka.tasks.task import Choices, Evaluation, Score, Task
 from svertka.wording import counted
 
 _BINS = 15  # of scores, as in Guo et al.
@@ -39,6 +42,22 @@ class Classification(Task):
         self.classes = tuple(classes)
         self.label_smoothing = label_smoothing
         self.weights = None if weights is None else torch.tensor(weights, dtype=torch.float32)
+
+    @classmethod
+    def learnt_from(
+        cls, labels: Sequence[Annotation], classes: Sequence[str], preprocess: Preprocess, choices: Choices
+    ) -> Self:
+        """See `Task.learnt_from`."""
+        del preprocess
+        choices.check_one_loss()
+        counts = Counter(label for label in labels if isinstance(label, str))
+        shares = [len(labels) / len(classes) / counts[name] for name in classes] if choices.balanced else None
+        return cls(classes, label_smoothing=choices.label_smoothing, weights=shares)
+
+    @classmethod
+    def of_card(cls, card: Card) -> Self:
+        """See `Task.of_card`."""
+        return cls(card.classes)
 
     def targets(self, labels: Sequence[Annotation]) -> NDArray[np.int64]:
         """Class numbers ``(N,)`` by name.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -17,7 +17,10 @@ from svertka.exhibits import Curve, Curves, Exhibit, Table
 from svertka.layers.detector import Found, Saying
 from svertka.results import Detections, Result, boxed, css, drawn_colour
 from svertka.runtime.boxes import MOST, choose
-from svertka.runtime.decoders import DEFAULT_THRESHOLD, found_boxes
+from svertka.runtime.card import Card
+from svertka.runtime.decoders.detection import found_boxes
+from svertka.runtime.decoding import DEFAULT_THRESHOLD
+from svertka.runtime.preprocess import Preprocess
 from svertka.tasks.box_losses import (
     ABSENT,
     COUNTED,
@@ -34,7 +37,7 @@ from svertka.tasks.box_losses import (
 from svertka.tasks.box_matches import BACKGROUND, ERRORS, RIGHT, UNCOUNTED, Matches, best_thresholds, match, told
 from svertka.tasks.box_precision import RECALLS, Precision, average_precision
 from svertka.tasks.box_priors import shape_clusters
-from svertka.tasks.task import Evaluation, Output, Score, Task
+from svertka.tasks.task import Choices, Evaluation, Output, Score, Task
 from svertka.wording import counted
 
 _LEAST = 0.01  # score of a box that counts when precision is measured
@@ -67,6 +70,22 @@ class DetectionTask(Task):
     ) -> None:
         self.classes, self.thresholds = tuple(classes), tuple(thresholds)
         self.shapes = shapes
+
+    @classmethod
+    def learnt_from(
+        cls, labels: Sequence[Annotation], classes: Sequence[str], preprocess: Preprocess, choices: Choices
+    ) -> Self:
+        """See `Task.learnt_from`."""
+        del preprocess
+        choices.check_one_loss()
+        if choices.label_smoothing or choices.balanced:
+            raise UserError("boxes are learnt as they are", mend="leave out --label-smoothing and --balance")
+        return cls(classes, shapes=box_shapes(labels))
+
+    @classmethod
+    def of_card(cls, card: Card) -> Self:
+        """See `Task.of_card`."""
+        return cls(card.classes, thresholds=card.thresholds)
 
     def targets(self, labels: Sequence[Annotation]) -> NDArray[np.float32]:
         """``(N, M, 6)``: class, or -1 where there is no box; left, top, right, bottom as shares of the image; kind.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -15,8 +16,10 @@ from torch import Tensor
 from svertka.annotations import Annotation, names_in
 from svertka.errors import UserError
 from svertka.exhibits import Exhibit, Table
-from svertka.runtime.decoders import DEFAULT_THRESHOLD, sigmoid
-from svertka.tasks.task import Evaluation, Score, Task
+from svertka.runtime.card import Card
+from svertka.runtime.decoding import DEFAULT_THRESHOLD, sigmoid
+from svertka.runtime.preprocess import Preprocess
+from svertka.tasks.task import Choices, Evaluation, Score, Task
 from svertka.wording import counted
 
 _NAMES = 4  # that stand below a picture, at most
@@ -48,6 +51,22 @@ class MultiLabel(Task):
         self.label_smoothing = label_smoothing
         self.weights = None if weights is None else torch.tensor(weights, dtype=torch.float32)
         self.thresholds = tuple(thresholds)
+
+    @classmethod
+    def learnt_from(
+        cls, labels: Sequence[Annotation], classes: Sequence[str], preprocess: Preprocess, choices: Choices
+    ) -> Self:
+        """See `Task.learnt_from`."""
+        del preprocess
+        choices.check_one_loss()
+        held = Counter(name for label in labels for name in names_in(label))
+        odds = [max(len(labels) - held[name], 1) / held[name] for name in classes] if choices.balanced else None
+        return cls(classes, label_smoothing=choices.label_smoothing, weights=odds)
+
+    @classmethod
+    def of_card(cls, card: Card) -> Self:
+        """See `Task.of_card`."""
+        return cls(card.classes, thresholds=card.thresholds)
 
     def targets(self, labels: Sequence[Annotation]) -> NDArray[np.float32]:
         """``(N, classes)``, 1 where the label is there. One name stands for itself alone.

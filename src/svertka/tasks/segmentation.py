@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -16,15 +16,16 @@ from svertka.annotations import Annotation, Mask
 from svertka.errors import UserError
 from svertka.exhibits import Exhibit, Matrix, Table
 from svertka.results import Result, Segmentation, css, drawn_colour, tinted
+from svertka.runtime.card import Card
 from svertka.runtime.preprocess import Preprocess
 from svertka.runtime.tiling import assemble
-from svertka.tasks.task import Evaluation, Score, Task
+from svertka.tasks.task import Choices, Evaluation, Score, Task
 from svertka.wording import counted
 
 VOID = 255
 """The target of a pixel of which nothing is learnt and nothing judged."""
 
-Loss = Literal["cross_entropy", "dice", "focal"]
+_LOSSES = ("cross_entropy", "dice")  # unless others are named
 
 _FOCUS = 2.0  # the focal loss's exponent, as published
 _BORDER, _BORDER_WIDTH = 10.0, 5.0  # weight, and pixels, of the border between two objects, as published
@@ -53,13 +54,29 @@ class SegmentationTask(Task):
         classes: Sequence[str],
         preprocess: Preprocess,
         *,
-        losses: Sequence[Loss] = ("cross_entropy", "dice"),
+        losses: Sequence[str] = _LOSSES,
         weights: Sequence[float] | None = None,
         border: bool = False,
     ) -> None:
         self.classes, self.preprocess = tuple(classes), preprocess
         self.terms, self.border = tuple(losses), border
         self.weights = None if weights is None else torch.tensor(weights, dtype=torch.float32)
+
+    @classmethod
+    def learnt_from(
+        cls, labels: Sequence[Annotation], classes: Sequence[str], preprocess: Preprocess, choices: Choices
+    ) -> Self:
+        """See `Task.learnt_from`."""
+        if choices.label_smoothing:
+            raise UserError("masks are learnt as they are", mend="leave out --label-smoothing")
+        masks = [label for label in labels if isinstance(label, Mask)]
+        weights = pixel_weights(masks, classes) if choices.balanced else None
+        return cls(classes, preprocess, losses=choices.losses or _LOSSES, weights=weights, border=choices.border)
+
+    @classmethod
+    def of_card(cls, card: Card) -> Self:
+        """See `Task.of_card`."""
+        return cls(card.classes, card.preprocess)
 
     def targets(self, labels: Sequence[Annotation]) -> NDArray[np.uint8]:
         """What each number in a mask's file means: a class number, or `VOID`; ``(N, 256)``.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from svertka.annotations import Annotation
 from svertka.errors import UserError
 from svertka.exhibits import Exhibit
 from svertka.results import Result
+from svertka.runtime.card import Card
+from svertka.runtime.preprocess import Preprocess
 
 Output = Any
 """What a network says of a batch: a tensor, or a named tuple of tensors. Each task knows which."""
@@ -34,6 +36,34 @@ class Evaluation:
     metrics: Mapping[str, float]
     details: Mapping[str, Any]
     arrays: Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What a recipe says of how annotations are learnt.
+
+    Attributes:
+        label_smoothing: Share of a target that is spread over all classes.
+        balanced: Every class counts alike; of several labels, each counts alike where it is there and where not.
+        losses: Terms of the loss, of a task that has several to choose from; its own if none is named.
+        border: Pixels between objects count for more, where the task knows them.
+    """
+
+    label_smoothing: float = 0.0
+    balanced: bool = False
+    losses: tuple[str, ...] = ()
+    border: bool = False
+
+    def check_one_loss(self) -> None:
+        """See that no loss is named.
+
+        Raises:
+            UserError: One is, or borders are to count for more.
+        """
+        if self.losses or self.border:
+            raise UserError(
+                "a loss is named, and what is said of the images has but one", mend="leave out --loss and --border"
+            )
 
 
 class Score(ABC):
@@ -56,7 +86,7 @@ class Task(ABC):
     """What an annotation becomes, what a step computes, which metrics count."""
 
     name: str
-    """As the card names it; `svertka.runtime.decoders` has the decoder of that name."""
+    """As cards name it, and its `svertka.task_records.record.TaskRecord`."""
 
     classes: tuple[str, ...]
 
@@ -71,6 +101,28 @@ class Task(ABC):
 
     thresholds: tuple[float, ...] = ()
     """From which score on a class is said to be there, for tasks that decide by class."""
+
+    @classmethod
+    @abstractmethod
+    def learnt_from(
+        cls, labels: Sequence[Annotation], classes: Sequence[str], preprocess: Preprocess, choices: Choices
+    ) -> Self:
+        """The task that training images ask for.
+
+        Args:
+            labels: What is said of them.
+            classes: All names in them, in the order of the outputs.
+            preprocess: Of the images.
+            choices: How it is learnt.
+
+        Raises:
+            UserError: It cannot be learnt so.
+        """
+
+    @classmethod
+    @abstractmethod
+    def of_card(cls, card: Card) -> Self:
+        """The task of a model file."""
 
     @abstractmethod
     def targets(self, labels: Sequence[Annotation]) -> NDArray[Any]:

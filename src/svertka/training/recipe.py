@@ -15,6 +15,7 @@ from svertka.errors import UserError, nearest
 from svertka.runtime.cores import MOST_THREADS
 from svertka.signatures import checked_class
 from svertka.spelling import names_of, seconds_of
+from svertka.task_records.record import of_contract
 
 Optimizer = Literal["sgd", "momentum", "nesterov", "adam", "adamw"]
 Schedule = Literal["constant", "step", "cosine", "one_cycle", "plateau"]
@@ -222,8 +223,8 @@ class Recipe:
             UserError: A field is unknown or its value impossible.
         """
         tuned = bool(values.get("weights"))
-        defaults = (_FINE_TUNING if tuned else _FROM_SCRATCH)[kind]
-        return cls().changed(defaults).changed(values)
+        learnt = of_contract(kind)[0]
+        return cls().changed(learnt.fine_tuning if tuned else learnt.from_scratch).changed(values)
 
     @classmethod
     def from_toml(cls, path: Path, *, kind: Callable[[Mapping[str, Any]], str] = lambda _: "classifier") -> Recipe:
@@ -261,24 +262,6 @@ class Recipe:
 
 
 _INF = math.inf
-# A head that is fitted first is nearly always right where it learns: without smoothing there would be no gradient left,
-# and Adam would follow the noise.
-# A batch of pieces has as many pixels to learn from as one of hundreds of images.
-_PIECES: dict[str, Any] = {"lr": 1e-3, "batch": 2, "augment": ("flip", "elastic")}
-# A batch of images with boxes has hundreds of anchors to learn from. Objects are learnt at the size that they have:
-# enlarged parts alone (box_crop) show small ones too seldom, and few epochs cannot make up for it.
-_BOXES: dict[str, Any] = {"lr": 1e-3, "batch": 8, "augment": ("flip", "crop"), "clip": 10.0}
-_FROM_SCRATCH: dict[str, dict[str, Any]] = {
-    "classifier": {},
-    "segmenter": {**_PIECES, "epochs": 60},
-    "detector": {**_BOXES, "epochs": 100},
-}
-_FINE_TUNING: dict[str, dict[str, Any]] = {
-    "classifier": {"epochs": 6, "lr": 1e-3, "batch": 32, "augment": ("affine",), "label_smoothing": 0.1},
-    "segmenter": {**_PIECES, "epochs": 30, "head": "own", "freeze": "none"},
-    # The normalisations of trained stages keep their statistics, so batches can be small; few images need the steps.
-    "detector": {**_BOXES, "batch": 4, "epochs": 30, "head": "own", "freeze": "none"},
-}
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("epochs", 1, _INF),
     ("batch", 1, _INF),

@@ -64,7 +64,7 @@ def write_model(
     card = Card(
         net=converted.net,
         arguments=converted.arguments,
-        task=registry.record(converted.net).traits.tasks[0],
+        task=registry.record(converted.net).tasks[0],
         classes=tuple(classes),
         preprocess=preprocess,
         licence=licence,

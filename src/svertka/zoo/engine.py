@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from svertka.layers.net import Net
-from svertka.runtime.decoders import Outputs
+from svertka.runtime.decoding import Outputs
 
 
 class TorchEngine:

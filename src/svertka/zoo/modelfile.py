@@ -119,8 +119,8 @@ def _check_card(path: Path, net: Net, card: Card) -> None:
     problems = [f"{name} {said:,}, not {own:,}" for name, (said, own) in wanted.items() if said != own]
     if (preprocess.fit == "whole") != (record.traits.fit == "whole"):
         problems.append(f"images fitted by {preprocess.fit!r}")
-    if card.task not in record.traits.tasks:
-        problems.append(f"the task {card.task!r}, not {' or '.join(record.traits.tasks)}")
+    if card.task not in record.tasks:
+        problems.append(f"the task {card.task!r}, not {' or '.join(record.tasks)}")
     if card.reject_limit is not None and "distance" not in net.output_names:
         problems.append("a limit of distances, of which it has none")
     for side in {preprocess.height, preprocess.width} if not problems else ():

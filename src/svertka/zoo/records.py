@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from svertka.task_records.record import of_contract
+
 if TYPE_CHECKING:
     from svertka.runtime.preprocess import Fit
 
@@ -19,7 +21,6 @@ class NetKind:
 
     Attributes:
         gives: What they say of an image, in a word.
-        tasks: What such a network can be trained for, as the card names it; the first is that of published weights.
         fit: How images are brought to the size they learn from; see `svertka.runtime.preprocess.Preprocess`.
         suggested: The flags that a newcomer is best served by.
         beyond: How much larger that may be than what a trunk's weights were trained at: at the borders of a piece of an
@@ -27,7 +28,6 @@ class NetKind:
     """
 
     gives: str
-    tasks: tuple[str, ...]
     fit: Fit
     suggested: str
     beyond: float | None = 1.0
@@ -38,9 +38,9 @@ _FOR_MASKS = "--net unet, on another network's stages with --trunk"
 _FOR_BOXES = "--net ssd, on another network's stages with --trunk"
 
 KINDS: Mapping[Kind, NetKind] = {
-    "classifier": NetKind("classes", ("classification", "multilabel"), "stretch", _FOR_CLASSES),
-    "segmenter": NetKind("masks", ("segmentation",), "whole", _FOR_MASKS, beyond=1.25),
-    "detector": NetKind("boxes", ("detection",), "stretch", _FOR_BOXES, beyond=None),
+    "classifier": NetKind("classes", "stretch", _FOR_CLASSES),
+    "segmenter": NetKind("masks", "whole", _FOR_MASKS, beyond=1.25),
+    "detector": NetKind("boxes", "stretch", _FOR_BOXES, beyond=None),
 }
 
 
@@ -94,6 +94,11 @@ class NetRecord:
     def traits(self) -> NetKind:
         """What it has in common with all networks of its kind."""
         return KINDS[self.kind]
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """What it can be trained for, as cards name it; that of its published weights first."""
+        return tuple(task.name for task in of_contract(self.kind))
 
     def constructor(self) -> Callable[..., Any]:
         """The constructor, imported now."""

@@ -120,7 +120,7 @@ class Subject:
         card = Card(
             net=record.name,
             arguments=arguments,
-            task=record.traits.tasks[0],
+            task=record.tasks[0],
             classes=tuple(map(str, range(record.classes))),
             preprocess=Preprocess(
                 height=side,

@@ -23,7 +23,7 @@ from svertka.layers.transfer import TransferHead
 from svertka.layers.trunk import Classifier
 from svertka.runtime.agreement import difference
 from svertka.runtime.card import Card, Golden
-from svertka.runtime.decoders import Outputs
+from svertka.runtime.decoding import Outputs
 from svertka.runtime.deployment import AGREEMENT, Deployment, EngineName, Precision
 from svertka.runtime.engines import Engine, OnnxRuntimeEngine
 from svertka.runtime.openvino_core import openvino_has_bf16, openvino_is_installed

@@ -14,7 +14,7 @@ from svertka.data.batching.batches import Loader, Part
 from svertka.data.batching.inputs import pixel_inputs
 from svertka.data.preparing import Division, Prepared
 from svertka.runtime.card import Card
-from svertka.runtime.decoders import distances
+from svertka.runtime.decoders.classification import distances
 from svertka.runtime.engines import Engine
 from svertka.tasks.making import task_of
 from svertka.training.evaluation import evaluate

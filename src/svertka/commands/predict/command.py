@@ -17,7 +17,7 @@ from svertka.commands.predict.result import Prediction
 from svertka.commands.predict.tables import table_for
 from svertka.errors import UserError
 from svertka.results import Result
-from svertka.runtime.decoders import has_thresholds
+from svertka.runtime.decoding import has_thresholds
 from svertka.runtime.files import make_folder, replacing, write_text
 from svertka.runtime.predictor import Predictor
 from svertka.spelling import paths_of, seconds_of

@@ -6,14 +6,13 @@ import csv
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from svertka.errors import UserError
-from svertka.results import Detections, Result
-from svertka.results.coco import coco_of
+from svertka.results import Result
 from svertka.runtime.card import Card
+from svertka.task_records.record import record, records, resolve
 
 if TYPE_CHECKING:
     from svertka.commands.predict.result import Prediction
@@ -27,14 +26,21 @@ def table_for(path: Path, card: Card) -> Write | None:
     Raises:
         UserError: Such a file holds what the model does not say.
     """
-    ending = next((ending for ending in _TABLES if path.name.lower().endswith(ending)), None)
-    if ending is None:
-        return None
-    table = _TABLES[ending]
-    if table.task not in (None, card.task):
-        mend = "name a .json or a .csv"
-        raise UserError(f"{ending} holds {table.holds}, and {card.task} has none", where=path, mend=mend)
-    return lambda predictions: table.write(predictions, card, path.parent.resolve())
+    name = path.name.lower()
+    own = record(card.task).files
+    for task in records():
+        for ending, writer in task.files.items():
+            if name.endswith(ending) and ending not in own:
+                what, mend = f"{ending} holds {task.gives}, and {card.task} has none", "name a .json or a .csv"
+                raise UserError(what, where=path, mend=mend)
+            if name.endswith(ending):
+                return _writing(resolve(writer), card, path)
+    found = next((writer for ending, writer in _ALWAYS.items() if name.endswith(ending)), None)
+    return None if found is None else _writing(found, card, path)
+
+
+def _writing(writer: Writer, card: Card, path: Path) -> Write:
+    return lambda predictions: writer(predictions, card, path.parent.resolve())
 
 
 def _as_csv(predictions: Sequence[Prediction], card: Card, folder: Path) -> str:
@@ -55,31 +61,6 @@ def _as_json(predictions: Sequence[Prediction], card: Card, folder: Path) -> str
     return json.dumps([prediction.to_json() for prediction in predictions], ensure_ascii=True, indent=2) + "\n"
 
 
-def _as_coco(predictions: Sequence[Prediction], card: Card, folder: Path) -> str:
-    found = [
-        (_beside(Path(prediction.file), folder), prediction.size, prediction.result)
-        for prediction in predictions
-        if isinstance(prediction.result, Detections) and prediction.size  # what could not be read is no image to COCO
-    ]
-    return json.dumps(coco_of(found, card.classes), ensure_ascii=True) + "\n"
-
-
-def _beside(file: Path, folder: Path) -> str:
-    whole = file.resolve()
-    return whole.relative_to(folder).as_posix() if whole.is_relative_to(folder) else str(file)
-
-
-@dataclass(frozen=True)
-class _Table:
-    # Makes a text of predictions, of the model's card and of the folder that it goes into.
-    write: Callable[[Sequence[Prediction], Card, Path], str]
-    # The only task whose predictions it can hold, and what that is about.
-    task: str | None = None
-    holds: str = ""
-
-
-_TABLES: Mapping[str, _Table] = {
-    ".coco.json": _Table(_as_coco, "detection", "boxes"),
-    ".csv": _Table(_as_csv),
-    ".json": _Table(_as_json),
-}
+Writer = Callable[[Sequence["Prediction"], Card, Path], str]
+"""Makes a text of predictions, of the model's card and of the folder that it goes into."""
+_ALWAYS: Mapping[str, Writer] = {".csv": _as_csv, ".json": _as_json}

@@ -29,6 +29,7 @@ from svertka.layers.transfer import TransferHead
 from svertka.layers.trunk import Classifier
 from svertka.runtime.card import Card
 from svertka.tasks.making import task_for, task_of
+from svertka.tasks.task import Choices
 from svertka.training.evaluation import evaluate
 from svertka.training.loop import InterruptedTrainingError
 from svertka.training.machine import Machine
@@ -110,7 +111,7 @@ class Pruning:
         labels = prepared.parts["train"].labels
         if len(labels) < 2:
             raise UserError("there is only one image to learn from", where=prepared.dataset.root, mend="add images")
-        self.task = task_for(labels, card.classes, card.preprocess, label_smoothing=recipe.label_smoothing)
+        self.task = task_for(labels, card.classes, card.preprocess, Choices(label_smoothing=recipe.label_smoothing))
         if self.task.name != card.task:
             raise UserError(f"the model is for {card.task}, and the images are labelled for {self.task.name}")
         self._targets = {part: self.task.targets(division.labels) for part, division in prepared.parts.items()}

@@ -101,6 +101,7 @@ def _ready(run: Run, source: Path, display: Display, clock: Clock) -> Job:
     from svertka.data.augmentation.augment import check_names
     from svertka.data.preparing import learnable_classes, measure
     from svertka.tasks.making import task_for
+    from svertka.tasks.task import Choices
     from svertka.training.machine import Machine
     from svertka.workflows.training.flags import check_flags
     from svertka.workflows.training.learners import learner_of
@@ -138,10 +139,12 @@ def _ready(run: Run, source: Path, display: Display, clock: Clock) -> Job:
         prepared.parts["train"].labels,
         classes,
         preprocess,
-        label_smoothing=recipe.label_smoothing,
-        balanced=recipe.balance == "weights",
-        losses=recipe.loss,
-        border=recipe.border,
+        Choices(
+            label_smoothing=recipe.label_smoothing,
+            balanced=recipe.balance == "weights",
+            losses=recipe.loss,
+            border=recipe.border,
+        ),
     )
     check_suits(recipe.net, task)
     check_reject(recipe, prepared, task)

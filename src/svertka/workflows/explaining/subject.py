@@ -17,7 +17,7 @@ from svertka.explaining.running import Target, at_rest
 from svertka.layers.net import Net
 from svertka.results import Result
 from svertka.runtime.card import Card
-from svertka.runtime.decoders import DEFAULT_THRESHOLD, decode
+from svertka.runtime.decoding import DEFAULT_THRESHOLD, decode
 
 _WIDE = 4  # positions along each axis that a map has at least to show where something is
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from svertka.data.cache.memory import VIEWS
 from svertka.errors import UserError, nearest
+from svertka.task_records.record import of_contract, records
 from svertka.workflows.images import preprocess_of
 from svertka.workflows.training.scratch import flag_arguments
 from svertka.zoo import registry
-from svertka.zoo.records import KINDS, Kind
+from svertka.zoo.records import KINDS
 
 if TYPE_CHECKING:
     from svertka.training.recipe import Recipe
@@ -22,14 +23,6 @@ _ONLY_WITH = {
     "step_factor": ("schedule", ("step", "plateau")),
 }
 """Fields that do nothing unless another has one of these values."""
-_OF_KINDS: dict[str, tuple[Kind, ...]] = {
-    "loss": ("segmenter",),
-    "border": ("segmenter",),
-    "balance": ("classifier", "segmenter"),
-    "label_smoothing": ("classifier",),
-    "reject": ("classifier",),
-}
-"""Fields that only some kinds of networks learn by."""
 
 
 def check_flags(recipe: Recipe, typed: Set[str]) -> None:
@@ -62,10 +55,12 @@ def check_flags(recipe: Recipe, typed: Set[str]) -> None:
 
 def _check_kind(recipe: Recipe, typed: Set[str]) -> None:
     record = registry.record(recipe.net)
+    own = {name for task in of_contract(record.kind) for name in task.fields}
+    others = {name for task in records() for name in task.fields} - own
     for item in dataclasses.fields(recipe):
-        kinds = _OF_KINDS.get(item.name, ())
-        if kinds and record.kind not in kinds and getattr(recipe, item.name) != item.default:
-            flag, suited = _flag(item.name), [KINDS[kind] for kind in kinds]
+        if item.name in others and getattr(recipe, item.name) != item.default:
+            flag = _flag(item.name)
+            suited = [KINDS[kind] for kind in KINDS if any(item.name in task.fields for task in of_contract(kind))]
             other = "" if {"net", "weights"} & typed else f"give {suited[0].suggested}, or "
             raise UserError(
                 f"{flag} is about networks that predict {' or '.join(kind.gives for kind in suited)}, "
