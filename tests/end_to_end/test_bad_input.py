@@ -264,6 +264,7 @@ def test_nothing_held_out_and_something_that_goes_by_it(refused: Callable[..., s
         (("--net", "unet", "--trunk", "vgg61"), ("unknown network 'vgg61'", "did you mean vgg")),
         (("--net", "unet", "--trunk", "ssd"), ("ssd finds boxes and is no classifier",)),
         (("--net", "unet", "--trunk", "perceptron"), ("a trunk without maps",)),
+        (("--engine", "pytorch"), ("--engine", "lenet5 begins with random", "leave --engine out")),
     ],
     ids=lambda value: " ".join(str(word) for word in value)[:40],
 )
@@ -284,6 +285,7 @@ def test_impossible_flags(
         (("--loss", "dice"), "--loss"),
         (("--label-smoothing", 0.1, "--net", "ssd"), "--label-smoothing"),
         (("--reject", 0.1), "--reject"),
+        (("--engine", "pytorch"), "--engine"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )

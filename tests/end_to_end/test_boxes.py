@@ -26,7 +26,8 @@ SLIM = (
     *("--trunk", "resnet8_cifar", "--image-size", 64),
 )
 """Of 0.2 million parameters, for what needs not be learnt well."""
-QUICK = ("--epochs", 2, "--batch", 4, "--engine", "pytorch")
+QUICK = ("--epochs", 2, "--batch", 4)
+ENGINE = ("--engine", "pytorch")
 
 
 @pytest.fixture(scope="session")
@@ -191,8 +192,9 @@ def test_boxes_are_learnt_from_the_trunk_of_a_classifier(
     before, _ = load_model(weights)
     names = before.trunk.names
     flags = ("--net", net, "--weights", weights, "--out", run, "--image-size", 64)
-    flags = (*flags, "--freeze", names[1] if freeze == "group2" else freeze)
-    answer = svertka_call("train", few_shapes, *flags, *QUICK, "--views", "identity", "flip", *plain, "--json")
+    frozen = () if freeze == "none" else (*ENGINE, "--views", "identity", "flip")
+    flags = (*flags, "--freeze", names[1] if freeze == "group2" else freeze, *frozen)
+    answer = svertka_call("train", few_shapes, *flags, *QUICK, *plain, "--json")
     assert answer.status == 0, answer.err
     after, card = load_model(run / "model.safetensors")
     depth = {"none": 0, "all": len(names)}.get(freeze, 2)
@@ -237,8 +239,8 @@ def test_machines_are_fitted_to_what_a_trunk_makes_of_regions(
 def test_regions_are_proposed_without_torch(
     net: str, few_shapes: Path, weights: Path, plain: tuple[str, ...], svertka_call: Callable[..., Any], tmp_path: Path
 ) -> None:
-    small = ("--net-options.crop", 16) if net == "rcnn" else ("--epochs", 1)
-    flags = ("--net", net, "--weights", weights, "--image-size", 64, "--engine", "pytorch", *small, *plain)
+    small = ("--net-options.crop", 16, *ENGINE) if net == "rcnn" else ("--epochs", 1)
+    flags = ("--net", net, "--weights", weights, "--image-size", 64, *small, *plain)
     answer = svertka_call("train", few_shapes, *flags, "--out", tmp_path / "run", "--json")
     assert answer.status == 0, answer.err
     exported = svertka_call("export", tmp_path / "run", "--json").json["model"]
@@ -265,7 +267,7 @@ def test_a_run_that_is_cut_ends_with_the_same_bits(
     from svertka.workflows.progress import Display
 
     if "--trunk" not in flags:
-        flags = (*flags, "--weights", weights)
+        flags = (*flags, "--weights", weights, *ENGINE)
     command = ("train", few_shapes, *flags, *QUICK, "--save-every", 0, *plain, "--json")
     assert svertka_call(*command, "--out", tmp_path / "through").status == 0
     steps = iter(range(100))
@@ -317,7 +319,7 @@ def test_a_network_of_boxes_goes_on_from_its_own_weights(
     tmp_path: Path,
 ) -> None:
     flags = ("--weights", boxes_run[0], "--out", tmp_path / "run", "--freeze", "all", "--lr", 1e-4)
-    answer = svertka_call("train", shapes, *flags, *QUICK, *plain, "--json")
+    answer = svertka_call("train", shapes, *flags, *ENGINE, *QUICK, *plain, "--json")
     assert answer.status == 0, answer.err
     assert answer.json["metrics"]["map50"] > 0.5
 

@@ -15,7 +15,8 @@ from PIL import Image
 from svertka.zoo.modelfile import load_model
 
 NET = ("--net", "unet", "--trunk", "resnet8_cifar", "--image-size", 32, "--augment", "flip")
-QUICK = ("--epochs", 2, "--batch", 4, "--engine", "pytorch")
+QUICK = ("--epochs", 2, "--batch", 4)
+ENGINE = ("--engine", "pytorch")
 
 
 @pytest.fixture(scope="session")
@@ -123,7 +124,9 @@ def test_masks_are_learnt_from_the_trunk_of_a_classifier(
     names = before.trunk.names
     if freeze not in ("none", "all"):
         flags = (*flags[:5], names[1], *flags[6:])
-    answer = svertka_call("train", discs, *flags, *QUICK, "--views", "identity", "flip", *plain, "--json")
+    if freeze != "none":
+        flags = (*flags, *ENGINE, "--views", "identity", "flip")
+    answer = svertka_call("train", discs, *flags, *QUICK, *plain, "--json")
     assert answer.status == 0, answer.err
     after, card = load_model(run / "model.safetensors")
     depth = {"none": 0, "all": len(names)}.get(freeze, 2)
@@ -177,7 +180,8 @@ def test_frozen_stages_are_run_anew_where_they_cannot_be_remembered(
         flags = ("--budget", "20s")
         monkeypatch.setattr(_planning, "choose_phase", lambda *_: None)  # no time for more than what has to be
     run = tmp_path / "run"
-    command = ("train", discs, "--net", "unet", "--weights", weights, "--image-size", 32, *flags, *QUICK, *plain)
+    begin = ("--net", "unet", "--weights", weights, "--image-size", 32)
+    command = ("train", discs, *begin, *flags, *QUICK, *ENGINE, *plain)
     if why != "no time":
         monkeypatch.setattr("svertka.workflows.training.frozen.room_bytes", lambda _: 1000)
     answer = svertka_call(*command, "--out", run)
@@ -219,6 +223,7 @@ def test_a_network_of_masks_goes_on_with_other_classes(
         "--out",
         tmp_path / "run",
         *QUICK,
+        *ENGINE,
         "--freeze",
         "all",
         *plain,
@@ -241,7 +246,7 @@ def test_a_run_that_is_cut_ends_with_the_same_bits(
     from svertka.workflows.progress import Display
 
     if "--trunk" not in flags:
-        flags = (*flags, "--weights", weights)
+        flags = (*flags, "--weights", weights, *ENGINE)
     command = ("train", discs, *flags, *QUICK, "--save-every", 0, *plain, "--json")
     assert svertka_call(*command, "--out", tmp_path / "through").status == 0
     steps = iter(range(100))

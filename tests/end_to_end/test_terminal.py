@@ -85,6 +85,7 @@ def test_what_nobody_foresaw_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys
         (("--net", "efficientnet_lite0", "--freeze", "all"), "--freeze is about trained weights"),
         (("--head", "linear"), "--head is about trained weights"),
         (("--taps", "auto"), "--taps is about trained weights"),
+        (("--engine", "auto"), "--engine is about trained weights"),
         (("--momentum", "0.9", "--optimizer", "adam"), "--momentum does nothing with --optimizer adam"),
         (("--step-epochs", "5", "--schedule", "cosine"), "--step-epochs does nothing with --schedule cosine"),
         (("--net", "ssd"), "ssd predicts boxes, and the annotations are for classification; give --net resnet20_cifar"),
@@ -97,6 +98,12 @@ def test_what_is_typed_is_known_though_it_equals_the_default(
     assert answer.status == 2
     assert words in answer.err.splitlines()[-1]
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("given", [{"engine": "pytorch"}, {"recipe": svertka.Recipe(engine="pytorch")}], ids=str)
+def test_an_engine_without_frozen_stages_is_refused_in_python_too(given: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(svertka.UserError, match="--engine is about trained weights, and lenet5 begins with random"):
+        svertka.train(tmp_path, out=tmp_path / "run", progress=False, **given)
 
 
 @pytest.mark.parametrize(

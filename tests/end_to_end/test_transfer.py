@@ -291,7 +291,9 @@ def test_a_trained_model_is_trained_further(
         (("--head", "nose"), ("--head",)),
         (("--net", "resnet50"), ("the weights are of resnet20_cifar, not resnet50",)),
         (("--engine", "steam"), ("--engine",)),
+        (("--engine", "pytorch", "--freeze", "none", "--head", "own"), ("--engine is about frozen stages",)),
         (("--trunk", "resnet8_cifar", "--net", "unet"), ("--trunk does nothing with --weights", "leave --trunk out")),
+        (("--views", "flip", "--freeze", "none", "--head", "own"), ("--views is about frozen stages",)),
     ],
     ids=lambda value: value[0] if value[0].startswith("--") else "",
 )

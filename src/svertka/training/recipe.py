@@ -45,8 +45,8 @@ class Recipe:
         freeze: Stages that stay as the weights have them, and so are run once an image: ``all``, ``none``, or all up
             to the one named here. Without ``all``, a head is fitted first, and the rest learns from there.
         views: What the frozen stages remember of an image: ``identity``, ``flip``, ``top_left``, ….
-        engine: What runs the frozen stages: ``openvino``, ``openvino_bf16``, ``onnxruntime``, ``pytorch``, or
-            ``auto``: the fastest here that computes the same.
+        engine: What runs the frozen stages of trained weights: ``openvino``, ``openvino_bf16``, ``onnxruntime``,
+            ``pytorch``, or ``auto``: the fastest here that computes the same.
         balance: ``weights`` lets every class count alike, however few images it has; ``none``, every image.
         reject: Share of known images that may be refused as none of the classes, such as 0.01, so that images of
             something else are refused: those that are farther from every class, by what the head reads, than

@@ -23,6 +23,8 @@ _ONLY_WITH = {
     "step_factor": ("schedule", ("step", "plateau")),
 }
 """Fields that do nothing unless another has one of these values."""
+_OF_FROZEN = ("views", "engine")
+"""Fields of the pass over frozen stages."""
 
 
 def check_flags(recipe: Recipe, typed: Set[str]) -> None:
@@ -50,7 +52,7 @@ def check_flags(recipe: Recipe, typed: Set[str]) -> None:
     if recipe.weights is None:
         _check_scratch(recipe)
     else:
-        _check_weights(recipe)
+        _check_weights(recipe, typed)
 
 
 def _check_kind(recipe: Recipe, typed: Set[str]) -> None:
@@ -84,7 +86,7 @@ def _check_scratch(recipe: Recipe) -> None:
         registry.build_any(recipe.net, {**arguments, "classes": 2, "in_channels": preprocess.channels})
 
 
-def _check_weights(recipe: Recipe) -> None:
+def _check_weights(recipe: Recipe, typed: Set[str]) -> None:
     if recipe.trunk is not None:
         raise UserError(
             "--trunk does nothing with --weights: the stages are those of the weights", mend="leave --trunk out"
@@ -93,6 +95,14 @@ def _check_weights(recipe: Recipe) -> None:
         raise UserError(
             "--reject is based on the features of a new head, and --head own has none", mend="leave --head out"
         )
+    # Where all stages learn from the first step on, no engine runs any beforehand.
+    frozen = recipe.freeze != "none" or recipe.head != "own" or recipe.budget
+    for name in sorted(typed & {*_OF_FROZEN}):
+        if not frozen and not registry.record(recipe.net).fitted:
+            raise UserError(
+                f"--{name} is about frozen stages, and with --freeze none and --head own there are none",
+                mend=f"give --freeze or --budget, or leave --{name} out",
+            )
 
 
 def _flag(name: str) -> str:

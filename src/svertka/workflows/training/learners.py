@@ -15,7 +15,7 @@ from svertka.zoo import registry
 if TYPE_CHECKING:
     from svertka.training.recipe import Recipe
 
-_OF_WEIGHTS = ("head", "taps", "freeze", "views", "lr_decay")
+_OF_WEIGHTS = ("head", "taps", "freeze", "views", "engine", "lr_decay")
 """What a recipe says of trained weights alone."""
 
 
