@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import re
 from pathlib import Path
@@ -12,11 +13,12 @@ import pytest
 import svertka
 from svertka.annotations import Annotation, Box, Boxes, Mask
 from svertka.errors import UserError
-from svertka.runtime.card import Card
 from svertka.task_records.record import TaskRecord, of_contract, record, records, resolve
+from svertka.tasks.making import task_of
 from svertka.tasks.task import Task
 from svertka.training.recipe import Recipe
 from svertka.workflows.explaining.subject import Subject
+from svertka.zoo.modelfile import load_model
 from svertka.zoo.records import KINDS
 
 EVERY_TASK = pytest.mark.parametrize("task", records(), ids=lambda task: task.name)
@@ -80,10 +82,7 @@ def test_shared_tables_name_no_task() -> None:
         assert not re.search(rf"[\"'.]({names})\b", (source / place).read_text()), place
 
 
-def test_a_card_of_every_task_is_opened(tiny_card: Card) -> None:
-    import dataclasses
-
-    from svertka.tasks.making import task_of
-
+def test_a_card_of_every_task_is_opened(tiny_model: Path) -> None:
+    _, card = load_model(tiny_model)
     for task in records():
-        assert task_of(dataclasses.replace(tiny_card, task=task.name)).name == task.name
+        assert task_of(dataclasses.replace(card, task=task.name)).name == task.name

@@ -16,14 +16,8 @@ from svertka.exhibits import Table
 from svertka.results import Segmentation
 from svertka.runtime.preprocess import Preprocess
 from svertka.tasks.making import task_for
-from svertka.tasks.segmentation import (
-    VOID,
-    SegmentationTask,
-    border_weights,
-    boundary_counts,
-    dice_loss,
-    pixel_weights,
-)
+from svertka.tasks.mask_losses import VOID, border_weights, dice_loss, pixel_weights
+from svertka.tasks.segmentation import SegmentationTask, boundary_counts
 from svertka.tasks.task import Choices, Evaluation
 
 NAMES = ("background", "cat", "dog")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
@@ -19,18 +18,13 @@ from svertka.results import Result, Segmentation, css, drawn_colour, tinted
 from svertka.runtime.card import Card
 from svertka.runtime.preprocess import Preprocess
 from svertka.runtime.tiling import assemble
+from svertka.tasks.mask_losses import VOID, border_weights, dice_loss, pixel_weights, within
 from svertka.tasks.task import Choices, Evaluation, Score, Task
 from svertka.wording import counted
 
-VOID = 255
-"""The target of a pixel of which nothing is learnt and nothing judged."""
-
 _LOSSES = ("cross_entropy", "dice")  # unless others are named
-
 _FOCUS = 2.0  # the focal loss's exponent, as published
-_BORDER, _BORDER_WIDTH = 10.0, 5.0  # weight, and pixels, of the border between two objects, as published
 _NEAR = 2  # pixels: a border that is found so near counts as found
-_FAR = 1e6
 
 
 class SegmentationTask(Task):
@@ -212,67 +206,6 @@ class SegmentationTask(Task):
             "prediction": tinted(image, result.mask, background=background),
             "errors": np.where(wrong[..., None], np.array([220, 30, 30], np.uint8), grey),
         }
-
-
-def pixel_weights(masks: Sequence[Mask], classes: Sequence[str]) -> list[float]:
-    """What a pixel of each class counts for if all classes are to count alike, by how many pixels there are of each."""
-    counts: Counter[str] = Counter()
-    for mask in masks:
-        found = np.bincount(mask.source.load().ravel(), minlength=256)
-        counts.update(dict(zip(mask.names, found[: len(mask.names)].tolist(), strict=True)))
-    return [counts.total() / len(classes) / max(counts[name], 1) for name in classes]
-
-
-def within(targets: Tensor, output: Tensor) -> Tensor:
-    """The middle of targets ``(N, H', W')``, as large as the output ``(N, C, H, W)``."""
-    height, width = output.shape[-2:]
-    top, left = (targets.shape[-2] - height) // 2, (targets.shape[-1] - width) // 2
-    return targets[:, top : top + height, left : left + width]
-
-
-def dice_loss(probabilities: Tensor, targets: Tensor, said: Tensor) -> Tensor:
-    """1 − Dice, softly, over the batch: the mean over the classes that occur in it.
-
-    F. Milletari et al., "V-Net", 2016.
-
-    Args:
-        probabilities: ``(N, classes, H, W)``.
-        targets: Class numbers ``(N, H, W)``.
-        said: Where something is known of a pixel, ``(N, H, W)``.
-    """
-    there = F.one_hot(targets, probabilities.shape[1]).permute(0, 3, 1, 2) * said[:, None]
-    axes = (0, 2, 3)
-    both = (probabilities * there).sum(axes)
-    total = (probabilities * said[:, None]).sum(axes) + there.sum(axes)
-    present = there.sum(axes) > 0
-    score = 2 * both / total.clamp(min=1e-6)
-    return 1 - (score * present).sum() / present.sum().clamp(min=1)
-
-
-def border_weights(targets: Tensor) -> Tensor:
-    """10 · exp(−(d₁ + d₂)² / 2σ²), d₁ and d₂ the distances of a pixel to the nearest two objects, σ = 5 pixels.
-
-    Objects are what hangs together of one class other than the first; their own pixels weigh no more.
-
-    O. Ronneberger et al., "U-Net", 2015.
-
-    Args:
-        targets: ``(N, H, W)``.
-    """
-    from scipy import ndimage
-
-    result = np.zeros(targets.shape, np.float32)
-    for weights, target in zip(result, targets.cpu().numpy(), strict=True):
-        nearest, second = np.full(target.shape, _FAR), np.full(target.shape, _FAR)
-        for number in np.unique(target[(target != 0) & (target != VOID)]):
-            labelled, count = ndimage.label(target == number)
-            for place in range(1, count + 1):
-                distance = ndimage.distance_transform_edt(labelled != place)
-                second = np.minimum(second, np.maximum(nearest, distance))
-                nearest = np.minimum(nearest, distance)
-        outside = (target == 0) & (second < _FAR)
-        weights[outside] = _BORDER * np.exp(-((nearest + second)[outside] ** 2) / (2 * _BORDER_WIDTH**2))
-    return torch.from_numpy(result).to(targets.device)
 
 
 def boundary_counts(predicted: NDArray[np.uint8], target: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
