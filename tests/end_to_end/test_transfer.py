@@ -294,6 +294,8 @@ def test_a_trained_model_is_trained_further(
         (("--engine", "pytorch", "--freeze", "none", "--head", "own"), ("--engine is about frozen stages",)),
         (("--trunk", "resnet8_cifar", "--net", "unet"), ("--trunk does nothing with --weights", "leave --trunk out")),
         (("--views", "flip", "--freeze", "none", "--head", "own"), ("--views is about frozen stages",)),
+        (("--taps", "conv9", "--head", "own"), ("--taps does nothing with --head own", "leave --taps out")),
+        (("--lr-decay", 0.9, "--freeze", "all"), ("--lr-decay does nothing with --freeze all", "leave --lr-decay out")),
     ],
     ids=lambda value: value[0] if value[0].startswith("--") else "",
 )

@@ -95,6 +95,14 @@ def _check_weights(recipe: Recipe, typed: Set[str]) -> None:
         raise UserError(
             "--reject is based on the features of a new head, and --head own has none", mend="leave --head out"
         )
+    if recipe.head != "own" and registry.record(recipe.net).kind != "classifier":
+        raise UserError(
+            f"{recipe.net} has no head that {recipe.head!r} could take the place of", mend="leave --head and --taps out"
+        )
+    for name, other, value in (("taps", "head", "own"), ("lr_decay", "freeze", "all")):
+        if name in typed and getattr(recipe, other) == value:
+            flag = _flag(name)
+            raise UserError(f"{flag} does nothing with --{other} {value}", mend=f"leave {flag} out, or --{other}")
     # Where all stages learn from the first step on, no engine runs any beforehand.
     frozen = recipe.freeze != "none" or recipe.head != "own" or recipe.budget
     for name in sorted(typed & {*_OF_FROZEN}):

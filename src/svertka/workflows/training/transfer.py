@@ -70,11 +70,7 @@ def from_weights(job: Job) -> Learnt:
             seed=recipe.seed,
         )
         if recipe.head != "own":
-            if not isinstance(start.net, Classifier):
-                raise UserError(
-                    f"{recipe.net} has no head that {recipe.head!r} could take the place of",
-                    mend="leave --head and --taps out",
-                )
+            assert isinstance(start.net, Classifier)  # flags are checked
             if recipe.head in _EXCLUSIVE and not job.task.exclusive:
                 raise UserError(
                     f"the head {recipe.head!r} gives an image one class, and here it may have several labels",
