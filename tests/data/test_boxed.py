@@ -14,7 +14,7 @@ from svertka.data.augmentation.augment import AUGMENTATIONS, augment_together
 from svertka.data.augmentation.mosaic import Mosaic
 from svertka.data.batching.batches import Loader, Part
 from svertka.data.batching.boxed import Boxed, RememberedBoxed
-from svertka.data.batching.inputs import pixel_inputs
+from svertka.data.batching.handling import pixel_inputs
 from svertka.data.cache.images import load_images
 from svertka.data.cache.memory import VIEWS
 from svertka.data.preparing import learnable_classes, prepare
@@ -178,7 +178,8 @@ def test_boxes_are_mended_and_have_the_size_of_their_image(tmp_path: Path) -> No
     ]
     (tmp_path / "boxes.csv").write_text("\n".join(lines))
     prepared = prepare(tmp_path / "boxes.csv", SIZE, val_fraction=0.2, seed=0)
-    assert prepared.boxed
+    assert prepared.task is not None
+    assert prepared.task.name == "detection"
     assert learnable_classes(prepared) == ("cell",)
     first, second, third = prepared.parts["train"].labels
     assert first == Boxes((Box("cell", 10, 5, 30, 20), Box("cell", 20, 20, 40, 30)), (30, 40))

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from svertka.commands.train.findings import quick_findings
 from svertka.data.batching.batches import Inputs, Loader, Part
-from svertka.data.batching.inputs import pixel_inputs
+from svertka.data.batching.handling import pixel_inputs
 from svertka.data.preparing import Prepared, learnable_classes, measure, prepare
 from svertka.data.readers.idx import read_idx
 from svertka.errors import UserError

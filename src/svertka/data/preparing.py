@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from svertka.annotations import Annotation, Boxes, ImageSource, Mask, class_names, names_in
-from svertka.data.box_repair import repaired
+from svertka.annotations import Annotation, ImageSource, class_names, names_in
 from svertka.data.cache.fingerprint import fingerprint_of
 from svertka.data.cache.images import Advance, Images, load_images
-from svertka.data.cache.mask_images import load_masks
 from svertka.data.cache.regions import proposed
 from svertka.data.checks.findings import some
 from svertka.data.files.unread import unread_note
@@ -34,17 +33,48 @@ from svertka.data.splitting.split import (
 )
 from svertka.errors import UserError
 from svertka.runtime.preprocess import Preprocess
+from svertka.task_records.record import TaskRecord, record_for, resolve
 from svertka.wording import counted, none_can
 
 _COMPARED = 20_000  # images that are compared with one another, at most: time grows with the square
+LABELS = "svertka.data.batching.handling:Handling"  # also of annotations that no task is for
 _MEASURED = 5000  # images that mean and deviation are taken from, at most
+
+
+class Preparation(Protocol):
+    """How data with one kind of annotation are prepared; see `svertka.data.batching.handling.Handling`."""
+
+    least_classes: int
+    """Classes that there is something to learn from."""
+
+    each: str
+    """What is said of an image, in a word."""
+
+    too_few: str
+    """What to do where there are fewer classes."""
+
+    def decoded(self, labels: Sequence[Annotation], images: Images, advance: Advance | None) -> Images | None:
+        """Images that belong to the annotations, decoded; what does not fit its image is an error of ``images``."""
+        ...
+
+    def placed(
+        self, annotation: Annotation, size: tuple[int, int], regions: NDArray[np.float32] | None = None
+    ) -> Annotation:
+        """An annotation as it can be learnt from and judged by.
+
+        Args:
+            annotation: As it was read.
+            size: Height and width of its image, upright, in pixels.
+            regions: That are proposed of it, if any are.
+        """
+        ...
 
 
 @dataclass(frozen=True)
 class Division:
     """One part of a divided data set: where its samples stand, and what is said of them.
 
-    Boxes are as they should be, by `svertka.data.box_repair.repaired`, and have the size of their image.
+    Annotations are as they can be learnt from, by `Preparation.placed`.
     """
 
     positions: NDArray[np.int64]
@@ -77,12 +107,12 @@ class Prepared:
     looks: Looks
     groups: list[str] | None = None
     masks: Images | None = None
-    """The masks of whole images, in the order of the samples."""
+    """Images that belong to the annotations, such as the masks of whole images, in the order of the samples."""
 
-    @property
-    def boxed(self) -> bool:
-        """Whether boxes are what is said of the images."""
-        return all(isinstance(label, Boxes) for division in self.parts.values() for label in division.labels)
+    @cached_property
+    def task(self) -> TaskRecord | None:
+        """The task that its annotations ask for; None if there is none for them."""
+        return record_for([label for division in self.parts.values() for label in division.labels])
 
     @property
     def counts(self) -> dict[str, int]:
@@ -145,7 +175,9 @@ def prepare(
     if not isinstance(preprocess, Preprocess):
         preprocess = preprocess(sources)
     images = load_images(sources, preprocess, advance=advance)
-    masks = _masks_over(images, samples, advance)
+    labels = [sample.annotation for sample in samples]
+    handling = _handling(labels)
+    masks = handling.decoded(labels, images, advance)
     skipped = dataset.skipped + [
         Skipped(samples[position].name, _without_place(error)) for position, error in sorted(images.errors.items())
     ]
@@ -159,7 +191,6 @@ def prepare(
     for position, part in enumerate(parts_of):
         if position not in images.errors:
             positions.setdefault(part, []).append(position)
-    labels = [sample.annotation for sample in samples]
     notes = [*dataset.notes, *unread_note(dataset.unread)]
     if unused := dataset.unused_classes():
         notes.append(f"classes of the class list without an example: {some(unused)}")
@@ -181,7 +212,7 @@ def prepare(
         part: Division(
             np.asarray(positions[part], np.int64),
             tuple(
-                _as_it_lies(labels[position], images.sizes[position], regions.get(position))
+                handling.placed(labels[position], images.sizes[position], regions.get(position))
                 for position in positions[part]
             ),
         )
@@ -191,27 +222,9 @@ def prepare(
     return Prepared(dataset, samples, images, parts, skipped, fingerprint, notes, looks, groups, masks)
 
 
-def _as_it_lies(
-    annotation: Annotation, size: tuple[int, int], regions: NDArray[np.float32] | None = None
-) -> Annotation:
-    # Boxes that can be learnt from and judged by, the size of the image that they are in, and what was proposed of it.
-    if not isinstance(annotation, Boxes):
-        return annotation
-    return dataclasses.replace(repaired(annotation, size), size=size, regions=regions)
-
-
-def _masks_over(images: Images, samples: list[Sample], advance: Advance | None) -> Images | None:
-    # Of whole images alone: of others it is not known where their pixels have gone.
-    annotations = [sample.annotation for sample in samples if isinstance(sample.annotation, Mask)]
-    if images.shapes is None or len(annotations) < len(samples):
-        return None
-    masks = load_masks(annotations, advance=advance)
-    images.errors.update({place: error for place, error in masks.errors.items() if place not in images.errors})
-    assert masks.shapes is not None
-    for place, (image, mask) in enumerate(zip(images.shapes, masks.shapes, strict=True)):
-        if place not in images.errors and image[:2] != mask[:2]:
-            images.errors[place] = f"its mask is {mask[1]}×{mask[0]}, and the image {image[1]}×{image[0]}"
-    return masks
+def _handling(labels: Sequence[Annotation]) -> Preparation:
+    asked = record_for(labels)
+    return cast("Preparation", resolve(LABELS if asked is None else asked.handling)())
 
 
 def learnable_classes(prepared: Prepared) -> tuple[str, ...]:
@@ -225,14 +238,10 @@ def learnable_classes(prepared: Prepared) -> tuple[str, ...]:
     if "train" not in prepared.parts:
         raise UserError("nothing to train on", where=root, mend="name a folder or a split 'train'")
     classes = class_names(prepared.parts["train"].labels)
-    if prepared.boxed and not classes:
-        raise UserError("no image has a box", where=where, mend="annotate the objects in it, each with its class")
-    if len(classes) < 2 and not prepared.boxed:
-        raise UserError(
-            f"only one class, {classes[0]!r}" if classes else "no image has a label",
-            where=where,
-            mend="a classifier needs at least two: a folder for each, or a name for each in the CSV",
-        )
+    handling = _handling(prepared.parts["train"].labels)
+    if len(classes) < handling.least_classes:
+        what = f"only one class, {classes[0]!r}" if classes else f"no image has a {handling.each}"
+        raise UserError(what, where=where, mend=handling.too_few)
     for part in ("val", "test"):
         extra = sorted(prepared.per_class(part).keys() - set(classes)) if part in prepared.parts else []
         if extra:

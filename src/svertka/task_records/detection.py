@@ -16,6 +16,7 @@ RECORD = TaskRecord(
     suits=lambda labels: all(isinstance(label, Boxes) for label in labels),
     learnt="svertka.tasks.detection:DetectionTask.learnt_from",
     opened="svertka.tasks.detection:DetectionTask.of_card",
+    handling="svertka.data.batching.handling:BoxHandling",
     decoder="svertka.runtime.decoders.detection:detection",
     subject="svertka.workflows.explaining.boxes:BoxSubject",
     thresholds=True,

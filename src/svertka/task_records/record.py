@@ -29,6 +29,7 @@ class TaskRecord:
         learnt: Makes the `svertka.tasks.task.Task` of labels, classes, preprocessing and
             `svertka.tasks.task.Choices`.
         opened: Makes it of a card.
+        handling: How such data are prepared and handed to a network; see `svertka.data.batching.handling.Handling`.
         decoder: From raw outputs, card and sizes to results; see `svertka.runtime.decoding.Decoder`.
         subject: What is explained of such a network: a `svertka.workflows.explaining.subject.Subject`.
         fields: Fields of a recipe that it learns by, and others may not.
@@ -45,6 +46,7 @@ class TaskRecord:
     suits: Callable[[Sequence[Annotation]], bool]
     learnt: Reference
     opened: Reference
+    handling: Reference = "svertka.data.batching.handling:Handling"
     decoder: Reference
     subject: Reference
     fields: tuple[str, ...] = ()
@@ -72,6 +74,11 @@ def record(name: str) -> TaskRecord:
     if found is None:
         raise UserError(f"unknown task {name!r} in the card", mend=nearest(name, [known.name for known in records()]))
     return found
+
+
+def record_for(labels: Sequence[Annotation]) -> TaskRecord | None:
+    """The task that annotations ask for; None if there is none for them."""
+    return next((record for record in records() if record.suits(labels)), None)
 
 
 def of_contract(contract: str) -> tuple[TaskRecord, ...]:

@@ -15,6 +15,7 @@ RECORD = TaskRecord(
     suits=lambda labels: all(isinstance(label, Mask) for label in labels),
     learnt="svertka.tasks.segmentation:SegmentationTask.learnt_from",
     opened="svertka.tasks.segmentation:SegmentationTask.of_card",
+    handling="svertka.data.batching.handling:MaskHandling",
     decoder="svertka.runtime.decoders.segmentation:segmentation",
     subject="svertka.workflows.explaining.masks:MaskSubject",
     fields=("loss", "border", "balance"),

@@ -8,24 +8,8 @@ from svertka.annotations import Annotation
 from svertka.errors import UserError
 from svertka.runtime.card import LONGEST_CLASS, Card
 from svertka.runtime.preprocess import Preprocess
-from svertka.task_records.record import TaskRecord, record, records, resolve
+from svertka.task_records.record import record, record_for, resolve
 from svertka.tasks.task import Choices, Task
-
-
-def record_for(labels: Sequence[Annotation]) -> TaskRecord:
-    """The record of the task that annotations ask for.
-
-    Raises:
-        UserError: No task here learns what is said of the images.
-    """
-    found = next((known for known in records() if known.suits(labels)), None)
-    if found is None:
-        raise UserError(
-            "the images have pictures or several kinds of annotations, and networks here learn classes, labels, masks "
-            "or boxes",
-            mend="svertka check reads them; to train, give class folders, labels, masks or boxes",
-        )
-    return found
 
 
 def task_for(
@@ -44,7 +28,14 @@ def task_for(
     """
     if longest := next((name for name in classes if len(name) > LONGEST_CLASS), None):
         raise UserError(f"the class {longest[:40]}… has a name of more than {LONGEST_CLASS:,} characters")
-    made: Task = resolve(record_for(labels).learnt)(labels, classes, preprocess, choices or Choices())
+    asked = record_for(labels)
+    if asked is None:
+        raise UserError(
+            "the images have pictures or several kinds of annotations, and networks here learn classes, labels, masks "
+            "or boxes",
+            mend="svertka check reads them; to train, give class folders, labels, masks or boxes",
+        )
+    made: Task = resolve(asked.learnt)(labels, classes, preprocess, choices or Choices())
     return made
 
 

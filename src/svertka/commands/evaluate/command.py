@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from svertka.data.batching.inputs import pixel_inputs
+from svertka.data.batching.handling import pixel_inputs
 from svertka.errors import UserError
 from svertka.wording import counted
 from svertka.workflows.evaluation_data import choose_part, divided_as_trained

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from svertka.data.batching.batches import Loader, Part
-from svertka.data.batching.inputs import pixel_inputs
+from svertka.data.batching.handling import pixel_inputs
 from svertka.data.preparing import Division, Prepared
 from svertka.runtime.card import Card
 from svertka.runtime.decoders.classification import distances

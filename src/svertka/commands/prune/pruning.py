@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from svertka.data.batching.batches import Loader, Part
-from svertka.data.batching.inputs import pixel_inputs
+from svertka.data.batching.handling import pixel_inputs
 from svertka.data.preparing import Prepared, prepare
 from svertka.deploy.allocation import alike, allocate, by_sensitivity
 from svertka.deploy.importance import Importance, magnitude, taylor

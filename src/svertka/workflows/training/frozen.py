@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from svertka.data.batching.batches import Inputs
-from svertka.data.batching.inputs import remembered_inputs
+from svertka.data.batching.handling import remembered_inputs
 from svertka.data.batching.laid import Pieces
 from svertka.data.cache.memory import Pictures, Remembered, Store, memory_bytes, remember, room_bytes, seconds_a_byte
 from svertka.deploy.bulk import Bulk, BulkName, engines, fastest

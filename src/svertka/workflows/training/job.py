@@ -136,7 +136,7 @@ class Job:
 
     def pixels(self) -> dict[str, Inputs]:
         """The images themselves as inputs, by part; those of training are augmented."""
-        from svertka.data.batching.inputs import pixel_inputs
+        from svertka.data.batching.handling import pixel_inputs
 
         recipe = self.recipe
         return {

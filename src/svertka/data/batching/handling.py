@@ -1,0 +1,211 @@
+"""How data are prepared and handed to a network, by what is said of the images: labels, boxes or masks."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from svertka.annotations import Annotation, Boxes, Mask
+from svertka.data.batching.batches import Inputs, Pixels
+from svertka.data.batching.boxed import Boxed, RememberedBoxed
+from svertka.data.batching.laid import Crops, Pieces, RememberedPieces, Whole
+from svertka.data.box_repair import repaired
+from svertka.data.cache.images import Advance, Images
+from svertka.data.cache.mask_images import load_masks
+from svertka.data.cache.memory import Remembered
+from svertka.data.preparing import LABELS, Prepared
+from svertka.runtime.preprocess import Preprocess
+from svertka.task_records.record import resolve
+
+
+class Handling:
+    """Labels, which stay as they are whatever happens to the pixels; others differ from this."""
+
+    least_classes = 2
+    each = "label"
+    too_few = "a classifier needs at least two: a folder for each, or a name for each in the CSV"
+
+    def decoded(self, labels: Sequence[Annotation], images: Images, advance: Advance | None) -> Images | None:
+        """See `svertka.data.preparing.Preparation.decoded`."""
+        del labels, images, advance
+        return None
+
+    def placed(
+        self, annotation: Annotation, size: tuple[int, int], regions: NDArray[np.float32] | None = None
+    ) -> Annotation:
+        """See `svertka.data.preparing.Preparation.placed`."""
+        del size, regions
+        return annotation
+
+    def pixels(
+        self,
+        prepared: Prepared,
+        part: str,
+        preprocess: Preprocess,
+        *,
+        learning: bool = False,
+        augmentations: Sequence[str] = (),
+        seed: int = 0,
+    ) -> Inputs:
+        """See `pixel_inputs`."""
+        positions = prepared.parts[part].positions
+        return Pixels(prepared.images, positions, preprocess, augmentations if learning else (), seed)
+
+    def remembered(
+        self,
+        prepared: Prepared,
+        part: str,
+        remembered: Remembered,
+        views: Sequence[str],
+        size: tuple[int, int],
+        cut: tuple[Pieces, NDArray[np.int64]] | None,
+    ) -> Inputs:
+        """See `remembered_inputs`."""
+        del prepared, part, views, size, cut
+        return remembered
+
+
+class BoxHandling(Handling):
+    """Boxes, which move with the pixels; they are repaired, and know the size of their image."""
+
+    least_classes = 1
+    each = "box"
+    too_few = "annotate the objects in it, each with its class"
+
+    def placed(
+        self, annotation: Annotation, size: tuple[int, int], regions: NDArray[np.float32] | None = None
+    ) -> Annotation:
+        """See `svertka.data.preparing.Preparation.placed`."""
+        assert isinstance(annotation, Boxes)
+        return dataclasses.replace(repaired(annotation, size), size=size, regions=regions)
+
+    def pixels(
+        self,
+        prepared: Prepared,
+        part: str,
+        preprocess: Preprocess,
+        *,
+        learning: bool = False,
+        augmentations: Sequence[str] = (),
+        seed: int = 0,
+    ) -> Inputs:
+        """See `pixel_inputs`."""
+        positions = prepared.parts[part].positions
+        return Boxed(prepared.images, positions, preprocess, augmentations if learning else (), seed)
+
+    def remembered(
+        self,
+        prepared: Prepared,
+        part: str,
+        remembered: Remembered,
+        views: Sequence[str],
+        size: tuple[int, int],
+        cut: tuple[Pieces, NDArray[np.int64]] | None,
+    ) -> Inputs:
+        """See `remembered_inputs`."""
+        del prepared, part, cut
+        return RememberedBoxed(remembered, views, size)
+
+
+class MaskHandling(Handling):
+    """Masks, which are images themselves: learnt from in pieces, and judged by whole."""
+
+    def decoded(self, labels: Sequence[Annotation], images: Images, advance: Advance | None) -> Images | None:
+        """See `svertka.data.preparing.Preparation.decoded`."""
+        if images.shapes is None:  # of images that are not whole it is not known where their pixels have gone
+            return None
+        masks = load_masks([label for label in labels if isinstance(label, Mask)], advance=advance)
+        images.errors.update({place: error for place, error in masks.errors.items() if place not in images.errors})
+        assert masks.shapes is not None
+        for place, (image, mask) in enumerate(zip(images.shapes, masks.shapes, strict=True)):
+            if place not in images.errors and image[:2] != mask[:2]:
+                images.errors[place] = f"its mask is {mask[1]}×{mask[0]}, and the image {image[1]}×{image[0]}"
+        return masks
+
+    def pixels(
+        self,
+        prepared: Prepared,
+        part: str,
+        preprocess: Preprocess,
+        *,
+        learning: bool = False,
+        augmentations: Sequence[str] = (),
+        seed: int = 0,
+    ) -> Inputs:
+        """See `pixel_inputs`."""
+        if prepared.masks is None:
+            return super().pixels(prepared, part, preprocess, learning=learning, augmentations=augmentations, seed=seed)
+        positions = prepared.parts[part].positions
+        if learning:
+            return Crops(prepared.images, prepared.masks, positions, preprocess, augmentations, seed)
+        return Whole(prepared.images, prepared.masks, positions, preprocess)
+
+    def remembered(
+        self,
+        prepared: Prepared,
+        part: str,
+        remembered: Remembered,
+        views: Sequence[str],
+        size: tuple[int, int],
+        cut: tuple[Pieces, NDArray[np.int64]] | None,
+    ) -> Inputs:
+        """See `remembered_inputs`."""
+        del size
+        if cut is None or prepared.masks is None:
+            return remembered
+        pieces, chosen = cut
+        place = {position: number for number, position in enumerate(prepared.parts[part].positions.tolist())}
+        samples = np.array([place[position] for position in pieces.places[chosen, 0].tolist()], np.int64)
+        return RememberedPieces(remembered, views, pieces, prepared.masks, chosen, samples)
+
+
+def pixel_inputs(
+    prepared: Prepared,
+    part: str,
+    preprocess: Preprocess,
+    *,
+    learning: bool = False,
+    augmentations: Sequence[str] = (),
+    seed: int = 0,
+) -> Inputs:
+    """The pixels of a part; to learn from, augmented, and of whole images a piece each.
+
+    Args:
+        prepared: The images, and what is said of them.
+        part: Its name.
+        preprocess: Its arithmetic is applied.
+        learning: Whether the network learns from these.
+        augmentations: Names, in order; of what is learnt from.
+        seed: Of the run.
+    """
+    handling = _handling(prepared)
+    return handling.pixels(prepared, part, preprocess, learning=learning, augmentations=augmentations, seed=seed)
+
+
+def remembered_inputs(
+    prepared: Prepared,
+    part: str,
+    remembered: Remembered,
+    views: Sequence[str],
+    size: tuple[int, int],
+    cut: tuple[Pieces, NDArray[np.int64]] | None,
+) -> Inputs:
+    """What is remembered of a part, with what moves as its images do.
+
+    Args:
+        prepared: The images, and what is said of them.
+        part: Its name.
+        remembered: What stages made of every image, or of every piece.
+        views: By name, in the order in which they were remembered.
+        size: Height and width that the stages saw, in pixels.
+        cut: Where whole images were cut into pieces: these, and which of them are of this part.
+    """
+    return _handling(prepared).remembered(prepared, part, remembered, views, size, cut)
+
+
+def _handling(prepared: Prepared) -> Handling:
+    made: Handling = resolve(LABELS if prepared.task is None else prepared.task.handling)()
+    return made
