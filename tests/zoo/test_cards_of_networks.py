@@ -32,7 +32,7 @@ def test_the_card_of_every_network_suits_it(name: str) -> None:
         margin=getattr(constructor, "margin", 0),
         regions=getattr(constructor, "regions", 0),
     )
-    for task in record.traits.tasks:
+    for task in record.tasks:
         card = Card(
             net=name,
             arguments=arguments,
