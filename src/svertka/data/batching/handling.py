@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,40 @@ from svertka.data.cache.memory import Remembered
 from svertka.data.preparing import LABELS, Prepared
 from svertka.runtime.preprocess import Preprocess
 from svertka.task_records.record import resolve
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted of the pixels of a part.
+
+    Attributes:
+        preprocess: Its arithmetic is applied.
+        learning: Whether the network learns from these.
+        augmentations: Names, in order; none of what is judged by.
+        seed: Of the run.
+    """
+
+    preprocess: Preprocess
+    learning: bool
+    augmentations: Sequence[str]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What frozen stages gave.
+
+    Attributes:
+        remembered: Of every image, or of every piece.
+        views: By name, in the order in which they were remembered.
+        size: Height and width that the stages saw, in pixels.
+        cut: Where whole images were cut into pieces: these, and which of them are of the part.
+    """
+
+    remembered: Remembered
+    views: Sequence[str]
+    size: tuple[int, int]
+    cut: tuple[Pieces, NDArray[np.int64]] | None
 
 
 class Handling:
@@ -40,32 +75,15 @@ class Handling:
         del size, regions
         return annotation
 
-    def pixels(
-        self,
-        prepared: Prepared,
-        part: str,
-        preprocess: Preprocess,
-        *,
-        learning: bool = False,
-        augmentations: Sequence[str] = (),
-        seed: int = 0,
-    ) -> Inputs:
+    def pixels(self, prepared: Prepared, part: str, wanted: Wanted) -> Inputs:
         """See `pixel_inputs`."""
         positions = prepared.parts[part].positions
-        return Pixels(prepared.images, positions, preprocess, augmentations if learning else (), seed)
+        return Pixels(prepared.images, positions, wanted.preprocess, wanted.augmentations, wanted.seed)
 
-    def remembered(
-        self,
-        prepared: Prepared,
-        part: str,
-        remembered: Remembered,
-        views: Sequence[str],
-        size: tuple[int, int],
-        cut: tuple[Pieces, NDArray[np.int64]] | None,
-    ) -> Inputs:
+    def remembered(self, prepared: Prepared, part: str, kept: Kept) -> Inputs:
         """See `remembered_inputs`."""
-        del prepared, part, views, size, cut
-        return remembered
+        del prepared, part
+        return kept.remembered
 
 
 class BoxHandling(Handling):
@@ -82,32 +100,15 @@ class BoxHandling(Handling):
         assert isinstance(annotation, Boxes)
         return dataclasses.replace(repaired(annotation, size), size=size, regions=regions)
 
-    def pixels(
-        self,
-        prepared: Prepared,
-        part: str,
-        preprocess: Preprocess,
-        *,
-        learning: bool = False,
-        augmentations: Sequence[str] = (),
-        seed: int = 0,
-    ) -> Inputs:
+    def pixels(self, prepared: Prepared, part: str, wanted: Wanted) -> Inputs:
         """See `pixel_inputs`."""
         positions = prepared.parts[part].positions
-        return Boxed(prepared.images, positions, preprocess, augmentations if learning else (), seed)
+        return Boxed(prepared.images, positions, wanted.preprocess, wanted.augmentations, wanted.seed)
 
-    def remembered(
-        self,
-        prepared: Prepared,
-        part: str,
-        remembered: Remembered,
-        views: Sequence[str],
-        size: tuple[int, int],
-        cut: tuple[Pieces, NDArray[np.int64]] | None,
-    ) -> Inputs:
+    def remembered(self, prepared: Prepared, part: str, kept: Kept) -> Inputs:
         """See `remembered_inputs`."""
-        del prepared, part, cut
-        return RememberedBoxed(remembered, views, size)
+        del prepared, part
+        return RememberedBoxed(kept.remembered, kept.views, kept.size)
 
 
 class MaskHandling(Handling):
@@ -125,41 +126,23 @@ class MaskHandling(Handling):
                 images.errors[place] = f"its mask is {mask[1]}×{mask[0]}, and the image {image[1]}×{image[0]}"
         return masks
 
-    def pixels(
-        self,
-        prepared: Prepared,
-        part: str,
-        preprocess: Preprocess,
-        *,
-        learning: bool = False,
-        augmentations: Sequence[str] = (),
-        seed: int = 0,
-    ) -> Inputs:
+    def pixels(self, prepared: Prepared, part: str, wanted: Wanted) -> Inputs:
         """See `pixel_inputs`."""
         if prepared.masks is None:
-            return super().pixels(prepared, part, preprocess, learning=learning, augmentations=augmentations, seed=seed)
+            return super().pixels(prepared, part, wanted)
         positions = prepared.parts[part].positions
-        if learning:
-            return Crops(prepared.images, prepared.masks, positions, preprocess, augmentations, seed)
-        return Whole(prepared.images, prepared.masks, positions, preprocess)
+        if not wanted.learning:
+            return Whole(prepared.images, prepared.masks, positions, wanted.preprocess)
+        return Crops(prepared.images, prepared.masks, positions, wanted.preprocess, wanted.augmentations, wanted.seed)
 
-    def remembered(
-        self,
-        prepared: Prepared,
-        part: str,
-        remembered: Remembered,
-        views: Sequence[str],
-        size: tuple[int, int],
-        cut: tuple[Pieces, NDArray[np.int64]] | None,
-    ) -> Inputs:
+    def remembered(self, prepared: Prepared, part: str, kept: Kept) -> Inputs:
         """See `remembered_inputs`."""
-        del size
-        if cut is None or prepared.masks is None:
-            return remembered
-        pieces, chosen = cut
+        if kept.cut is None or prepared.masks is None:
+            return kept.remembered
+        pieces, chosen = kept.cut
         place = {position: number for number, position in enumerate(prepared.parts[part].positions.tolist())}
         samples = np.array([place[position] for position in pieces.places[chosen, 0].tolist()], np.int64)
-        return RememberedPieces(remembered, views, pieces, prepared.masks, chosen, samples)
+        return RememberedPieces(kept.remembered, kept.views, pieces, prepared.masks, chosen, samples)
 
 
 def pixel_inputs(
@@ -181,29 +164,19 @@ def pixel_inputs(
         augmentations: Names, in order; of what is learnt from.
         seed: Of the run.
     """
-    handling = _handling(prepared)
-    return handling.pixels(prepared, part, preprocess, learning=learning, augmentations=augmentations, seed=seed)
+    wanted = Wanted(preprocess, learning, augmentations if learning else (), seed)
+    return _handling(prepared).pixels(prepared, part, wanted)
 
 
-def remembered_inputs(
-    prepared: Prepared,
-    part: str,
-    remembered: Remembered,
-    views: Sequence[str],
-    size: tuple[int, int],
-    cut: tuple[Pieces, NDArray[np.int64]] | None,
-) -> Inputs:
+def remembered_inputs(prepared: Prepared, part: str, kept: Kept) -> Inputs:
     """What is remembered of a part, with what moves as its images do.
 
     Args:
         prepared: The images, and what is said of them.
         part: Its name.
-        remembered: What stages made of every image, or of every piece.
-        views: By name, in the order in which they were remembered.
-        size: Height and width that the stages saw, in pixels.
-        cut: Where whole images were cut into pieces: these, and which of them are of this part.
+        kept: What frozen stages gave.
     """
-    return _handling(prepared).remembered(prepared, part, remembered, views, size, cut)
+    return _handling(prepared).remembered(prepared, part, kept)
 
 
 def _handling(prepared: Prepared) -> Handling:

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from svertka.data.batching.batches import Inputs
-from svertka.data.batching.handling import remembered_inputs
+from svertka.data.batching.handling import Kept, remembered_inputs
 from svertka.data.batching.laid import Pieces
 from svertka.data.cache.memory import Pictures, Remembered, Store, memory_bytes, remember, room_bytes, seconds_a_byte
 from svertka.deploy.bulk import Bulk, BulkName, engines, fastest
@@ -170,7 +170,7 @@ class FrozenMemory:
                 seed=self.job.recipe.seed,
             )
             cut = (self._looked_at, chosen) if isinstance(self._looked_at, Pieces) else None
-            found[part] = remembered_inputs(self.job.prepared, part, remembered, seen, size, cut)
+            found[part] = remembered_inputs(self.job.prepared, part, Kept(remembered, seen, size, cut))
         return found
 
     def seconds_an_image(self, taps: Sequence[str]) -> float:
