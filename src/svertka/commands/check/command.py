@@ -6,12 +6,16 @@ from collections import Counter
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from svertka.commands.check.result import Checked
 from svertka.errors import UserError
 from svertka.spelling import names_of
 from svertka.wording import none_can
 from svertka.workflows.progress import Display
+
+if TYPE_CHECKING:
+    from svertka.data.checks.survey import Survey
 
 REPORT_NAME = "check.html"
 
@@ -47,21 +51,13 @@ def check(
     Raises:
         UserError: There is nothing that can be read as a data set, or something cannot be written.
     """
-    from svertka.annotations import Mask, names_in
     from svertka.data.checks.checking import findings
     from svertka.data.checks.survey import survey
     from svertka.data.readers.reading import open_dataset
     from svertka.data.samples import flat
     from svertka.data.splitting.grouping import groups_of
 
-    if augment is not None and show_augmented is None:
-        raise UserError("--augment is about what --show-augmented shows", mend="give --show-augmented FILE.png too")
-    if show_augmented is not None:
-        from svertka.commands.check import augmented as _augmented
-
-        names = ("crop",) if augment is None else names_of(augment)
-        _augmented.show_augmented(Path(data), names, Path(show_augmented), format=format)
-
+    _show_augmented(Path(data), show_augmented, augment, format=format)
     target = None if fix is None else Path(fix)
     if target is not None and target.exists():
         raise UserError("it exists", where=target, mend="choose another --fix")
@@ -82,13 +78,7 @@ def check(
         from svertka.commands.check.suspects import suspects
 
         found += suspects(seen, display, frozen=features_at_hand())
-    counts: dict[str, Counter[str]] = {part: Counter() for part in seen.part_names}
-    images: Counter[str] = Counter()
-    for position in seen.usable.tolist():
-        images[seen.parts[position]] += 1
-        annotation = samples[position].annotation
-        if not isinstance(annotation, Mask):
-            counts[seen.parts[position]].update(names_in(annotation))
+    images, counts = _counted(seen)
     report = None
     if out is not None:
         from svertka.commands.check.page import write_check_report
@@ -102,23 +92,48 @@ def check(
         fixed = write_fixed(target, seen, found)
     return Checked(
         dataset.format,
-        {part: dict(count) for part, count in counts.items() if images[part]},
-        {part: images[part] for part in seen.part_names if images[part]},
+        counts,
+        images,
         list(dataset.notes),
         found,
-        [
-            [
-                {
-                    "file": samples[position].name,
-                    "class": "; ".join(seen.classes(position)),
-                    "part": seen.parts[position],
-                }
-                for position in group
-            ]
-            for group in seen.looks.copies
-        ],
+        [[_place(seen, position) for position in group] for group in seen.looks.copies],
         [item.to_json() for item in dataset.skipped]
         + [{"file": samples[position].name, "error": fault.text} for position, fault in sorted(seen.faults.items())],
         report,
         fixed,
     )
+
+
+def _show_augmented(
+    data: Path,
+    target: str | PathLike[str] | None,
+    augment: str | Sequence[str] | None,
+    *,
+    format: str | None,  # noqa: A002 (the user's word)
+) -> None:
+    if target is None:
+        if augment is not None:
+            raise UserError("--augment is about what --show-augmented shows", mend="give --show-augmented FILE.png too")
+        return
+    from svertka.commands.check.augmented import show_augmented
+
+    show_augmented(data, ("crop",) if augment is None else names_of(augment), Path(target), format=format)
+
+
+def _counted(seen: Survey) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
+    # Images that can be used, and annotations of each class, by part; of masks no classes are counted.
+    from svertka.annotations import Mask, names_in
+
+    images: Counter[str] = Counter(seen.parts[position] for position in seen.usable.tolist())
+    counts: dict[str, Counter[str]] = {part: Counter() for part in seen.part_names}
+    for position in seen.usable.tolist():
+        annotation = seen.samples[position].annotation
+        if not isinstance(annotation, Mask):
+            counts[seen.parts[position]].update(names_in(annotation))
+    parts = [part for part in seen.part_names if images[part]]
+    return {part: images[part] for part in parts}, {part: dict(counts[part]) for part in parts}
+
+
+def _place(seen: Survey, position: int) -> dict[str, str]:
+    classes = "; ".join(seen.classes(position))
+    return {"file": seen.samples[position].name, "class": classes, "part": seen.parts[position]}
