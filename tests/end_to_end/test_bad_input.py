@@ -159,7 +159,12 @@ def test_no_room_in_shared_memory_for_workers(
 
 
 def test_too_little_memory_to_learn(
-    refused: Callable[..., str], out: Path, plain: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    refused: Callable[..., str],
+    out: Path,
+    plain: tuple[str, ...],
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def step(*given: Any) -> None:
         del given
@@ -167,6 +172,7 @@ def test_too_little_memory_to_learn(
 
     data = two_classes(tmp_path / "data")
     monkeypatch.setattr("svertka.tasks.task.Task.step", step)
+    monkeypatch.setenv("SVERTKA_CACHE", str(tmp_path_factory.mktemp("cache")))  # nothing was timed before
     auto = [word for word in plain if word not in ("--layout", "channels_first")]  # so that steps are timed first
     refused(("train", data, "--out", out, *RECIPE, *auto, "--json"), "memory", "--batch", "--image-size")
 

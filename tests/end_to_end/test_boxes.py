@@ -303,7 +303,7 @@ def test_the_doctor_looks_at_boxes(
     assert looked.status in (0, 1), looked.err
     wired = svertka_call("train", few_shapes, *SLIM, *plain, "--check-wiring", "--json")
     assert wired.status == 0, wired.err
-    found = svertka_call("train", few_shapes, *SLIM, *plain, "--find-lr", "--json")
+    found = svertka_call("train", few_shapes, *NET, *plain, "--find-lr", "--json")
     assert 1e-5 < found.json["lr"] < 1
     # What cannot learn is found out here too.
     flags = ("--epochs", 2, "--lr", 1e-9, "--out", tmp_path / "still")
