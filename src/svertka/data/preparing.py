@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,11 +33,10 @@ from svertka.data.splitting.split import (
 )
 from svertka.errors import UserError
 from svertka.runtime.preprocess import Preprocess
-from svertka.task_records.record import TaskRecord, record_for, resolve
+from svertka.task_records.record import TaskRecord, handling_of, record_for
 from svertka.wording import counted, none_can
 
 _COMPARED = 20_000  # images that are compared with one another, at most: time grows with the square
-LABELS = "svertka.data.batching.handling:Handling"  # also of annotations that no task is for
 _MEASURED = 5000  # images that mean and deviation are taken from, at most
 
 
@@ -176,7 +175,7 @@ def prepare(
         preprocess = preprocess(sources)
     images = load_images(sources, preprocess, advance=advance)
     labels = [sample.annotation for sample in samples]
-    handling = _handling(labels)
+    handling: Preparation = handling_of(record_for(labels))
     masks = handling.decoded(labels, images, advance)
     skipped = dataset.skipped + [
         Skipped(samples[position].name, _without_place(error)) for position, error in sorted(images.errors.items())
@@ -222,11 +221,6 @@ def prepare(
     return Prepared(dataset, samples, images, parts, skipped, fingerprint, notes, looks, groups, masks)
 
 
-def _handling(labels: Sequence[Annotation]) -> Preparation:
-    asked = record_for(labels)
-    return cast("Preparation", resolve(LABELS if asked is None else asked.handling)())
-
-
 def learnable_classes(prepared: Prepared) -> tuple[str, ...]:
     """The classes of the training part.
 
@@ -238,7 +232,7 @@ def learnable_classes(prepared: Prepared) -> tuple[str, ...]:
     if "train" not in prepared.parts:
         raise UserError("nothing to train on", where=root, mend="name a folder or a split 'train'")
     classes = class_names(prepared.parts["train"].labels)
-    handling = _handling(prepared.parts["train"].labels)
+    handling: Preparation = handling_of(record_for(prepared.parts["train"].labels))
     if len(classes) < handling.least_classes:
         what = f"only one class, {classes[0]!r}" if classes else f"no image has a {handling.each}"
         raise UserError(what, where=where, mend=handling.too_few)

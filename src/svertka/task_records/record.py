@@ -16,6 +16,8 @@ from svertka.errors import UserError, nearest
 Reference = str
 """Where something lives: ``"module:name"``."""
 
+_OF_LABELS: Reference = "svertka.data.batching.handling:Handling"
+
 
 @dataclass(frozen=True, kw_only=True)
 class TaskRecord:
@@ -46,7 +48,7 @@ class TaskRecord:
     suits: Callable[[Sequence[Annotation]], bool]
     learnt: Reference
     opened: Reference
-    handling: Reference = "svertka.data.batching.handling:Handling"
+    handling: Reference = _OF_LABELS
     decoder: Reference
     subject: Reference
     fields: tuple[str, ...] = ()
@@ -95,3 +97,8 @@ def resolve(reference: Reference) -> Any:
     for name in names.split("."):
         found = getattr(found, name)
     return found
+
+
+def handling_of(task: TaskRecord | None) -> Any:
+    """How data of a task are prepared and handed to a network; without a task, as labels are."""
+    return resolve(_OF_LABELS if task is None else task.handling)()

@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from svertka.commands.adopt.result import Adopted
 from svertka.errors import UserError
 from svertka.runtime.preprocess import Fit, Preprocess
 from svertka.wording import counted
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from svertka.zoo.checkpoints import Checkpoint
     from svertka.zoo.conversion import Converted
     from svertka.zoo.published import WeightsRecord
-from svertka.commands.adopt.result import Adopted
 
 _CROP = 0.875
 """How much of the shorter side is left by the cut out of the middle, where nothing else is known."""

@@ -8,7 +8,9 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from svertka.commands.bench.figure import Figure
 from svertka.commands.bench.machines import known_machines, machines_file, save_machines, this_machine, with_machine
+from svertka.commands.bench.result import Benched
 from svertka.errors import UserError, nearest
 from svertka.runtime.cores import available_cores
 from svertka.runtime.deployment import Precision
@@ -18,8 +20,6 @@ from svertka.workflows.progress import Display
 
 if TYPE_CHECKING:
     from svertka.commands.bench.subject import Subject
-from svertka.commands.bench.figure import Figure
-from svertka.commands.bench.result import Benched
 
 NETS = ("efficientnet_lite0", "resnet50")
 """What is measured where nothing is named, so that machines can be compared."""

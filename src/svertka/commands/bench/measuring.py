@@ -7,16 +7,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from svertka.commands.bench.figure import Figure
+from svertka.commands.bench.subject import Subject
 from svertka.deploy.footprint import footprint
 from svertka.deploy.peaks import Peaks, threads_of_torch
 from svertka.deploy.timing import measure as timed
 from svertka.errors import UserError
 from svertka.runtime.deployment import Precision
-from svertka.runtime.engines import Engine
+from svertka.runtime.engines import Engine, OnnxRuntimeEngine, OpenVinoEngine
+from svertka.runtime.openvino_core import openvino_has_bf16, openvino_is_installed
+from svertka.zoo.engine import TorchEngine
+from svertka.zoo.modelfile import load_model
 
 if TYPE_CHECKING:
     from svertka.workflows.progress import Display
-from svertka.commands.bench.subject import Subject, Way, _file, _opened
+
+Way = tuple[str, Precision]
+"""An engine, and what it calculates in."""
 
 
 class Bench:
@@ -101,3 +107,34 @@ class Bench:
                     yield (name, precision), _opened(subject, (name, precision), threads)
                 except UserError as error:
                     self.absent[name if precision == "fp32" else f"{name} in {precision}"] = str(error)
+
+
+def _opened(subject: Subject, way: Way, threads: int) -> Engine:
+    name, precision = way
+    file = _file(subject, way)
+    if name == "pytorch":
+        return TorchEngine(load_model(file)[0])
+    if name == "onnxruntime":
+        return OnnxRuntimeEngine(file, threads=threads)
+    if precision == "bf16" and openvino_is_installed() and not openvino_has_bf16():
+        raise UserError("this processor has no bf16")
+    piece = subject.card.deployment.piece if subject.card.deployment else 0
+    return OpenVinoEngine(file, threads=threads, piece=piece, bf16=precision == "bf16")
+
+
+def _file(subject: Subject, way: Way) -> Path:
+    """What an engine reads.
+
+    Raises:
+        UserError: There is no such file.
+    """
+    name, precision = way
+    if name == "pytorch":
+        found = subject.file if precision == "fp32" else None
+    elif precision == "bf16" and subject.file:  # of the engine, not of the graph
+        found = subject.graphs.get("fp32") if name == "openvino" else None
+    else:
+        found = subject.graphs.get(precision)
+    if found is None:
+        raise UserError(f"{subject.name} is not there in {precision} for {name}")
+    return found

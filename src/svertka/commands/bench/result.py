@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from svertka.commands.bench.figure import Figure
 from svertka.commands.bench.machines import MachineLine
 
 if TYPE_CHECKING:
     from svertka.commands.bench.subject import Subject
     from svertka.deploy.peaks import Peaks
-from svertka.commands.bench.figure import Figure
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,10 @@ from svertka.deploy.quantising import quantise
 from svertka.errors import UserError
 from svertka.runtime.card import Card
 from svertka.runtime.deployment import Deployment, Precision
-from svertka.runtime.engines import Engine, OnnxRuntimeEngine, OpenVinoEngine
 from svertka.runtime.onnx_card import read_onnx_card
-from svertka.runtime.openvino_core import openvino_has_bf16, openvino_is_installed
 from svertka.runtime.preprocess import Preprocess
 from svertka.workflows.models import model_file
 from svertka.zoo import registry
-from svertka.zoo.engine import TorchEngine
 from svertka.zoo.measure import measure
 from svertka.zoo.modelfile import load_model, save_model
 from svertka.zoo.records import NetRecord
@@ -224,41 +221,6 @@ class Subject:
         """As a JSON object."""
         hidden = ("card", "file", "graphs")
         return {name: value for name, value in vars(self).items() if name not in hidden} | {"size": list(self.size)}
-
-
-Way = tuple[str, Precision]
-"""An engine, and what it calculates in."""
-
-
-def _opened(subject: Subject, way: Way, threads: int) -> Engine:
-    name, precision = way
-    file = _file(subject, way)
-    if name == "pytorch":
-        return TorchEngine(load_model(file)[0])
-    if name == "onnxruntime":
-        return OnnxRuntimeEngine(file, threads=threads)
-    if precision == "bf16" and openvino_is_installed() and not openvino_has_bf16():
-        raise UserError("this processor has no bf16")
-    piece = subject.card.deployment.piece if subject.card.deployment else 0
-    return OpenVinoEngine(file, threads=threads, piece=piece, bf16=precision == "bf16")
-
-
-def _file(subject: Subject, way: Way) -> Path:
-    """What an engine reads.
-
-    Raises:
-        UserError: There is no such file.
-    """
-    name, precision = way
-    if name == "pytorch":
-        found = subject.file if precision == "fp32" else None
-    elif precision == "bf16" and subject.file:  # of the engine, not of the graph
-        found = subject.graphs.get("fp32") if name == "openvino" else None
-    else:
-        found = subject.graphs.get(precision)
-    if found is None:
-        raise UserError(f"{subject.name} is not there in {precision} for {name}")
-    return found
 
 
 def _exported(net: Net, card: Card, folder: Path) -> dict[Precision, Path]:

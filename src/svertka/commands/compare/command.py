@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from svertka.commands.compare.advice import advise
+from svertka.commands.compare.result import Compared
 from svertka.errors import UserError
 from svertka.runtime.files import make_folder, replacing
 from svertka.spelling import names_of, seconds_of
@@ -22,7 +23,6 @@ from svertka.workflows.threads import using_threads
 if TYPE_CHECKING:
     from svertka.commands.compare.course import Course
     from svertka.commands.compare.ways import Entrant
-from svertka.commands.compare.result import Compared
 
 WEIGHTS = "efficientnet_lite0"
 """The weights that are taken where none are named and their package is installed."""

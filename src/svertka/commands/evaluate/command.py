@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from svertka.commands.evaluate.result import Evaluated
 from svertka.data.batching.handling import pixel_inputs
 from svertka.errors import UserError
 from svertka.wording import counted
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from svertka.data.preparing import Prepared
     from svertka.runtime.card import Card
-from svertka.commands.evaluate.result import Evaluated
 
 _BATCH = 64
 

@@ -10,6 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from svertka.commands.explain.result import Explained
 from svertka.errors import UserError, nearest
 from svertka.runtime.files import make_folder, write_text
 from svertka.spelling import names_of, numbers_of, paths_of
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from svertka.commands.explain.study import Study
     from svertka.layers.net import Net
     from svertka.runtime.card import Card
-from svertka.commands.explain.result import Explained
 
 REPORT_NAME, JSON_NAME = "explain.html", "explain.json"
 METHODS = (

@@ -13,6 +13,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from svertka.commands.prune.result import Point, Pruned
 from svertka.errors import UserError
 from svertka.runtime.files import make_folder, replacing
 from svertka.wording import counted
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from svertka.layers.net import Net
     from svertka.runtime.card import Card
     from svertka.workflows.training.job import Learnt
-from svertka.commands.prune.result import Point, Pruned
 
 REPORT_NAME = "prune.html"
 MACS, STEPS, EPOCHS = 0.7, 2, 4

@@ -17,9 +17,9 @@ from svertka.data.box_repair import repaired
 from svertka.data.cache.images import Advance, Images
 from svertka.data.cache.mask_images import load_masks
 from svertka.data.cache.memory import Remembered
-from svertka.data.preparing import LABELS, Prepared
+from svertka.data.preparing import Prepared
 from svertka.runtime.preprocess import Preprocess
-from svertka.task_records.record import resolve
+from svertka.task_records.record import handling_of
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,8 @@ def pixel_inputs(
         seed: Of the run.
     """
     wanted = Wanted(preprocess, learning, augmentations if learning else (), seed)
-    return _handling(prepared).pixels(prepared, part, wanted)
+    handling: Handling = handling_of(prepared.task)
+    return handling.pixels(prepared, part, wanted)
 
 
 def remembered_inputs(prepared: Prepared, part: str, kept: Kept) -> Inputs:
@@ -176,9 +177,5 @@ def remembered_inputs(prepared: Prepared, part: str, kept: Kept) -> Inputs:
         part: Its name.
         kept: What frozen stages gave.
     """
-    return _handling(prepared).remembered(prepared, part, kept)
-
-
-def _handling(prepared: Prepared) -> Handling:
-    made: Handling = resolve(LABELS if prepared.task is None else prepared.task.handling)()
-    return made
+    handling: Handling = handling_of(prepared.task)
+    return handling.remembered(prepared, part, kept)

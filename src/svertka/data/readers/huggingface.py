@@ -11,7 +11,7 @@ from typing import Any
 from svertka.annotations import Annotation, ImageSource, class_names, natural
 from svertka.data.files.records import shown
 from svertka.data.files.unread import UnreadCounter
-from svertka.data.readers import arrow as _arrow
+from svertka.data.readers import arrow
 from svertka.data.readers.folders import part_in_name
 from svertka.data.readers.table import LABEL_COLUMNS
 from svertka.data.samples import Dataset, Format, Sample, Skipped, file_stamp, place_of
@@ -68,7 +68,7 @@ def read_hugging_face(path: Path) -> Dataset:
                     samples.append(Sample(place, source, annotation))
             for column in _other_columns(shard, folder):
                 unread.add(f"column {shown(column)}", shard.name, count=count)
-        except _arrow.ERRORS as error:
+        except arrow.ERRORS as error:
             raise UserError(f"damaged ({error})", where=shard, mend="get it again") from error
     if not any(parts.values()):
         reason = f"; the first, {skipped[0].file}: {skipped[0].error}" if skipped else ""
@@ -80,51 +80,51 @@ def read_hugging_face(path: Path) -> Dataset:
 
 def holds_images(schema: Any) -> bool:
     """Whether a column of an Arrow schema holds images."""
-    return _image_column(schema, _arrow.features_of(schema.metadata)) is not None
+    return _image_column(schema, arrow.features_of(schema.metadata)) is not None
 
 
 def _records(shard: Path, folder: Path) -> Iterator[tuple[int, ImageSource | None, Any, tuple[str, ...]]]:
     if shard.suffix == ".arrow":
-        layout = _layout(_arrow.arrow_schema(shard), shard, folder)
-        rows = _arrow.arrow_rows(shard, [layout.label])
-        for number, (values, source) in enumerate(zip(rows, _arrow.arrow_slices(shard, layout.image), strict=True)):
+        layout = _layout(arrow.arrow_schema(shard), shard, folder)
+        rows = arrow.arrow_rows(shard, [layout.label])
+        for number, (values, source) in enumerate(zip(rows, arrow.arrow_slices(shard, layout.image), strict=True)):
             yield number, source, values[layout.label], layout.names
         return
-    with _arrow.parquet_file(shard) as file:
+    with arrow.parquet_file(shard) as file:
         layout = _layout(file.schema_arrow, shard, folder)
         field = file.schema_arrow.field(layout.image)
         column = f"{layout.image}.bytes" if field.type.num_fields else layout.image
         groups = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
     stamp = file_stamp(shard)
     places = ((group, row) for group, count in enumerate(groups) for row in range(count))
-    labels = (values[layout.label] for values in _arrow.parquet_rows(shard, [layout.label]))
+    labels = (values[layout.label] for values in arrow.parquet_rows(shard, [layout.label]))
     for number, ((group, row), label) in enumerate(zip(places, labels, strict=False)):
-        yield number, _arrow.ParquetImage(shard, column, group, row, stamp), label, layout.names
+        yield number, arrow.ParquetImage(shard, column, group, row, stamp), label, layout.names
 
 
 def _other_columns(shard: Path, folder: Path) -> list[str]:
     if shard.suffix == ".arrow":
-        schema = _arrow.arrow_schema(shard)
+        schema = arrow.arrow_schema(shard)
     else:
-        with _arrow.parquet_file(shard) as file:
+        with arrow.parquet_file(shard) as file:
             schema = file.schema_arrow
     layout = _layout(schema, shard, folder)
     return [name for name in schema.names if name not in (layout.image, layout.label)]
 
 
 def _layout(schema: Any, shard: Path, folder: Path) -> _Layout:
-    features = _arrow.features_of(schema.metadata) or _info_features(shard, folder)
+    features = arrow.features_of(schema.metadata) or _info_features(shard, folder)
     image = _image_column(schema, features)
     if image is None:
         raise UserError(f"no column of images among: {', '.join(schema.names)}", where=shard)
-    named = [column for column in schema.names if _arrow.class_names_of(features.get(column))]
+    named = [column for column in schema.names if arrow.class_names_of(features.get(column))]
     usual = [column for column in schema.names if column.lower() in LABEL_COLUMNS]
     label = next(iter(named + usual), None)
     if label is None:
         raise UserError(
             f"no column of labels among: {', '.join(schema.names)}", where=shard, mend="call a column 'label'"
         )
-    return _Layout(image, label, _arrow.class_names_of(features.get(label)))
+    return _Layout(image, label, arrow.class_names_of(features.get(label)))
 
 
 def _image_column(schema: Any, features: dict[str, Any]) -> str | None:

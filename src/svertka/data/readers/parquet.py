@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from svertka.data.files.records import shown
-from svertka.data.readers import arrow as _arrow
+from svertka.data.readers import arrow
 from svertka.data.readers.huggingface import holds_images, read_hugging_face
 from svertka.data.readers.table import COLUMNS, Gathered, Table, column_names
 from svertka.data.samples import Dataset, Format
@@ -17,12 +17,12 @@ def read_parquet(path: Path) -> Dataset:
     Raises:
         UserError: The columns are missing, the file is damaged, or pyarrow is not installed.
     """
-    with _arrow.parquet_file(path) as file:
+    with arrow.parquet_file(path) as file:
         if holds_images(file.schema_arrow):
             return read_hugging_face(path)
         names = [name for name in file.schema_arrow.names if name.strip().lower() in COLUMNS]
         others, count = [name for name in file.schema_arrow.names if name not in names], file.metadata.num_rows
-    rows = enumerate(_arrow.parquet_rows(path, names))
+    rows = enumerate(arrow.parquet_rows(path, names))
     gathered = Gathered()
     for name in others:
         gathered.unread.add(f"column {shown(name)}", path.name, count=count)

@@ -14,6 +14,7 @@ from svertka.data.batching.batches import Inputs, Loader, Part
 from svertka.errors import UserError
 from svertka.training.rejection import class_means, reject_limit
 from svertka.wording import counted
+from svertka.workflows.rejection import Rate, Rejection
 
 if TYPE_CHECKING:
     from svertka.data.preparing import Prepared
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from svertka.tasks.task import Task
     from svertka.training.recipe import Recipe
     from svertka.workflows.training.job import Job
-from svertka.workflows.rejection import Rate, Rejection
 
 
 def check_reject(recipe: Recipe, prepared: Prepared, task: Task) -> None:
