@@ -305,7 +305,7 @@ def put_head(net: Classifier, side: int, options: Mapping[str, Any]) -> None:
     from svertka.layers.transfer import transfer_head
 
     with next(net.parameters()).device:
-        net.head = transfer_head(net.trunk.channels(side), net.classes, options)
+        net.head = transfer_head(net.trunk.channels(side, side), net.classes, options)
 
 
 def accepts(name: str, argument: str) -> bool:
