@@ -42,6 +42,21 @@ def sigmoid(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     return probabilities
 
 
+def distances(outputs: Outputs, count: int) -> NDArray[np.float32]:
+    """The ``distance`` of each of ``count`` images from the nearest class mean, ``(count,)``.
+
+    Raises:
+        UserError: The outputs have none, or they are no distances.
+    """
+    found = outputs.get("distance", np.empty(0, np.float32))
+    if found.shape != (count,) or not (np.isfinite(found) & (found >= 0)).all():
+        raise UserError(
+            f"the network gave distances of shape {found.shape} that are not finite ones of {counted(count, 'image')}",
+            mend="run `svertka verify` on the model",
+        )
+    return found
+
+
 def logits_of(outputs: Outputs, card: Card, *, axes: int = 2) -> NDArray[np.float32]:
     """The ``logits`` in raw outputs, ``(N, classes, …)`` of so many axes.
 
