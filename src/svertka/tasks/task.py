@@ -139,6 +139,11 @@ class Task(ABC):
     thresholds: tuple[float, ...] = ()
     """From which score on a class is said to be there, for tasks that decide by class."""
 
+    whole_batch: bool = False
+    """Whether the loss goes by pairs of samples. On several processes it is given then what the network says of the
+    whole batch, and all targets, as on one: it calls the network with the batch, and gets a row for each sample. Batches
+    are not accumulated, as the pairs across them would be missing."""
+
     diagnostics: Set[str] | None = None
     """Which diagnoses make sense for it, of `svertka.training.diagnoses.diagnosing.DIAGNOSES`; None for all."""
 
