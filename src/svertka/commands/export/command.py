@@ -89,7 +89,7 @@ def export(
         found = registry.record(card.net).traits.gives
         mend = "leave out --data and --pixels"
         raise UserError(f"{card.net} finds {found}, and it is exported in fp32 alone", where=source, mend=mend)
-    images = [golden.image for golden in card.golden]
+    images = [golden.input for golden in card.golden]
     measured: dict[str, Any] | None = None
     if data is None:
         graph, apart = proven_onnx(net, card, any_size=any_size)
