@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -83,6 +83,34 @@ class Score(ABC):
         """The evaluation of all that was gathered, by all processes, in the order of ``indices``."""
 
 
+@dataclass(frozen=True)
+class Update:
+    """One movement of some of a network's parameters; a step of training is one or several of them in turn.
+
+    While it runs, parameters of others require no gradient, so its loss may go through them and leaves nothing there.
+
+    Attributes:
+        name: Of letters, digits and -; of several updates, each has its own.
+        parameters: Names of the parameters that it owns, or what these begin with, such as ``generator``; None for all.
+        loss: From network, inputs and targets to loss terms by name, each a mean over the batch. Of several updates,
+            each gets the network itself, so that it can run parts of it. What it draws comes from PyTorch's
+            generator, which is seeded for every step and update.
+        optimizer: By its name in a recipe, or what makes one of groups of parameters and ``lr``, such as
+            ``partial(torch.optim.Adam, betas=(0.5, 0.999))``; None for that of the recipe.
+        lr: Learning rate at its highest; None for that of the recipe.
+        schedule: How that changes, by its name in a recipe; None for that of the recipe.
+        every: It runs at the first step, and at every so-many-th from there on.
+    """
+
+    name: str
+    parameters: tuple[str, ...] | None
+    loss: Callable[[nn.Module, Tensor, Tensor], dict[str, Tensor]]
+    optimizer: str | Callable[..., torch.optim.Optimizer] | None = None
+    lr: float | None = None
+    schedule: str | None = None
+    every: int = 1
+
+
 class Task(ABC):
     """What an annotation becomes, what a step computes, which metrics count."""
 
@@ -102,6 +130,9 @@ class Task(ABC):
 
     thresholds: tuple[float, ...] = ()
     """From which score on a class is said to be there, for tasks that decide by class."""
+
+    diagnostics: Set[str] | None = None
+    """Which diagnoses make sense for it, of `svertka.training.diagnoses.diagnosing.DIAGNOSES`; None for all."""
 
     @classmethod
     @abstractmethod
@@ -155,10 +186,18 @@ class Task(ABC):
         """Targets that suit an output of the network, whatever they say; to time a step with."""
         return torch.from_numpy(self.targets([self.classes[0]] * len(output))).to(output.device)
 
-    def run(self, forward: Callable[..., Output], images: Tensor, targets: Tensor) -> Output:
-        """The raw output for images that are judged, both on the processor; ``forward`` runs the network."""
+    def trial_targets(self, net: nn.Module, inputs: Tensor) -> Tensor:
+        """Targets that suit such inputs, whatever they say; to try or time a step with. ``net`` is left in eval mode.
+
+        A task whose network is not given what it learns from, such as a generator, says them without running it.
+        """
+        with torch.no_grad():
+            return self.some_targets(net.eval()(inputs))
+
+    def run(self, forward: Callable[..., Output], inputs: Tensor, targets: Tensor) -> Output:
+        """The raw output for samples that are judged, both on the processor; ``forward`` runs the network."""
         del targets
-        return forward(images)
+        return forward(inputs)
 
     def sample_weights(self, targets: NDArray[Any]) -> NDArray[np.float64] | None:
         """What each sample, or each of its classes, counts for in the loss; None where all count alike."""
@@ -182,9 +221,18 @@ class Task(ABC):
     def losses(self, output: Output, targets: Tensor) -> dict[str, Tensor]:
         """Loss terms by name, each a mean over the batch. The loop sums them."""
 
-    def step(self, net: nn.Module, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    def step(self, net: nn.Module, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """What one training step computes from a batch: one forward pass and the loss terms."""
-        return self.losses(net(images), targets)
+        return self.losses(net(inputs), targets)
+
+    def updates(self, net: nn.Module) -> tuple[Update, ...]:
+        """What a step of training is made of, in order; by default, one update of all parameters by `step`.
+
+        Args:
+            net: What learns: the network, or what follows its frozen stages.
+        """
+        del net
+        return (Update("", None, self.step),)
 
     def _numbers_of(self, names: Iterable[str]) -> dict[str, int]:
         """The number of every class, once it is sure that all names are classes.

@@ -71,7 +71,7 @@ def _evaluate(
     limit = predictor.card.reject_limit
     others = None if unknown is None else _unknown_files(unknown, limit)
     from svertka.data.batching.batches import Loader, Part
-    from svertka.runtime.decoders.classification import distances
+    from svertka.runtime.decoding import distances
     from svertka.tasks.making import task_of
     from svertka.training.evaluation import evaluate as judge
     from svertka.workflows.rejection import FALSE_REJECTS, judge_rejection
