@@ -17,6 +17,7 @@ from svertka.errors import UserError
 from svertka.exhibits import Exhibit
 from svertka.results import Result
 from svertka.runtime.card import Card
+from svertka.runtime.outputs import OutputSpec
 from svertka.runtime.preprocess import Preprocess
 
 Output = Any
@@ -168,6 +169,11 @@ class Task(ABC):
     @abstractmethod
     def of_card(cls, card: Card) -> Self:
         """The task of a model file."""
+
+    @property
+    def output(self) -> OutputSpec:
+        """What its networks give, for the card."""
+        return OutputSpec(classes=self.classes)
 
     @abstractmethod
     def targets(self, labels: Sequence[Annotation]) -> NDArray[Any]:
