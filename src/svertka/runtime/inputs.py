@@ -80,6 +80,10 @@ class InputTransform(ABC):
         return self.normalise(np.stack([self.place(value) for value in values]))
 
     @abstractmethod
+    def picture(self, value: NDArray[Any]) -> NDArray[np.uint8]:
+        """What a person is shown of an array of the media type, ``(H, W, 3)`` uint8 RGB."""
+
+    @abstractmethod
     def to_json(self) -> dict[str, Any]:
         """The values, for the card."""
 

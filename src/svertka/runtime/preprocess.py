@@ -186,6 +186,10 @@ class Preprocess(InputTransform):
         """
         return (np.stack([selective_search(image, self.regions) for image in placed]),) if self.regions else ()
 
+    def picture(self, value: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """See `InputTransform.picture`: the image as it is."""
+        return value
+
     def to_json(self) -> dict[str, Any]:
         """The values, for the card."""
         return {name: value for name, value in asdict(self).items() if name not in ("margin", "regions") or value}

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from svertka.commands.evaluate.result import Evaluated
-from svertka.data.batching.handling import pixel_inputs
+from svertka.data.batching.handling import inputs_of
 from svertka.errors import UserError
-from svertka.runtime.card import image_input
 from svertka.wording import counted
 from svertka.workflows.evaluation_data import choose_part, divided_as_trained
 from svertka.workflows.image_files import image_files
@@ -85,7 +84,7 @@ def _evaluate(
     for item in prepared.skipped[:5]:
         display.warn(f"skipped {item.file}: {item.error}")
     task = task_of(card)
-    samples = Part(pixel_inputs(prepared, chosen, image_input(card)), task.targets(division.labels))
+    samples = Part(inputs_of(prepared, chosen, card.input), task.targets(division.labels))
 
     measured: list[NDArray[np.float32]] = []
 

@@ -16,7 +16,8 @@ from svertka.commands.train.folds import cross_validate
 from svertka.commands.train.result import CrossValidated, Trial
 from svertka.errors import UserError
 from svertka.training.recipe import Recipe as Recipe
-from svertka.workflows.images import preprocess_of, say_data
+from svertka.workflows.images import say_data
+from svertka.workflows.inputs import transform_of
 from svertka.workflows.progress import Display
 from svertka.workflows.run_folder import Run
 from svertka.workflows.trained import Trained
@@ -99,7 +100,8 @@ def _try_out(run: Run, source: Path, test: str, out: Path | None, progress: bool
 def _ready(run: Run, source: Path, display: Display, clock: Clock) -> Job:
     from svertka.commands.train.findings import quick_findings, say_findings
     from svertka.data.augmentation.augment import check_names
-    from svertka.data.preparing import learnable_classes, measure
+    from svertka.data.preparing import learnable_classes, measured
+    from svertka.runtime.preprocess import Preprocess
     from svertka.tasks.making import task_for
     from svertka.tasks.task import Choices
     from svertka.training.machine import Machine
@@ -125,12 +127,10 @@ def _ready(run: Run, source: Path, display: Display, clock: Clock) -> Job:
             prepared = _prepare(source, recipe, display)
         classes = learnable_classes(prepared)
         _check_judged(recipe, prepared)
-        preprocess = prepared.images.preprocess
+        preprocess = prepared.contents.transform if recipe.weights is not None else measured(prepared)
+        assert isinstance(preprocess, Preprocess)
         if recipe.weights is not None:
             recipe = recipe.changed({"image_size": preprocess.height})
-        else:
-            mean, std = measure(prepared)
-            preprocess = dataclasses.replace(preprocess, mean=mean, std=std)
     say_data(display, prepared, classes)
     with clock.stage("checking"):
         found = quick_findings(prepared) if machine.first else []
@@ -217,14 +217,14 @@ def _interrupted(run: Run, source: Path, how: str) -> UserError:
 def _prepare(source: Path, recipe: Recipe, display: Display) -> Prepared:
     from svertka.data.preparing import prepare
 
-    preprocess_of(recipe)
+    transform_of(recipe)
     if recipe.fold > recipe.folds:
         raise UserError(f"fold {recipe.fold} of {recipe.folds}", mend="give --folds, and a --fold that is one of them")
     if recipe.split and (recipe.folds or recipe.group):
         raise UserError("a split is given, and another asked for", mend="leave out --split, or --folds and --group")
     return prepare(
         source,
-        lambda images: preprocess_of(recipe, images),
+        lambda sources, media: transform_of(recipe, sources, media),
         val_fraction=recipe.val_fraction,
         seed=recipe.seed,
         group=recipe.group,

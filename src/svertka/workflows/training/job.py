@@ -136,11 +136,11 @@ class Job:
 
     def pixels(self) -> dict[str, Inputs]:
         """The images themselves as inputs, by part; those of training are augmented."""
-        from svertka.data.batching.handling import pixel_inputs
+        from svertka.data.batching.handling import inputs_of
 
         recipe = self.recipe
         return {
-            part: pixel_inputs(
+            part: inputs_of(
                 self.prepared,
                 part,
                 self.preprocess,
