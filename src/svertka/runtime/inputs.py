@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -23,6 +23,9 @@ class InputTransform(ABC):
 
     media: ClassVar[str]
     """The media type, such as ``image`` or ``series``."""
+
+    suffixes: ClassVar[Collection[str]]
+    """What files of the media type end in."""
 
     graph_input: ClassVar[str]
     """What the input of an exported graph is called."""

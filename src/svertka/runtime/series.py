@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
@@ -66,6 +66,7 @@ class SeriesTransform(InputTransform):
     """
 
     media: ClassVar[str] = "series"
+    suffixes: ClassVar[Collection[str]] = SERIES_SUFFIXES
     graph_input: ClassVar[str] = "series"
 
     channels: int
