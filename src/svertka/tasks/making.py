@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from svertka.annotations import Annotation
 from svertka.errors import UserError
-from svertka.runtime.card import LONGEST_CLASS, Card
+from svertka.runtime.card import Card
+from svertka.runtime.outputs import LONGEST_CLASS
 from svertka.runtime.preprocess import Preprocess
 from svertka.task_records.record import record, record_for, resolve
 from svertka.tasks.task import Choices, Task
@@ -45,5 +46,5 @@ def task_of(card: Card) -> Task:
     Raises:
         UserError: This release does not know it.
     """
-    opened: Task = resolve(record(card.task).opened)(card)
+    opened: Task = resolve(record(card.task, card.provenance).opened)(card)
     return opened

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from svertka.data.batching.batches import Loader, Part
 from svertka.data.batching.handling import pixel_inputs
 from svertka.data.preparing import Division, Prepared
-from svertka.runtime.card import Card
-from svertka.runtime.decoders.classification import distances
+from svertka.runtime.card import Card, image_input
+from svertka.runtime.decoding import distances
 from svertka.runtime.engines import Engine
 from svertka.tasks.making import task_of
 from svertka.training.evaluation import evaluate
@@ -61,6 +61,7 @@ class Validation:
     """
 
     def __init__(self, data: Path, model: Path, card: Card, display: Display) -> None:
+        self.display = display
         self._card, self._task = card, task_of(card)
         self._prepared = divided_as_trained(data, model, card, display, format=None)
         for item in self._prepared.skipped[:5]:
@@ -106,7 +107,7 @@ class Validation:
             return torch.from_numpy(engine.run(images.numpy())["logits"])
 
         for batch in Loader(self._part(_some(self._prepared, part, count)), 1).in_order():
-            self._task.run(forward, batch.images, batch.targets)
+            self._task.run(forward, batch.inputs, batch.targets)
         return [image for image in given[:count] if image.shape == given[0].shape]
 
     def decoded(self, count: int) -> list[NDArray[np.uint8]]:
@@ -117,7 +118,7 @@ class Validation:
     def _part(self, prepared: Prepared) -> Part:
         (part,) = prepared.parts
         targets = self._task.targets(prepared.parts[part].labels)
-        return Part(pixel_inputs(prepared, part, self._card.preprocess), targets)
+        return Part(pixel_inputs(prepared, part, image_input(self._card)), targets)
 
 
 def _some(prepared: Prepared, part: str, most: int) -> Prepared:

@@ -77,8 +77,8 @@ def _diagnosed(run: Run, display: Display) -> Section | None:
     """What the doctor says of the run, where one looked on; what was not said while it learnt is said now."""
     seen = records(run.folder)
     diagnoses = judged(seen)
-    told = {kind for signals in seen.values() for kind in signals.said}
+    told = {name for signals in seen.values() for name in signals.said}
     for diagnosis in diagnoses:
-        if diagnosis.kind not in told:
+        if diagnosis.name not in told:
             display.say(f"diagnosis: {diagnosis.line()}")
     return section(seen, diagnoses) if seen else None

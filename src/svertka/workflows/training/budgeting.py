@@ -232,7 +232,7 @@ def _loading(loader: Loader) -> float:
 
 def _judging(net: nn.Module, task: Task, whole: Batch) -> tuple[float, float]:
     """Seconds to judge the network by an image, all in all, and without what the network itself computes."""
-    batch = whole._replace(**{name: getattr(whole, name)[:_JUDGED] for name in ("images", "targets", "indices")})
+    batch = whole._replace(**{name: getattr(whole, name)[:_JUDGED] for name in ("inputs", "targets", "indices")})
     module = copy.deepcopy(net).cpu().float().eval()
     answers: list[Any] = []
 

@@ -114,7 +114,7 @@ class _Memory:
             circumstances = [platform.node(), torch.__version__, recipe.net, arguments["trunk"], net.crop]
             wanted = remembered_choice(circumstances, engines(), lambda: fastest(stages, examples).name)
         self.engine: Bulk = fastest(stages, examples, wanted=wanted)
-        width = net.trunk.channels(data.transform.height)[tap]
+        width = net.trunk.channels(data.transform.height, data.transform.width)[tap]
         what = [1, SELECTIVE_SEARCH, net.trunk.digests()[tap], net.crop, data.transform.to_json(), self.engine.name]
         key = hashlib.sha256(json.dumps([*what, self.most], sort_keys=True).encode()).hexdigest()[:32]
         self.store = Store(key, (net.regions + self.most, width), context.memory)

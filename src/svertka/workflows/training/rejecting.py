@@ -61,7 +61,7 @@ def learn_to_reject(
 
     def read(part: str) -> Iterator[tuple[Tensor, Tensor]]:
         for batch in Loader(Part(inputs[part], targets[part]), recipe.batch).in_order():
-            yield features(batch.images), batch.targets
+            yield features(batch.inputs), batch.targets
 
     with torch.inference_mode():
         batches = ((seen.numpy(), labels.numpy()) for seen, labels in read("train"))

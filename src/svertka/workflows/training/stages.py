@@ -150,8 +150,10 @@ class Data:
             samples = learnt_part(given, targets, recipe.seed, recipe.augment, self.task.mixed)
         else:
             samples = part_of(given, targets, recipe.seed)
-        least = setup.least if part == "train" else 1
-        loader = Loader(samples, recipe.batch, recipe.workers, machine.rank, machine.world, least)
+        least, sampler = 1, None
+        if part == "train":
+            least, sampler = setup.least, self.task.sampler(samples.targets, batch=recipe.batch, seed=recipe.seed)
+        loader = Loader(samples, recipe.batch, recipe.workers, machine.rank, machine.world, least, sampler)
         if not recipe.workers:
             return loader
         fitting = workers_that_fit(recipe.workers, loader.bytes_a_batch())
