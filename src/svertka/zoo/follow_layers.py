@@ -40,8 +40,8 @@ class FollowLayers(TorchFunctionMode):
     """Within, every layer with weights is written down, and every tensor knows how many of them lie behind it.
 
     Args:
-        image: The input, ``(1, C, H, W)``, or ``(1, C, T)`` of a series, whose height is 1; on the meta device nothing is
-            calculated.
+        image: The input, ``(1, C, H, W)``, or ``(1, C, T)`` of a series, whose height is 1; on the meta device
+            nothing is calculated.
 
     Attributes:
         layers: The layers, in the order in which they run.
