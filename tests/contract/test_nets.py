@@ -10,6 +10,7 @@ from svertka.deploy.onnx import TOLERANCE, onnx_bytes
 from svertka.layers.trunk import Classifier
 from svertka.runtime.card import Card, Golden
 from svertka.runtime.engines import OnnxRuntimeEngine
+from svertka.runtime.outputs import OutputSpec
 from svertka.runtime.predictor import Predictor
 from svertka.runtime.preprocess import Preprocess
 from svertka.testing import check_learning, check_shapes
@@ -104,8 +105,8 @@ def card(record: registry.NetRecord, net: Classifier) -> Card:
         net=record.name,
         arguments=arguments,
         task="classification",
-        classes=tuple(f"class {number}" for number in range(CLASSES)),
-        preprocess=preprocess,
+        output=OutputSpec(classes=tuple(f"class {number}" for number in range(CLASSES))),
+        input=preprocess,
         licence="unspecified",
         provenance={},
         metrics={},

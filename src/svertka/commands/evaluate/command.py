@@ -11,6 +11,7 @@ import numpy as np
 from svertka.commands.evaluate.result import Evaluated
 from svertka.data.batching.handling import pixel_inputs
 from svertka.errors import UserError
+from svertka.runtime.card import image_input
 from svertka.wording import counted
 from svertka.workflows.evaluation_data import choose_part, divided_as_trained
 from svertka.workflows.image_files import image_files
@@ -84,7 +85,7 @@ def _evaluate(
     for item in prepared.skipped[:5]:
         display.warn(f"skipped {item.file}: {item.error}")
     task = task_of(card)
-    samples = Part(pixel_inputs(prepared, chosen, card.preprocess), task.targets(division.labels))
+    samples = Part(pixel_inputs(prepared, chosen, image_input(card)), task.targets(division.labels))
 
     measured: list[NDArray[np.float32]] = []
 

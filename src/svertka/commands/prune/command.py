@@ -172,13 +172,13 @@ class _Way:
         how = {} if self.choice is None else {"ranking": self.choice.ranking, "allocation": self.choice.allocation}
         learnt = dataclasses.replace(learnt, record={**learnt.record, "pruning": {"left": name, **how}})
         engine = TorchEngine(learnt.net)
-        card = card_of(learnt, task, pruning.card.preprocess, pruning.prepared, metrics, engine, pruning.judged_on)
+        card = card_of(learnt, task, pruning.preprocess, pruning.prepared, metrics, engine, pruning.judged_on)
         return save_model(file, learnt.outcome.weights, card), metrics
 
     def _macs(self, net: Net) -> int:
         from svertka.zoo.measure import measure
 
-        preprocess = self.pruning.card.preprocess
+        preprocess = self.pruning.preprocess
         stages = measure(copy.deepcopy(net).to("meta"), preprocess.height, preprocess.width)
         return sum(stage.macs for stage in stages)
 
@@ -211,8 +211,7 @@ def _latencies(nets: Sequence[Net], card: Card) -> list[float | None]:
     from svertka.deploy.timing import measure
     from svertka.runtime.engines import OnnxRuntimeEngine
 
-    preprocess = card.preprocess
-    images = np.zeros((1, preprocess.channels, preprocess.height, preprocess.width), np.float32)
+    images = np.zeros((1, *card.input.shape), np.float32)
     with tempfile.TemporaryDirectory(prefix="svertka-") as place:
         runs = {}
         for number, net in enumerate(nets):
