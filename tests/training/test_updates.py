@@ -14,6 +14,7 @@ import torch
 import toys
 from torch import Tensor, nn
 
+from svertka.data.batching.samplers import PerClass
 from svertka.errors import UserError
 from svertka.tasks.task import Task, Update
 from svertka.training import speed
@@ -332,3 +333,28 @@ def test_what_goes_by_one_loss_refuses_several() -> None:
     batch = next(loader.training(0))
     with pytest.raises(UserError, match="--check-wiring goes by one loss"):
         check_wiring(toys.Gan(), toys.Imitation(), batch, recipe, machine=machine, background=Background())
+
+
+# Which samples a step has
+
+
+def test_a_sampler_says_what_a_step_learns_from_and_a_cut_changes_no_bit(watch: Any, tmp_path: Path) -> None:
+    def made(watcher: Any, **options: Any) -> Training:
+        torch.manual_seed(0)
+        targets = np.arange(20) % 4
+        sampler = PerClass(targets, 3, 2, seed=1)
+        train = toys.loader(toys.points(20), 20, targets, sampler=sampler)
+        return toys.training(nn.Linear(2, 4), Told(), train, watch=watcher, epochs=2, save_every=0.0, **options)
+
+    class Told(toys.Plain):
+        def losses(self, output: Tensor, targets: Tensor) -> dict[str, Tensor]:
+            seen.append(targets.tolist())
+            return {"cross_entropy": nn.functional.cross_entropy(output, targets)}
+
+    seen: list[list[int]] = []
+    straight = made(watch()).run()
+    assert len(seen) == 2 * 3
+    assert all(len(set(batch)) == 3 and batch[::2] == batch[1::2] for batch in seen)
+    with pytest.raises(InterruptedTrainingError):
+        made(watch(4), folder=tmp_path).run()
+    assert same(made(watch(), folder=tmp_path).run().weights, straight.weights)

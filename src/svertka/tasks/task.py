@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -111,6 +111,15 @@ class Update:
     every: int = 1
 
 
+class Sampler(Protocol):
+    """Says which samples are in which batch; `svertka.data.batching.samplers` has several."""
+
+    def __len__(self) -> int: ...
+    def size(self, number: int) -> int: ...
+    def batches(self, epoch: int) -> Sequence[NDArray[np.int64]]: ...
+    def shares(self, epoch: int, rank: int, world: int) -> Sequence[tuple[NDArray[np.int64], float]]: ...
+
+
 class Task(ABC):
     """What an annotation becomes, what a step computes, which metrics count."""
 
@@ -130,6 +139,11 @@ class Task(ABC):
 
     thresholds: tuple[float, ...] = ()
     """From which score on a class is said to be there, for tasks that decide by class."""
+
+    whole_batch: bool = False
+    """Whether the loss goes by pairs of samples. On several processes it is given then what the network says of the
+    whole batch, and all targets, as on one: it calls the network with the batch, and gets a row for each sample. Batches
+    are not accumulated, as the pairs across them would be missing."""
 
     diagnostics: Set[str] | None = None
     """Which diagnoses make sense for it, of `svertka.training.diagnoses.diagnosing.DIAGNOSES`; None for all."""
@@ -233,6 +247,20 @@ class Task(ABC):
         """
         del net
         return (Update("", None, self.step),)
+
+    def sampler(self, targets: NDArray[Any], *, batch: int, seed: int) -> Sampler | None:
+        """Which samples to learn from are in a batch; None for each once an epoch, shuffled.
+
+        Args:
+            targets: Of the samples to learn from.
+            batch: Samples a batch that the recipe asks for.
+            seed: Of the run.
+
+        Raises:
+            UserError: The samples do not suffice.
+        """
+        del targets, batch, seed
+        return None
 
     def _numbers_of(self, names: Iterable[str]) -> dict[str, int]:
         """The number of every class, once it is sure that all names are classes.

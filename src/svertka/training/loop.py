@@ -181,7 +181,7 @@ class Training:
     def _step(self, batches: Iterator[Any], count: int) -> None:
         # One movement of the weights by every update, from ``count`` batches.
         state = self.state
-        sizes = [self._size(state.batches_done + number) for number in range(count)]
+        sizes = [self.train.size(state.batches_done + number) for number in range(count)]
         self.stepper.take(batches, sizes, state.steps, lr=lambda owned: self._lr(owned, state.steps), told=self._told)
         if self.average:
             self.average.update(self.module, state.steps)
@@ -203,11 +203,6 @@ class Training:
     def _beginning(self, owned: OwnedUpdate) -> str:
         """What names of an update's figures begin with; of one alone, nothing."""
         return f"{owned.name}/" if len(self.updates) > 1 else ""
-
-    def _size(self, number: int) -> int:
-        """Samples of a batch of an epoch, over all processes."""
-        last = number + 1 == self.train.batches
-        return self.train.samples - number * self.recipe.batch if last else self.recipe.batch
 
     def _diverged(self, what: str, *, steps: int | None = None) -> UserError:
         self.observer.ended(what)

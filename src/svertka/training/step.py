@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from svertka.errors import UserError
 from svertka.tasks.task import Task
 from svertka.training.contracts import Observer
+from svertka.training.gathering import Gathered
 from svertka.training.machine import laid_out
 from svertka.training.recipe import Recipe
 from svertka.training.updates import OwnedUpdate, owned_updates
@@ -51,7 +53,7 @@ class Stepper:
         module: The network itself.
 
     Raises:
-        UserError: The updates do not suit the network.
+        UserError: The updates do not suit the network, or batches are accumulated whose pairs count.
     """
 
     def __init__(
@@ -67,6 +69,12 @@ class Stepper:
         self.fabric, self.recipe, self.observer = fabric, recipe, observer or Observer()
         self.layout = torch.channels_last if recipe.layout == "channels_last" else torch.contiguous_format
         self.module = net.to(memory_format=self.layout)
+        if task.whole_batch and recipe.accumulate > 1:
+            raise UserError(
+                f"{task.name!r} learns from pairs within a batch, and --accumulate {recipe.accumulate} would cut it up",
+                mend="leave --accumulate out, and give a larger --batch",
+            )
+        self._whole = task.whole_batch and fabric.world_size > 1
         self.updates = owned_updates(net, task, recipe, fabric.device)
         self._net: nn.Module | None = None
         if len(self.updates) == 1 and self.updates[0].update.parameters is None:
@@ -130,7 +138,7 @@ class Stepper:
             loading = time.perf_counter() - asked
             inputs = laid_out(self.fabric.to_device(batch.inputs), self.layout)
             # Every sample of the step counts alike, also where its last batch is a shorter or longer one.
-            share = batch.weight * (size / sum(sizes))
+            share = 1.0 if self._whole else batch.weight * (size / sum(sizes))
             samples = len(batch.indices) if batch.weight else 0
             given = _Given(inputs, self.fabric.to_device(batch.targets), share, samples, loading)
             if kept is not None:
@@ -149,11 +157,15 @@ class Stepper:
             self.observer.batch(given.inputs, given.targets, values, given.loading)
 
     def _losses(self, owned: OwnedUpdate, given: _Given) -> dict[str, Tensor]:
+        net, targets = self.module if self._net is None else self._net, given.targets
+        if self._whole:
+            net = gathered = Gathered(net, self.fabric, len(given.inputs), given.samples)
+            targets = gathered.gather(targets)
         if self._net is not None:
-            return owned.update.loss(self._net, given.inputs, given.targets)
+            return owned.update.loss(net, given.inputs, targets)
         # It may run parts of the network, so all of it runs in the chosen precision.
         with self.fabric.autocast():
-            losses = owned.update.loss(self.module, given.inputs, given.targets)
+            losses = owned.update.loss(net, given.inputs, targets)
         return {name: loss.float() for name, loss in losses.items()}
 
     @contextmanager

@@ -111,6 +111,10 @@ class _OneBatch:
     def batches(self) -> int:
         return 1
 
+    def size(self, number: int) -> int:
+        del number
+        return self.samples
+
     def training(self, epoch: int, skip: int = 0) -> Iterator[Any]:
         del epoch
         return iter([self.batch][skip:])
