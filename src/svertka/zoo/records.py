@@ -83,16 +83,18 @@ class NetRecord:
         name: Registry name.
         kind: ``classifier``, a trunk and a head; ``segmenter`` or ``detector``, a trunk and a decoder; or the name of
             another `NetKind`.
+        media: What it takes: ``image``, or ``series``.
         builder: Where its constructor lives, ``"module:name"``; or the constructor itself.
         arguments: Arguments that make this entry of its family. ``trunk`` among them says which classifier's trunk
             it is built on, see `trunk`.
         year: Year of the paper; 0 where there is none.
         paper: Authors and title.
-        image_size: Side of the images that the paper used, in pixels.
-        channels: Channels of the images that the paper used.
+        image_size: Side of the images that the paper used, in pixels; of series, their length.
+        channels: Channels of the images or series that the paper used.
         classes: Number of classes at which ``parameters`` is counted.
         parameters: Number of parameters as published, recomputed in a test; 0 where nothing is published.
-        smallest: Side of the smallest images that the network takes; found again in a test.
+        smallest: Side of the smallest images that the network takes, or length of the shortest series; found again in a
+            test.
         step: Sides that it takes are that and multiples of so many pixels more.
         one_size: It takes images of the size it was built for only (the constructor has ``image_size``).
         margin: Pixels at each border of its input of which it says nothing.
@@ -104,6 +106,7 @@ class NetRecord:
 
     name: str
     kind: Kind = "classifier"
+    media: str = "image"
     builder: str | Callable[..., Any]
     arguments: Mapping[str, Any] = field(default_factory=dict)
     year: int = 0
@@ -127,7 +130,7 @@ class NetRecord:
     @property
     def tasks(self) -> tuple[str, ...]:
         """What it can be trained for, as cards name it; that of its published weights first."""
-        return tuple(task.name for task in of_contract(self.kind))
+        return tuple(task.name for task in of_contract(self.kind, self.media))
 
     def constructor(self) -> Callable[..., Any]:
         """The constructor, imported now.
