@@ -150,11 +150,11 @@ def test_mosaics_keep_every_box_where_its_pixels_are(squares: tuple[list[Path], 
     part = Part(Boxed(images, np.arange(COUNT), SIZE, ("flip",)), targets, mosaic=Mosaic())
     (batch,) = Loader(part, COUNT).training(0)
     (again,) = Loader(part, COUNT).training(0)
-    assert batch.images.equal(again.images)
+    assert batch.inputs.equal(again.inputs)
     assert batch.targets.shape == (COUNT, 4 * targets.shape[1], 6)
     counts = (batch.targets[..., 0] >= 0).sum(dim=1)
     assert set(counts.tolist()) == {2, 8}
-    for image, told in zip(batch.images.numpy(), batch.targets.numpy(), strict=True):
+    for image, told in zip(batch.inputs.numpy(), batch.targets.numpy(), strict=True):
         for label, left, top, right, bottom, _ in told[told[:, 0] >= 0]:
             rows = slice(*(np.array([top, bottom]) * SIDE).round().astype(int).tolist())
             columns = slice(*(np.array([left, right]) * SIDE).round().astype(int).tolist())

@@ -63,7 +63,7 @@ def test_the_target_says_how_much_of_what_is_in_the_image(names: tuple[str, ...]
     partners = mixed.mixing.partners(indices, 0, COUNT)
     assert len(set(partners.tolist())) > COUNT / 3
     shares = []
-    for image, target, own, other in zip(batch.images, batch.targets, indices, partners, strict=True):
+    for image, target, own, other in zip(batch.inputs, batch.targets, indices, partners, strict=True):
         if own == other:
             continue
         share = float(image.mean() * 51 - other) / (own - other)  # 51: 255 of which a step is 5

@@ -79,7 +79,7 @@ def by_the_trainer(path: Path, files: list[Path]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     with torch.inference_mode():
         for batch in Loader(Part(inputs, np.zeros(len(files), np.int64)), 16).in_order():
-            outputs = {name: value.numpy() for name, value in net.outputs(batch.images).items()}
+            outputs = {name: value.numpy() for name, value in net.outputs(batch.inputs).items()}
             found += [result.to_json() for result in classification(outputs, card, [])]
     return found
 

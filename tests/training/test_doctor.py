@@ -121,7 +121,7 @@ def test_what_is_read_at_a_step_by_hand(training: Callable[..., Training]) -> No
         assert step["weight"][stage] == pytest.approx(float(before[name].norm()), rel=1e-3)
     assert step["loss"] == pytest.approx(step["cross_entropy"], rel=1e-3)
     mean, deviation, least, largest = step["inputs"]
-    batch = next(iter(made.train.training(0))).images
+    batch = next(iter(made.train.training(0))).inputs
     assert [mean, deviation] == pytest.approx([float(batch.mean()), float(batch.std(correction=0))], rel=1e-3)
     assert [least, largest] == pytest.approx([float(batch.min()), float(batch.max())], rel=1e-3)
 

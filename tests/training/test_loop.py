@@ -48,7 +48,7 @@ def test_a_step_of_plain_descent_by_hand(training: Callable[..., Training]) -> N
     made = training(epochs=1, batch=36, val=0, lr=0.5)
     weights = {name: value.detach().clone().requires_grad_() for name, value in made.module.named_parameters()}
     batch = next(iter(made.train.training(0)))
-    output = torch.func.functional_call(made.module, weights, (batch.images,))
+    output = torch.func.functional_call(made.module, weights, (batch.inputs,))
     loss = F.cross_entropy(output, batch.targets)
     loss.backward()
     outcome = made.run()
@@ -60,7 +60,7 @@ def test_a_step_of_plain_descent_by_hand(training: Callable[..., Training]) -> N
 def test_label_smoothing_spreads_its_share_over_all_classes(training: Callable[..., Training]) -> None:
     made = training(epochs=1, batch=36, val=0, label_smoothing=0.2)
     batch = next(iter(made.train.training(0)))
-    logs = made.module(batch.images).log_softmax(1)
+    logs = made.module(batch.inputs).log_softmax(1)
     wanted = 0.8 * F.nll_loss(logs, batch.targets) - 0.2 * logs.mean()
     assert made.run().history[0]["train_loss"] == pytest.approx(wanted.item(), rel=1e-6)
 

@@ -237,7 +237,22 @@ def test_a_card_with_other_classes_than_the_network(copy: Path, count: int) -> N
     assert f"its card does not suit perceptron: classes {count:,}, not 3" in refused(copy)
 
 
-@pytest.mark.parametrize("values", [{"task": "segmentation"}, {"task": "x"}, {"reject_limit": 0.5}], ids=str)
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"task": "x"}, "unknown task 'x' in the card"),
+        ({"net": "own/net"}, "unknown network 'own/net'"),
+        ({"arguments": {"trunk": {"net": "own/net"}}}, "unknown network 'own/net'"),
+    ],
+)
+def test_a_card_of_what_is_not_installed(copy: Path, values: dict[str, Any], told: str) -> None:
+    rewritten(copy, lambda card: card.update(values))
+    assert f"its card names what is not installed here: {told}; " in refused(copy)
+    rewritten(copy, lambda card: card["provenance"].update(plugins={"own-net": "1.2"}))
+    assert f"{told}; the file says that it needs the plug-in own-net 1.2: install it if you trust" in refused(copy)
+
+
+@pytest.mark.parametrize("values", [{"task": "segmentation"}, {"reject_limit": 0.5}], ids=str)
 def test_a_card_of_what_the_network_does_not_do(copy: Path, values: dict[str, Any]) -> None:
     rewritten(copy, lambda card: card.update(values))
     assert "its card does not suit perceptron: " in refused(copy)

@@ -97,7 +97,7 @@ def test_the_stages_a_head_reads_by_default(record: registry.NetRecord) -> None:
     with torch.device("meta"):
         net = registry.build(record.name, {"classes": 5, "in_channels": record.channels})
     taps = taps_of(net, ("auto",), record.image_size)
-    channels = net.trunk.channels(record.image_size)
+    channels = net.trunk.channels(record.image_size, record.image_size)
     assert taps
     assert list(taps) == [name for name in net.trunk.names if name in taps]
     assert len(taps) == 1 or sum(channels[tap] for tap in taps) <= 4096

@@ -7,13 +7,16 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from svertka.annotations import Annotation, ImageSource, class_names, names_in
 from svertka.errors import UserError
+from svertka.plugins import lacks
 from svertka.runtime.image import decode, read_file
+from svertka.signatures import checked_class
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,9 +214,10 @@ def flat(dataset: Dataset) -> tuple[list[str], list[Sample]]:
     return [part for part, _ in pairs], [sample for _, sample in pairs]
 
 
+@checked_class
 @dataclass(frozen=True)
 class Format:
-    """One way to lay out a data set.
+    """A format of data sets, one way to lay them out, and its reader.
 
     Attributes:
         name: What `open_dataset` is told to insist on it.
@@ -222,7 +226,17 @@ class Format:
         read: Reads it; raises a `svertka.errors.UserError` if nothing in it can be used.
     """
 
+    registers: ClassVar[str] = "format"
+
     name: str
     title: str
     fits: Callable[[Path], bool]
     read: Callable[[Path], Dataset]
+
+    def check_parts(self) -> None:
+        """See `svertka.plugins.Registrable.check_parts`."""
+        if not isinstance(self.title, str) or not self.title:
+            raise lacks("format", self.name, "title", "a few words")
+        for part in ("fits", "read"):
+            if not callable(getattr(self, part)):
+                raise lacks("format", self.name, part, "a function of a path")

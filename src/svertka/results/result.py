@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from svertka.plugins import lacks
 from svertka.results.colours import Colour, with_key
 
 
 class Result(ABC):
     """A prediction for one image."""
 
+    registers: ClassVar[str] = "result"
+
+    schema: ClassVar[Mapping[str, Any] | None] = None
+    """What `to_json` gives as a JSON schema, for the description of what is served; Svertka's own stand there."""
+
     located: ClassVar[bool] = False
     """Whether it says where things are, so that drawing it says more than its line."""
 
     columns: ClassVar[tuple[str, ...]] = ("prediction", "score")
     """What `rows` have."""
+
+    @classmethod
+    def check_parts(cls) -> None:
+        """See `svertka.plugins.Registrable.check_parts`."""
+        if cls.__abstractmethods__:
+            raise lacks("result", cls.__name__, sorted(cls.__abstractmethods__)[0], "a method that every result has")
+        if cls.schema is not None and not isinstance(cls.schema, Mapping):
+            raise lacks("result", cls.__name__, "schema", "a JSON schema, as a dict")
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def logits_of(outputs: Outputs, card: Card, *, axes: int = 2) -> NDArray[np.floa
 
 def has_thresholds(card: Card) -> bool:
     """Whether predictions of the model depend on thresholds, one a class."""
-    return task_records.record(card.task).thresholds
+    return task_records.record(card.task, card.provenance).thresholds
 
 
 def decode(outputs: Outputs, card: Card, sizes: Sizes) -> list[Result]:
@@ -75,5 +75,5 @@ def decode(outputs: Outputs, card: Card, sizes: Sizes) -> list[Result]:
     Raises:
         UserError: The card names a task that this release does not know, or the outputs do not fit it.
     """
-    decoder: Decoder = task_records.resolve(task_records.record(card.task).decoder)
+    decoder: Decoder = task_records.resolve(task_records.record(card.task, card.provenance).decoder)
     return decoder(outputs, card, sizes)

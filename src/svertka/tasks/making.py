@@ -45,5 +45,5 @@ def task_of(card: Card) -> Task:
     Raises:
         UserError: This release does not know it.
     """
-    opened: Task = resolve(record(card.task).opened)(card)
+    opened: Task = resolve(record(card.task, card.provenance).opened)(card)
     return opened

@@ -117,16 +117,16 @@ class SegmentationTask(Task):
                 found[term] = dice_loss(log.exp(), known, said)
         return found
 
-    def run(self, forward: Callable[..., Tensor], images: Tensor, targets: Tensor) -> Tensor:
+    def run(self, forward: Callable[..., Tensor], inputs: Tensor, targets: Tensor) -> Tensor:
         """Logits of whole images ``(N, C, H, W)``, piece by piece where they are large: ``(N, classes, H, W)``."""
         del targets
-        if images.ndim == 2:  # what frozen stages made of pieces of one size
-            return forward(images)
+        if inputs.ndim == 2:  # what frozen stages made of pieces of one size
+            return forward(inputs)
 
         def piece(cut: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
             return {"logits": forward(torch.from_numpy(np.ascontiguousarray(cut))).float().numpy()}
 
-        return torch.from_numpy(assemble(piece, images.numpy(), self.preprocess)["logits"])
+        return torch.from_numpy(assemble(piece, inputs.numpy(), self.preprocess)["logits"])
 
     def score(self) -> Score:
         """See `Task.score`."""

@@ -149,10 +149,10 @@ class Task(ABC):
         """Targets that suit an output of the network, whatever they say; to time a step with."""
         return torch.from_numpy(self.targets([self.classes[0]] * len(output))).to(output.device)
 
-    def run(self, forward: Callable[..., Output], images: Tensor, targets: Tensor) -> Output:
-        """The raw output for images that are judged, both on the processor; ``forward`` runs the network."""
+    def run(self, forward: Callable[..., Output], inputs: Tensor, targets: Tensor) -> Output:
+        """The raw output for samples that are judged, both on the processor; ``forward`` runs the network."""
         del targets
-        return forward(images)
+        return forward(inputs)
 
     def sample_weights(self, targets: NDArray[Any]) -> NDArray[np.float64] | None:
         """What each sample, or each of its classes, counts for in the loss; None where all count alike."""
@@ -176,9 +176,9 @@ class Task(ABC):
     def losses(self, output: Output, targets: Tensor) -> dict[str, Tensor]:
         """Loss terms by name, each a mean over the batch. The loop sums them."""
 
-    def step(self, net: nn.Module, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    def step(self, net: nn.Module, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """What one training step computes from a batch: one forward pass and the loss terms."""
-        return self.losses(net(images), targets)
+        return self.losses(net(inputs), targets)
 
     def _numbers_of(self, names: Iterable[str]) -> dict[str, int]:
         """The number of every class, once it is sure that all names are classes.

@@ -14,7 +14,7 @@ from svertka.training.recipe import Recipe
 class TrainingBatch(NamedTuple):
     """What the loop reads of a batch; `svertka.data.batching.batches.Batch` is one."""
 
-    images: Tensor
+    inputs: Tensor
     targets: Tensor
     indices: Tensor
     weight: float
@@ -65,7 +65,7 @@ class Observer:
     def before(self, step: int) -> None:
         """Before a step, counted from 0 over the whole run."""
 
-    def batch(self, images: Tensor, targets: Tensor, losses: Mapping[str, float], loading: float) -> None:
+    def batch(self, inputs: Tensor, targets: Tensor, losses: Mapping[str, float], loading: float) -> None:
         """After the backward pass of a batch: what went in, the loss terms, and how long it was waited for, in s."""
 
     def gradients(self) -> None:
@@ -74,8 +74,8 @@ class Observer:
     def after(self, lr: float) -> None:
         """When the weights have moved, at this learning rate."""
 
-    def judging(self, images: Tensor) -> None:
-        """Before validation images are judged: their inputs."""
+    def judging(self, inputs: Tensor) -> None:
+        """Before samples of validation are judged: what the network gets of them."""
 
     def epoch(self, row: Mapping[str, float], evaluation: Evaluation | None) -> None:
         """After an epoch: its line of the history, and what came of validation, if anything was held out."""

@@ -89,13 +89,13 @@ class Doctor(Observer):
         read = self._gauges.spent if self._gauges is not None else 0.0
         return self.signals.seconds["watching"] + read
 
-    def batch(self, images: Tensor, targets: Tensor, losses: Mapping[str, float], loading: float) -> None:
+    def batch(self, inputs: Tensor, targets: Tensor, losses: Mapping[str, float], loading: float) -> None:
         """See `Observer.batch`."""
         self.signals.seconds["loading"] += loading
         self._stretch = [self._stretch[0] + 1, self._stretch[1] + _task_loss(losses)]
         if self._gauges is not None and self._gauges.reading and self._loss is None:
             self._loss = losses
-            self._gauges.batch(images, targets, exclusive=bool(self.signals.facts["exclusive"]))
+            self._gauges.batch(inputs, targets, exclusive=bool(self.signals.facts["exclusive"]))
 
     def gradients(self) -> None:
         """See `Observer.gradients`."""
@@ -114,11 +114,11 @@ class Doctor(Observer):
             self._stretch = [0.0, 0.0]
         signals.seconds["training"] += time.perf_counter() - self._began
 
-    def judging(self, images: Tensor) -> None:
-        """See `Observer.judging`: of the first epoch's images, mean and deviation."""
+    def judging(self, inputs: Tensor) -> None:
+        """See `Observer.judging`: of the first epoch's inputs, mean and deviation."""
         if not self.signals.epochs:
             started = time.perf_counter()
-            sums = (float(images.numel()), float(images.sum()), float(images.square().sum()))
+            sums = (float(inputs.numel()), float(inputs.sum()), float(inputs.square().sum()))
             self._judged = [before + value for before, value in zip(self._judged, sums, strict=True)]
             self.signals.seconds["watching"] += time.perf_counter() - started
 

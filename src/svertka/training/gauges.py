@@ -79,13 +79,13 @@ class Gauges:
         self.spent += time.perf_counter() - started
 
     @torch.no_grad()
-    def batch(self, images: Tensor, targets: Tensor, *, exclusive: bool) -> None:
+    def batch(self, inputs: Tensor, targets: Tensor, *, exclusive: bool) -> None:
         """What went in and came out; of the first batch of the step alone."""
         started = time.perf_counter()
         self._unhook()
-        inputs = images.float()
-        deviation, mean = torch.std_mean(inputs, correction=0)
-        low, high = torch.aminmax(inputs)
+        values = inputs.float()
+        deviation, mean = torch.std_mean(values, correction=0)
+        low, high = torch.aminmax(values)
         self._read["inputs"] = torch.stack([mean, deviation, low, high]).tolist()
         output = self._output
         if output is not None and exclusive and output.ndim == 2 and output.shape[1] > 1:

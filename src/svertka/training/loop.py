@@ -199,7 +199,7 @@ class Training:
             loading = time.perf_counter() - asked
             # Every sample of the step counts alike, also where its last batch is a shorter or longer one.
             share = sizes[number - 1] / sum(sizes)
-            images = laid_out(self.fabric.to_device(batch.images), self.layout)
+            images = laid_out(self.fabric.to_device(batch.inputs), self.layout)
             targets = self.fabric.to_device(batch.targets)
             with self.fabric.no_backward_sync(self.net, enabled=number < count):
                 losses = self.task.step(self.net, images, targets) | self._penalties()

@@ -85,7 +85,7 @@ def find_rate(
         for group in raw.param_groups:
             group["lr"] = rate * group["scale"]
         batch = next(batches)
-        images = laid_out(fabric.to_device(batch.images), layout)
+        images = laid_out(fabric.to_device(batch.inputs), layout)
         loss = torch.stack(list(task.step(module, images, fabric.to_device(batch.targets)).values())).sum()
         value = loss.item()
         mean = _KEPT * mean + (1 - _KEPT) * value

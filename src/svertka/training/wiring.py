@@ -100,11 +100,11 @@ class _Watch:
 
 class _OneBatch:
     def __init__(self, batch: Any) -> None:
-        self.batch = TrainingBatch(batch.images[:_IMAGES], batch.targets[:_IMAGES], batch.indices[:_IMAGES], 1.0)
+        self.batch = TrainingBatch(batch.inputs[:_IMAGES], batch.targets[:_IMAGES], batch.indices[:_IMAGES], 1.0)
 
     @property
     def samples(self) -> int:
-        return len(self.batch.images)
+        return len(self.batch.inputs)
 
     @property
     def batches(self) -> int:
@@ -175,13 +175,13 @@ def _undisturbed(net: nn.Module) -> nn.Module:
 
 def _faults(doctor: Doctor, batch: TrainingBatch, broke: str, losses: list[float]) -> tuple[str, ...]:
     found = [diagnosis.line() for diagnosis in diagnose(doctor.signals) if diagnosis.kind in _TELLING]
-    found += _contradictions(batch.images, batch.targets)
+    found += _contradictions(batch.inputs, batch.targets)
     if broke:
         found.append(broke)
     if not found:
         found.append(
             f"the loss fell from {losses[0]:.3g} to {min(losses):.3g} only: the network is too small for "
-            f"{counted(len(batch.images), 'image')}, or does not see what tells them apart"
+            f"{counted(len(batch.inputs), 'image')}, or does not see what tells them apart"
         )
     return tuple(found)
 

@@ -16,6 +16,7 @@ from svertka.layers.trunk import Classifier
 from svertka.runtime.card import CARD_KEY, Card
 from svertka.runtime.files import replacing
 from svertka.runtime.safetensors import Header, Serialised, read_header
+from svertka.task_records.record import record as task_record
 from svertka.zoo import registry
 from svertka.zoo.tensors import DTYPE_NAMES, check_plain, read_tensors, tensor_bytes
 
@@ -79,6 +80,7 @@ def load_model(path: Path) -> tuple[Net, Card]:
     """
     header = read_header(path)
     card = _card(path, header)
+    _check_known(path, card)
     try:
         with torch.device("meta"):
             net = registry.build_any(card.net, card.arguments)
@@ -102,6 +104,20 @@ def _card(path: Path, header: Header) -> Card:
     if header.metadata.get(_CARD_DIGEST_KEY) != _text_digest(text):
         raise UserError("its card was altered", where=path, mend="get it again")
     return Card.from_json(text, where=path)
+
+
+def _check_known(path: Path, card: Card) -> None:
+    # Before anything is built. What is not here is never looked for: a file does not say what is imported.
+    trunk = card.arguments.get("trunk")
+    below = [trunk["net"]] if isinstance(trunk, Mapping) and isinstance(trunk.get("net"), str) else []
+    try:
+        for net in (card.net, *below):
+            registry.record(net, card.provenance)
+        task_record(card.task, card.provenance)
+    except UserError as error:
+        raise UserError(
+            f"its card names what is not installed here: {error.what}", where=path, mend=error.mend
+        ) from error
 
 
 def _check_card(path: Path, net: Net, card: Card) -> None:

@@ -15,8 +15,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from svertka.errors import UserError, nearest
+from svertka.plugins import Registry, missing_hint
 from svertka.wording import counted
-from svertka.zoo.records import NetRecord
+from svertka.zoo.records import NetFamily, NetRecord
 
 if TYPE_CHECKING:
     from svertka.layers.net import Net
@@ -53,30 +54,81 @@ def _catalogue() -> dict[str, tuple[NetRecord, ModuleType]]:
     return found
 
 
+OWN = {"network": lambda: [record for record, _ in _catalogue().values()], "network family": tuple}
+"""Svertka's own things for `svertka.plugins`, by kind. It has no networks that are found by a prefix."""
+
+_NETS: Registry[NetRecord] = Registry("network")
+_FAMILIES: Registry[NetFamily] = Registry("network family")
+
+
 def records() -> tuple[NetRecord, ...]:
-    """All networks, in the order of their papers."""
-    return tuple(sorted((record for record, _ in _catalogue().values()), key=lambda record: record.year))
+    """All networks, in the order of their papers; those that are found by a prefix are not listed."""
+    return tuple(sorted(_NETS.values(), key=lambda record: record.year))
 
 
-def record(name: str) -> NetRecord:
+def record(name: str, provenance: Mapping[str, Any] | None = None) -> NetRecord:
     """The network called ``name``.
+
+    Args:
+        name: Its name.
+        provenance: Of a card that names it; it may say which plug-in the network is from.
 
     Raises:
         UserError: There is none; the nearest names are given.
     """
-    known = _catalogue()
-    if name not in known:
-        raise UserError(f"unknown network {name!r}", mend=nearest(name, known))
-    return known[name][0]
+    if name in _NETS:
+        return _NETS[name]
+    family = _family_of(name)
+    if family is not None:
+        return _member(family, name)
+    hint = missing_hint(provenance or {})
+    raise UserError(f"unknown network {name!r}", mend=hint or nearest(name, _NETS))
+
+
+def origins_of(name: str, arguments: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Kind and name of all that a network was registered as, and its kind, as `svertka.plugins.distributions` takes it.
+
+    Args:
+        name: Registry name.
+        arguments: It is built with; they may name a trunk.
+    """
+    below = arguments.get("trunk")
+    trunk_net = below.get("net") if isinstance(below, Mapping) else None
+    found: list[tuple[str, str]] = []
+    for net in (name, trunk_net):
+        if isinstance(net, str):
+            family = _family_of(net)
+            found += [
+                ("network family", family.prefix) if family else ("network", net),
+                ("network kind", record(net).kind),
+            ]
+    return tuple(found)
+
+
+def _family_of(name: str) -> NetFamily | None:
+    # Of two prefixes, the longer one says more.
+    found = [family for prefix, family in _FAMILIES.items() if name.startswith(prefix)]
+    return max(found, key=lambda family: len(family.prefix)) if found and name not in _NETS else None
+
+
+@functools.cache
+def _member(family: NetFamily, name: str) -> NetRecord:
+    found = family.record(name)
+    if found.name != name:
+        raise UserError(f"the networks {family.prefix}… have one called {found.name!r} in the place of {name!r}")
+    found.check_parts()
+    return found
 
 
 def family(name: str) -> ModuleType:
     """The file of the catalogue that the network ``name`` is in.
 
     Raises:
-        UserError: There is no such network.
+        UserError: There is no such network, or it is a plug-in's.
     """
     record(name)
+    if name not in _catalogue():
+        raise UserError(f"{name} is from a plug-in, and no checkpoints of other libraries are read for it")
     return _catalogue()[name][1]
 
 
@@ -253,7 +305,7 @@ def put_head(net: Classifier, side: int, options: Mapping[str, Any]) -> None:
     from svertka.layers.transfer import transfer_head
 
     with next(net.parameters()).device:
-        net.head = transfer_head(net.trunk.channels(side), net.classes, options)
+        net.head = transfer_head(net.trunk.channels(side, side), net.classes, options)
 
 
 def accepts(name: str, argument: str) -> bool:

@@ -187,7 +187,7 @@ def _judge(course: Course, net: nn.Module, prepared: Prepared, preprocess: Prepr
     pixels = Pixels(prepared.images, held.positions, preprocess)
     loader = Loader(Part(pixels, course.task.targets(held.labels)), PytorchBulk.batch)
     engine = _bulk(_Answer(net), preprocess.normalise(prepared.images.take(np.resize(held.positions, 16))), len(pixels))
-    logits = engine.stream(batch.images.numpy() for batch in loader.in_order())
+    logits = engine.stream(batch.inputs.numpy() for batch in loader.in_order())
     return evaluate(lambda _: torch.from_numpy(next(logits)[0]), course.task, loader.in_order())
 
 

@@ -106,7 +106,7 @@ class Validation:
             return torch.from_numpy(engine.run(images.numpy())["logits"])
 
         for batch in Loader(self._part(_some(self._prepared, part, count)), 1).in_order():
-            self._task.run(forward, batch.images, batch.targets)
+            self._task.run(forward, batch.inputs, batch.targets)
         return [image for image in given[:count] if image.shape == given[0].shape]
 
     def decoded(self, count: int) -> list[NDArray[np.uint8]]:

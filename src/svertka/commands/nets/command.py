@@ -10,7 +10,7 @@ from typing import Any
 from svertka.commands.nets.details import draw, look
 from svertka.errors import UserError, nearest
 from svertka.zoo import registry
-from svertka.zoo.figures import figures
+from svertka.zoo.figures import figures_of
 from svertka.zoo.published import WeightsRecord
 from svertka.zoo.records import NetRecord
 from svertka.zoo.weights import weights_records
@@ -86,7 +86,7 @@ def _summary(record: NetRecord) -> dict[str, Any]:
         "gives": record.traits.gives,
         "year": record.year,
         "parameters": record.parameters,
-        **figures()[record.name],
+        **figures_of(record.name),
         "classes": record.classes,
         "image_size": record.image_size,
         "channels": record.channels,

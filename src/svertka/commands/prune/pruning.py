@@ -245,7 +245,7 @@ class Pruning:
         # Normalisations are measured on these batches, and of a single image they may have nothing to measure.
         loader = Loader(Part(inputs, self._targets["train"], self.recipe.seed), _BATCH, least=2)
         for batch in itertools.islice(loader.training(0), -(-count // _BATCH)):
-            yield batch.images, batch.targets
+            yield batch.inputs, batch.targets
 
 
 def _head_again(net: Net, arguments: Mapping[str, Any]) -> dict[str, Any]:

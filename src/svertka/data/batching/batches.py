@@ -25,13 +25,13 @@ class Batch(NamedTuple):
     """What one step gets.
 
     Attributes:
-        images: Inputs of the network, float32, first axis N: ``(N, C, H, W)``.
+        inputs: Of the network, float32, first axis N: ``(N, C, H, W)`` of images.
         targets: As the task made them, first axis N.
         indices: Which samples of their part these are, ``(N,)`` int64.
         weight: What this process's mean loss counts for in the mean over all processes: 1 with equal shares.
     """
 
-    images: Tensor
+    inputs: Tensor
     targets: Tensor
     indices: Tensor
     weight: float

@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from svertka.plugins import distributions
 from svertka.runtime.card import Card, Golden
 from svertka.runtime.predictor import raw_outputs
 from svertka.runtime.tiling import mirrored
+from svertka.zoo import registry
 
 if TYPE_CHECKING:
     from svertka.data.preparing import Prepared
@@ -48,6 +50,7 @@ def card_of(
         part: The part that golden inputs are taken from.
     """
     recipe = learnt.recipe
+    plugins = distributions(("task", task.name), *registry.origins_of(recipe.net, learnt.arguments))
     # No clock times and no folder names of this machine: the same run gives the same file.
     provenance = {
         "packages": _versions(),
@@ -66,6 +69,7 @@ def card_of(
         },
         "recipe": dataclasses.asdict(recipe) | ({"split": Path(recipe.split).name} if recipe.split else {}),
         "epoch": learnt.outcome.best_epoch,
+        **({"plugins": plugins} if plugins else {}),
         **learnt.record,
     }
     return Card(

@@ -225,7 +225,7 @@ def _judging(job: Job, net: nn.Module) -> tuple[float, float]:
     inputs, part = job.pixels(), "val" if "val" in job.prepared.parts else "train"
     # Of one batch, which no processes need to be started for.
     whole = next(job.loader(inputs, part, job.recipe.changed({"workers": 0})).in_order())
-    batch = whole._replace(**{name: getattr(whole, name)[:_JUDGED] for name in ("images", "targets", "indices")})
+    batch = whole._replace(**{name: getattr(whole, name)[:_JUDGED] for name in ("inputs", "targets", "indices")})
     module = copy.deepcopy(net).cpu().float().eval()
     answers: list[Any] = []
 

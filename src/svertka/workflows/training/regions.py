@@ -118,7 +118,7 @@ class _Memory:
             circumstances = [platform.node(), torch.__version__, job.recipe.net, start.arguments["trunk"], net.crop]
             wanted = remembered_choice(circumstances, engines(), lambda: fastest(stages, examples).name)
         self.engine: Bulk = fastest(stages, examples, wanted=wanted)
-        width = net.trunk.channels(job.preprocess.height)[tap]
+        width = net.trunk.channels(job.preprocess.height, job.preprocess.width)[tap]
         what = [1, SELECTIVE_SEARCH, net.trunk.digests()[tap], net.crop, job.preprocess.to_json(), self.engine.name]
         key = hashlib.sha256(json.dumps([*what, self.most], sort_keys=True).encode()).hexdigest()[:32]
         self.store = Store(key, (net.regions + self.most, width), job.memory)

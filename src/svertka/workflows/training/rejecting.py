@@ -55,7 +55,7 @@ def learn_to_reject(
 
     def read(part: str) -> Iterator[tuple[Tensor, Tensor]]:
         for batch in Loader(Part(inputs[part], job.targets[part]), job.recipe.batch).in_order():
-            yield features(batch.images), batch.targets
+            yield features(batch.inputs), batch.targets
 
     with torch.inference_mode():
         batches = ((seen.numpy(), targets.numpy()) for seen, targets in read("train"))

@@ -350,7 +350,7 @@ class Transfer:
         module = candidate.module.eval()
         part = Part(candidate.inputs["val"], self.job.targets["val"])
         with torch.inference_mode():
-            logits = torch.cat([module(batch.images) for batch in Loader(part, self.recipe.batch).in_order()])
+            logits = torch.cat([module(batch.inputs) for batch in Loader(part, self.recipe.batch).in_order()])
         found = temperature(logits.double().numpy(), self.job.targets["val"])
         assert isinstance(self.net, Classifier)
         scale_logits(self.net, 1 / found)
