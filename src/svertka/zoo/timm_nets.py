@@ -287,9 +287,13 @@ def _refused(name: str, why: str) -> UserError:
     return UserError(f"timm/{name} cannot be taken apart into stages: it {why}", mend=_like(name))
 
 
+def suggested() -> list[str]:
+    """Names of convolutional networks that can be taken apart; there are others."""
+    return [name for file in _STAGED for name in timm.list_models(module=file)]
+
+
 def _like(name: str) -> str:
-    known = [other for file in _STAGED for other in timm.list_models(module=file)]
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.0)
+    close = difflib.get_close_matches(name, suggested(), n=3, cutoff=0.0)
     return f"the nearest that can be used are {', '.join(PREFIX + other for other in close)}"
 
 
