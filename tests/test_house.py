@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import ast
+import functools
+import importlib
 import inspect
 import os
+import pkgutil
 import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import svertka
+from svertka.task_records.record import records
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
@@ -155,6 +161,38 @@ def test_every_public_name_is_there_and_documented() -> None:
             assert thing.__module__.startswith("svertka.commands."), name
 
 
+UNDOCUMENTED = {
+    "svertka.data.cache.memory.Pictures.digests",
+    "svertka.data.cache.memory.Pictures.preprocess",
+    "svertka.data.cache.memory.Pictures.take",
+    "svertka.training.contracts.Batches.batches",
+    "svertka.training.contracts.Batches.in_order",
+    "svertka.training.contracts.Batches.samples",
+    "svertka.training.contracts.Batches.training",
+}
+"""Public names without a docstring. This list only shrinks."""
+
+
+def test_everything_public_is_documented() -> None:
+    modules = [importlib.import_module(found.name) for found in pkgutil.walk_packages(svertka.__path__, "svertka.")]
+    assert {name for module in modules for name in undocumented(module)} == UNDOCUMENTED
+
+
+def undocumented(module: ModuleType) -> Iterator[str]:
+    """Public classes, functions, methods and properties without a docstring, be it of a base."""
+    for name, thing in vars(module).items():
+        if name.startswith("_") or getattr(thing, "__module__", "") != module.__name__:
+            continue
+        if (inspect.isclass(thing) or inspect.isfunction(thing)) and not inspect.getdoc(thing):
+            yield f"{module.__name__}.{name}"
+        for inner, member in vars(thing).items() if inspect.isclass(thing) else ():
+            called = inspect.isroutine(member) or isinstance(member, property | functools.cached_property)
+            if called and not inner.startswith("_") and not inspect.getdoc(inspect.getattr_static(thing, inner)):
+                bases = [vars(base)[inner] for base in thing.__mro__ if inner in vars(base)]
+                if not any(map(inspect.getdoc, bases)):
+                    yield f"{module.__name__}.{name}.{inner}"
+
+
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="'svertka' has no attribute 'trian'"):
         svertka.trian  # noqa: B018
@@ -167,6 +205,69 @@ def test_every_module_says_what_it_is_for() -> None:
 
 def test_no_file_is_over_400_lines() -> None:
     assert not {path.name: count for path in SOURCES if (count := len(path.read_text().splitlines())) > 400}
+
+
+LONG = {
+    ("cli/train.py", "train"),
+    ("data/preparing.py", "prepare"),
+    ("workflows/training/regions.py", "from_regions"),
+}
+"""Functions of more lines. This list only shrinks."""
+
+
+def test_no_function_is_over_60_lines() -> None:
+    long = {
+        (path.relative_to(ROOT / "src/svertka").as_posix(), node.name)
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if (node.end_lineno or 0) - node.lineno >= 60
+    }
+    assert long == LONG
+
+
+OWN = ("tasks/", "task_records/", "runtime/decoders/")
+"""Where a task may be named."""
+
+
+def test_no_file_outside_its_own_names_a_task() -> None:
+    tasks = {record.name for record in records()}
+    places = {path: path.relative_to(ROOT / "src/svertka").as_posix() for path in SOURCES}
+    assert not {
+        place: found
+        for path, place in places.items()
+        if not place.startswith(OWN) and (found := tasks & {*named(ast.parse(path.read_text()), place)})
+    }
+
+
+def named(tree: ast.AST, place: str) -> Iterator[str]:
+    """In small letters, what is imported, attributes, and texts; these last not in ``data``: COCO has such a key."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.ImportFrom(module=str(module), names=names):
+                yield from module.split(".")
+                yield from (alias.name.lower() for alias in names if not module.startswith("svertka.results"))
+            case ast.Import(names=names):
+                yield from (word for alias in names for word in alias.name.split("."))
+            case ast.Attribute(attr=name):
+                yield name.lower()
+            case ast.Constant(value=str(text)) if not place.startswith("data/"):
+                yield text
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import svertka.tasks.segmentation",
+        "from svertka.tasks.segmentation import made",
+        "from svertka.tasks import Segmentation",
+        "tasks.Segmentation()",
+        'card.task == "segmentation"',
+    ],
+)
+def test_a_named_task_is_found(line: str) -> None:
+    assert "segmentation" in named(ast.parse(line), "report/page.py")
+    assert "segmentation" not in named(ast.parse("from svertka.results import Segmentation"), "report/page.py")
 
 
 def test_nothing_is_left_for_later() -> None:

@@ -15,6 +15,7 @@ from svertka.layers.detector import Detector, Found
 from svertka.layers.frozen import BehindPieces, FrozenStages
 from svertka.runtime.card import Card, Golden
 from svertka.runtime.engines import OnnxRuntimeEngine
+from svertka.runtime.outputs import OutputSpec
 from svertka.runtime.predictor import Predictor, raw_outputs
 from svertka.runtime.preprocess import Preprocess
 from svertka.tasks.box_losses import COUNTED
@@ -289,8 +290,8 @@ def test_regions_that_are_given_are_looked_into(tmp_path) -> None:
     assert predictor.golden_difference() <= TOLERANCE
     for count in (1, 3):
         pictures = [np.random.default_rng(number).integers(0, 256, (50, 70, 3), np.uint8) for number in range(count)]
-        placed = np.stack([engine.card.preprocess.place(picture) for picture in pictures])
-        given = engine.card.preprocess(pictures), *engine.card.preprocess.beside(placed)
+        placed = np.stack([engine.card.input.place(picture) for picture in pictures])
+        given = engine.card.input(pictures), *engine.card.input.beside(placed)
         expected, together = TorchEngine(net).run(*given), engine.run(*given)
         for key, value in predictor.raw(pictures).items():
             assert value.shape[:2] == (count, net.regions)
@@ -359,8 +360,8 @@ def card(net: Detector, name: str, values: dict[str, Any], size: int) -> Card:
         net=name,
         arguments=values,
         task="detection",
-        classes=tuple(f"class {number}" for number in range(CLASSES)),
-        preprocess=preprocess,
+        output=OutputSpec(classes=tuple(f"class {number}" for number in range(CLASSES))),
+        input=preprocess,
         licence="unspecified",
         provenance={},
         metrics={},

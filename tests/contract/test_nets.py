@@ -12,6 +12,7 @@ from svertka.layers.transfer import TransferHead
 from svertka.layers.trunk import Classifier, Trunk
 from svertka.runtime.card import Card, Golden
 from svertka.runtime.engines import OnnxRuntimeEngine
+from svertka.runtime.outputs import OutputSpec
 from svertka.runtime.predictor import Predictor
 from svertka.runtime.preprocess import Preprocess
 from svertka.zoo import registry
@@ -209,8 +210,8 @@ def card(record: registry.NetRecord, net: Classifier) -> Card:
         net=record.name,
         arguments=arguments,
         task="classification",
-        classes=tuple(f"class {number}" for number in range(CLASSES)),
-        preprocess=preprocess,
+        output=OutputSpec(classes=tuple(f"class {number}" for number in range(CLASSES))),
+        input=preprocess,
         licence="unspecified",
         provenance={},
         metrics={},

@@ -13,6 +13,7 @@ from torch import nn
 from svertka.errors import UserError
 from svertka.layers.dense import Segmenter, resolutions
 from svertka.runtime.card import Card, Golden
+from svertka.runtime.outputs import OutputSpec
 from svertka.runtime.preprocess import Preprocess
 from svertka.zoo import registry
 from svertka.zoo.engine import TorchEngine
@@ -287,8 +288,8 @@ def card(net: Segmenter, name: str, values: dict[str, Any], size: tuple[int, int
         net=name,
         arguments=values,
         task="segmentation",
-        classes=tuple(f"class {number}" for number in range(CLASSES)),
-        preprocess=preprocess,
+        output=OutputSpec(classes=tuple(f"class {number}" for number in range(CLASSES))),
+        input=preprocess,
         licence="unspecified",
         provenance={},
         metrics={},

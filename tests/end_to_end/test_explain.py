@@ -168,6 +168,7 @@ def test_masks(tmp_path: Path) -> None:
     import torch
 
     from svertka.runtime.card import Card
+    from svertka.runtime.outputs import OutputSpec
     from svertka.runtime.preprocess import Preprocess
     from svertka.zoo import registry
     from svertka.zoo.modelfile import save_model
@@ -181,8 +182,8 @@ def test_masks(tmp_path: Path) -> None:
         net="unet",
         arguments=arguments,
         task="segmentation",
-        classes=("background", "disc", "square"),
-        preprocess=Preprocess(height=32, width=32, fit="whole"),
+        output=OutputSpec(classes=("background", "disc", "square")),
+        input=Preprocess(height=32, width=32, fit="whole"),
         licence="CC0-1.0",
         provenance={},
         metrics={},

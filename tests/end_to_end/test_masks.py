@@ -132,8 +132,8 @@ def test_masks_are_learnt_from_the_trunk_of_a_classifier(
     depth = {"none": 0, "all": len(names)}.get(freeze, 2)
     for number, name in enumerate(names):
         assert (before.trunk.digests()[name] == after.trunk.digests()[name]) == (number < depth)
-    assert card.preprocess.fit == "whole"
-    assert card.preprocess.mean == (0.4, 0.5, 0.6)
+    assert card.input.fit == "whole"
+    assert card.input.mean == (0.4, 0.5, 0.6)
     assert card.licence == "CC0-1.0"
     assert svertka_call("verify", run, "--json").json["ok"]
     assert answer.json["metrics"]["miou"] == pytest.approx(

@@ -139,10 +139,11 @@ def test_the_rate_of_a_line_is_the_one_it_was_learnt_with(training: Callable[...
 def test_the_optimiser_gets_the_rate_of_the_schedule(training: Callable[..., Training]) -> None:
     made = training(epochs=2, schedule="cosine", lr=0.2, warmup=0.5)
     rates = []
-    step = made.raw_optimizer.step
-    made.raw_optimizer.step = lambda *a, **k: (rates.append(made.raw_optimizer.param_groups[0]["lr"]), step(*a, **k))[1]
+    (owned,) = made.updates
+    step = owned.optimizer.step
+    owned.optimizer.step = lambda *a, **k: (rates.append(owned.optimizer.param_groups[0]["lr"]), step(*a, **k))[1]
     made.run()
-    assert rates == [made._lr(number) for number in range(6)]
+    assert rates == [made._lr(owned, number) for number in range(6)]
     assert len(set(rates)) > 4
 
 

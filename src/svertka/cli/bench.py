@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from svertka.cli._output import Json, Whole, duration, print_json, print_table, say
 from svertka.commands.bench.command import BATCHES, ENGINES, PRECISIONS
 from svertka.commands.bench.command import bench as run_bench
+from svertka.commands.bench.result import Benched
 
 Names = Annotated[tuple[str, ...], Parameter(negative=(), consume_multiple=True)]
 Counts = Annotated[tuple[Whole, ...], Parameter(negative=(), consume_multiple=True)]
@@ -69,7 +70,11 @@ def bench(
     )
     if json:
         print_json(benched.to_json())
-        return
+    else:
+        _print(benched)
+
+
+def _print(benched: Benched) -> None:
     print_table(benched.columns, benched.rows, right=benched.columns[3:])
     for name, reason in benched.absent.items():
         say(f"absent: {name}: {reason}")

@@ -69,7 +69,12 @@ def check(
     )
     if json:
         print_json(checked.to_json())
-        return int(not checked.ok)
+    else:
+        _print(checked, data, show_augmented)
+    return int(not checked.ok)
+
+
+def _print(checked: Checked, data: Path, augmented: Path | None) -> None:
     say(f"{data}: {checked.format}")
     for note in checked.notes:
         say(f"  {note}")
@@ -80,7 +85,7 @@ def check(
     print_table(("class", *checked.parts), rows)
     say()
     _print_findings(checked)
-    for what, path in (("page", checked.report), ("augmented", show_augmented)):
+    for what, path in (("page", checked.report), ("augmented", augmented)):
         if path is not None:
             say(f"{what}: {path}")
     if checked.fixed:
@@ -92,7 +97,6 @@ def check(
         ):
             say(f"; {count:,} {what}" if count else "", end="")
         say()
-    return int(not checked.ok)
 
 
 def _print_findings(checked: Checked) -> None:

@@ -11,6 +11,7 @@ from svertka.cli._output import Json, Whole, duration, print_json, print_table, 
 from svertka.commands.compare.advice import COLUMNS, row
 from svertka.commands.compare.command import NETS
 from svertka.commands.compare.command import compare as run_compare
+from svertka.commands.compare.result import Compared
 from svertka.wording import counted
 
 Names = Annotated[list[str] | None, Parameter(negative=(), consume_multiple=True)]
@@ -74,7 +75,11 @@ def compare(
     )
     if json:
         print_json(compared.to_json())
-        return
+    else:
+        _print(compared)
+
+
+def _print(compared: Compared) -> None:
     say(f"on {compared.judged_on}, {counted(compared.images['test'], 'image')}:\n")
     print_table(COLUMNS, [row(way) for way in compared.ways], right=COLUMNS[2:])
     for item in compared.left_out:

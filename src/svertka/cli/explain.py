@@ -44,14 +44,12 @@ def explain(
     out
         Folder for all that is written.
     method
-        What to do, several with commas or spaces: filters, maps, patches, deconvnet, maximisation, saliency,
-        guided_backpropagation, integrated_gradients, occlusion, grad_cam, grad_cam_plus_plus, embedding, sanity,
-        adversarial, pruning; or all. By default, the quick ones.
+        Some of filters, maps, patches, deconvnet, maximisation, saliency, guided_backpropagation, integrated_gradients,
+        occlusion, grad_cam, grad_cam_plus_plus, embedding, sanity, adversarial, pruning; or all. By default, the quick.
     layer
-        Stages to look into, as svertka nets NAME lists them; by default all. The last one named is also that of class
-        activation maps and of the embedding.
+        Stages, as svertka nets NAME lists them; by default all. Class activation maps and embedding are of the last.
     channel
-        Channels to show of every stage, counted from 0 on; by default, those that few images excite far more than most.
+        Channels to show of every stage, from 0 on; by default, those that few images excite far more than most.
     target
         Class to explain; by default, what the model takes each image for.
     examples
@@ -76,8 +74,8 @@ def explain(
     )
     if json:
         print_json(explained.to_json())
-        return
-    _print(explained)
+    else:
+        _print(explained)
 
 
 def _print(explained: Explained) -> None:

@@ -58,14 +58,6 @@ def serve(
     json
         Print one line of JSON when the models are open.
     """
-
-    def ready(serving: Serving) -> None:
-        if json:
-            print(json_module.dumps(serving.to_json()), flush=True)
-            return
-        names = ", ".join(model["name"] for model in serving.models)
-        say(f"serving {names} at {serving.address}", flush=True)
-
     run_serve(
         models,
         host=host,
@@ -77,6 +69,15 @@ def serve(
         max_pixels=max_pixels,
         seconds=seconds,
         watch=watch,
-        ready=ready,
+        ready=_print_json if json else _print,
         progress=not json,
     )
+
+
+def _print_json(serving: Serving) -> None:
+    print(json_module.dumps(serving.to_json()), flush=True)
+
+
+def _print(serving: Serving) -> None:
+    names = ", ".join(model["name"] for model in serving.models)
+    say(f"serving {names} at {serving.address}", flush=True)

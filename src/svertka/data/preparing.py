@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from svertka.annotations import Annotation, ImageSource, class_names, names_in
 from svertka.data.cache.fingerprint import fingerprint_of
-from svertka.data.cache.images import Advance, Images, load_images
+from svertka.data.cache.images import Images, load_images
+from svertka.data.cache.loaded import Advance
 from svertka.data.cache.regions import proposed
 from svertka.data.checks.findings import some
 from svertka.data.files.unread import unread_note

@@ -1,4 +1,4 @@
-"""What a data set is once it has been read: images by name, each with its annotation."""
+"""What a data set is once it has been read: samples by name, images or series, each with its annotation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from svertka.annotations import Annotation, ImageSource, class_names, names_in
+from svertka.annotations import Annotation, Source, class_names, names_in
 from svertka.errors import UserError
 from svertka.plugins import lacks
 from svertka.runtime.image import decode, read_file
@@ -104,16 +104,16 @@ def class_lines(path: Path) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image and what is said of it.
+    """One sample, such as an image or a series, and what is said of it.
 
     Attributes:
         name: Its name within the data set, unique; for a file, the path below the data set's folder.
-        source: Its pixels.
+        source: Its value.
         annotation: What is said of it.
     """
 
     name: str
-    source: ImageSource
+    source: Source
     annotation: Annotation
 
 
@@ -169,6 +169,7 @@ class Dataset:
         class_ids: The ids that COCO gives to these classes; empty for other formats.
         unread: What the annotation files state and the reader does not take.
         files: The files that the annotations of all images are in; none where each image has its own, or a folder.
+        media: What its samples are: ``image``, or ``series``.
     """
 
     root: Path
@@ -180,6 +181,7 @@ class Dataset:
     class_ids: tuple[int, ...] = ()
     unread: tuple[Unread, ...] = ()
     files: tuple[Path, ...] = ()
+    media: str = "image"
 
     @property
     def where(self) -> Path:

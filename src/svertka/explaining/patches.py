@@ -23,11 +23,16 @@ class Sees(Protocol):
     """What units of a map see of the image along one axis, in pixels: `svertka.layers.receptive_field.Field`."""
 
     @property
-    def size(self) -> float: ...
+    def size(self) -> float:
+        """How many pixels a unit sees."""
+
     @property
-    def stride(self) -> float: ...
+    def stride(self) -> float:
+        """Pixels from what it sees to what its neighbour sees."""
+
     @property
-    def start(self) -> float: ...
+    def start(self) -> float:
+        """The first pixel that the first unit sees."""
 
 
 class Window(NamedTuple):

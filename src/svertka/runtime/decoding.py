@@ -14,13 +14,13 @@ from svertka.task_records import record as task_records
 from svertka.wording import counted
 
 Outputs = Mapping[str, NDArray[np.float32]]
-"""What a network gives, by name; first axis an image."""
+"""What a network gives, by name; first axis an input."""
 
-Sizes = Sequence[tuple[int, int]]
-"""Height and width of every image, in pixels."""
+Sizes = Sequence[tuple[int, ...]]
+"""Size of every input as it was decoded: ``(height, width)`` of an image in pixels, ``(T,)`` of a series."""
 
 Decoder = Callable[[Outputs, Card, Sizes], list[Result]]
-"""From the raw outputs of a batch to a result an image."""
+"""From the raw outputs of a batch to a result an input."""
 
 DEFAULT_THRESHOLD = 0.5
 """Of a label for which none was chosen on validation data."""
@@ -40,6 +40,21 @@ def sigmoid(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     small: NDArray[np.float64] = np.exp(-np.abs(logits.astype(np.float64)))
     probabilities: NDArray[np.float64] = np.where(logits >= 0, 1, small) / (1 + small)
     return probabilities
+
+
+def distances(outputs: Outputs, count: int) -> NDArray[np.float32]:
+    """The ``distance`` of each of ``count`` images from the nearest class mean, ``(count,)``.
+
+    Raises:
+        UserError: The outputs have none, or they are no distances.
+    """
+    found = outputs.get("distance", np.empty(0, np.float32))
+    if found.shape != (count,) or not (np.isfinite(found) & (found >= 0)).all():
+        raise UserError(
+            f"the network gave distances of shape {found.shape} that are not finite ones of {counted(count, 'image')}",
+            mend="run `svertka verify` on the model",
+        )
+    return found
 
 
 def logits_of(outputs: Outputs, card: Card, *, axes: int = 2) -> NDArray[np.float32]:
@@ -65,12 +80,12 @@ def has_thresholds(card: Card) -> bool:
 
 
 def decode(outputs: Outputs, card: Card, sizes: Sizes) -> list[Result]:
-    """One result an image from the raw outputs of a batch.
+    """One result an input from the raw outputs of a batch.
 
     Args:
-        outputs: By name, first axis an image.
+        outputs: By name, first axis an input.
         card: Of the network.
-        sizes: Of the images, before they were made inputs.
+        sizes: As `svertka.runtime.inputs.InputTransform.size` gives them.
 
     Raises:
         UserError: The card names a task that this release does not know, or the outputs do not fit it.

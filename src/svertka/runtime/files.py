@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
 
@@ -100,6 +101,18 @@ def make_folder(path: Path) -> Path:
     except OSError as error:
         raise write_error(path, error) from error
     return path
+
+
+def unused_folder(path: str | PathLike[str]) -> Path:
+    """The path of a folder that is to be made: an empty one may be there.
+
+    Raises:
+        UserError: There is something.
+    """
+    folder = Path(path)
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise UserError("the folder exists", where=folder, mend="choose another --out")
+    return folder
 
 
 def cache_folder() -> Path:

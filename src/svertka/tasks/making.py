@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from svertka.annotations import Annotation
 from svertka.errors import UserError
-from svertka.runtime.card import LONGEST_CLASS, Card
+from svertka.runtime.card import Card
+from svertka.runtime.outputs import LONGEST_CLASS
 from svertka.runtime.preprocess import Preprocess
 from svertka.task_records.record import record, record_for, resolve
 from svertka.tasks.task import Choices, Task

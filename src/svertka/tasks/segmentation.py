@@ -15,7 +15,7 @@ from svertka.annotations import Annotation, Mask
 from svertka.errors import UserError
 from svertka.exhibits import Exhibit, Matrix, Table
 from svertka.results import Result, Segmentation, css, drawn_colour, tinted
-from svertka.runtime.card import Card
+from svertka.runtime.card import Card, image_input
 from svertka.runtime.preprocess import Preprocess
 from svertka.runtime.tiling import assemble
 from svertka.tasks.mask_losses import VOID, border_weights, dice_loss, pixel_weights, within
@@ -70,7 +70,7 @@ class SegmentationTask(Task):
     @classmethod
     def of_card(cls, card: Card) -> Self:
         """See `Task.of_card`."""
-        return cls(card.classes, card.preprocess)
+        return cls(card.classes, image_input(card))
 
     def targets(self, labels: Sequence[Annotation]) -> NDArray[np.uint8]:
         """What each number in a mask's file means: a class number, or `VOID`; ``(N, 256)``.

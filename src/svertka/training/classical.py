@@ -19,9 +19,11 @@ _TREES = 300
 class Learner(Protocol):
     """What scikit-learn makes."""
 
-    def fit(self, features: NDArray[np.float32], targets: NDArray[np.int64]) -> Any: ...
+    def fit(self, features: NDArray[np.float32], targets: NDArray[np.int64]) -> Any:
+        """Learn class numbers ``(N,)`` of features ``(N, D)``."""
 
-    def predict(self, features: NDArray[np.float32]) -> NDArray[np.int64]: ...
+    def predict(self, features: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Class numbers ``(N,)`` of features ``(N, D)``."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from svertka.training.loop import Training
 from svertka.training.machine import Machine
 from svertka.training.recipe import Recipe
 from svertka.training.signals import Background
+from svertka.training.updates import check_one_update
 from svertka.wording import counted
 
 _IMAGES = 32  # at most
@@ -110,6 +111,10 @@ class _OneBatch:
     def batches(self) -> int:
         return 1
 
+    def size(self, number: int) -> int:
+        del number
+        return self.samples
+
     def training(self, epoch: int, skip: int = 0) -> Iterator[Any]:
         del epoch
         return iter([self.batch][skip:])
@@ -133,12 +138,16 @@ def check_wiring(
     Args:
         net: The network.
         task: What to learn, without smoothing of labels.
-        batch: What from; at most 32 images of it.
+        batch: What from; at most 32 samples of it.
         recipe: Says the layout; what regularises is left out.
         machine: Devices and precision.
         background: See there.
         advance: Is told how many learning rates of how many are tried.
+
+    Raises:
+        UserError: The task has several updates.
     """
+    check_one_update(net, task, "--check-wiring")
     one = _OneBatch(batch)
     best: Wiring | None = None
     for number, rate in enumerate(_RATES, 1):

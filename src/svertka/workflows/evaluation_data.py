@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from svertka.errors import UserError
+from svertka.runtime.card import image_input
 from svertka.workflows.run_folder import SPLIT_NAME
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def divided_as_trained(data: Path, model: Path, card: Card, display: Display, *,
     known = written is not None or not told.get("split_given")
     prepared = prepare(
         data,
-        card.preprocess,
+        image_input(card, where=model),
         val_fraction=float(told.get("val_fraction", 0.0)),
         seed=int(told.get("seed", 0)),
         fold=(int(fold[0]), int(fold[1])) if fold else None,

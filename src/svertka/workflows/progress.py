@@ -130,11 +130,14 @@ class Display:
     def epoch(self, row: dict[str, float]) -> None:
         """See `svertka.training.loop.Watcher.epoch`."""
         number = int(row["epoch"])
-        parts = [f"epoch {number:>{len(str(self.epochs))}}/{self.epochs}", f"loss {row['train_loss']:.4f}"]
+        parts = [f"epoch {number:>{len(str(self.epochs))}}/{self.epochs}"]
+        losses = {"loss": row["train_loss"]} if "train_loss" in row else _beginning(row, "train_")
+        parts += [f"{name.replace('_', ' ')} {value:.4f}" for name, value in losses.items()]
         if "val_loss" in row:
             scores = [name for name in row if name.startswith("val_") and name != "val_loss"][:_SCORES]
             parts += [f"{name.replace('_', ' ')} {row[name]:.4f}" for name in ("val_loss", *scores)]
-        parts += [f"lr {row['lr']:.2g}", f"{row['seconds']:.1f} s"]
+        rates = {row[name] for name in row if name == "lr" or name.startswith("lr_")}
+        parts += [f"lr {', '.join(f'{rate:.2g}' for rate in sorted(rates))}", f"{row['seconds']:.1f} s"]
         self.say("  ".join(parts))
 
     def shortened(self, epochs: float) -> None:
@@ -190,3 +193,7 @@ class Display:
             self._bar.start()
             self._bar.add_task(label, total=total, extra=extra)
         self._bar.update(self._bar.task_ids[0], description=label, completed=done, total=total, extra=extra)
+
+
+def _beginning(row: dict[str, float], beginning: str) -> dict[str, float]:
+    return {name.removeprefix(beginning): value for name, value in row.items() if name.startswith(beginning)}

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svertka.errors import UserError
-from svertka.runtime.decoders.classification import distances
+from svertka.runtime.decoding import distances
 from svertka.tasks.intervals import wilson
 from svertka.wording import none_can
 from svertka.workflows.image_files import read_batches

@@ -58,6 +58,11 @@ class Run:
         out: Path | None,
         resume: bool,
     ) -> Run:
+        """The folder of a run of ``data``, begun now or gone on with.
+
+        Raises:
+            UserError: The folder or the recipe cannot be used.
+        """
         if resume and out is None:
             raise UserError("which run is to be resumed?", mend="give its folder with --out")
         if resume and out is not None and (out / _RECIPE).is_file():

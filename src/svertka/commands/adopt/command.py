@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -54,53 +55,70 @@ def adopt(
     Raises:
         UserError: The checkpoint is damaged, could run code, or is of another network; or what is given does not suit.
     """
+    _check_installed()
+    from svertka.zoo.adoption import write_model
+
     path = Path(checkpoint)
-    try:
-        from svertka.zoo import registry, weights
-        from svertka.zoo.adoption import write_model
-        from svertka.zoo.checkpoints import read_checkpoint
-        from svertka.zoo.download import file_digest
-    except ModuleNotFoundError as error:
-        raise UserError(f"adopting needs {error.name}", mend="pip install 'svertka[train]'") from error
-    if net is not None:
-        registry.record(net)
     target = _target(path, out)
-    read = read_checkpoint(path)
-    converted = _converted(read, net, source)
-    if registry.record(converted.net).kind != "classifier":
-        raise UserError(f"it is of {converted.net}, which finds masks; only classifiers are adopted", where=path)
-    known = weights.published(path)
-    if known is not None and known.net != converted.net:
-        known = None
+    converted, beside = _read(path, net, source)
+    known = _published(path, converted.net)
     like = known or _like(converted)
     assumed: list[str] = []
-    if read.beside:
-        assumed.append(f"the weights are not among {len(read.beside):,} other tensors, such as {read.beside[0][:80]}")
-    preprocess = _preprocess(converted, like, assumed if known is None else [], image_size, fit, mean, std)
-    names = _class_names(converted, like, classes, assumed if known is None else [])
+    preprocess = _preprocess(converted, like, assumed, image_size, fit, mean, std)
+    names = _class_names(converted, like, classes, assumed)
+    if known is not None:
+        assumed.clear()  # nothing had to be: these weights are published with it
+    if beside:
+        assumed.insert(0, f"the weights are not among {len(beside):,} other tensors, such as {beside[0][:80]}")
     card = write_model(
         target,
         converted,
         classes=names,
         preprocess=preprocess,
         licence=licence or (known.licence if known else "unspecified"),
-        provenance={
-            "file": path.name.encode(errors="replace").decode(),
-            "digest": file_digest(path, "sha256"),
-            **({"weights": known.full_name, "from": known.url} if known else {}),
-        },
+        provenance=_provenance(path, known),
         metrics=known.metrics() if known and preprocess == known.preprocess() else {},
     )
-    return Adopted(
-        target,
-        card.net,
-        converted.source,
-        known.full_name if known else None,
-        card.classes,
-        preprocess,
-        card.licence,
-        tuple(assumed),
-    )
+    name = known.full_name if known else None
+    return Adopted(target, card.net, converted.source, name, card.classes, preprocess, card.licence, tuple(assumed))
+
+
+def _check_installed() -> None:
+    try:
+        importlib.import_module("svertka.zoo.adoption")
+    except ModuleNotFoundError as error:
+        raise UserError(f"adopting needs {error.name}", mend="pip install 'svertka[train]'") from error
+
+
+def _read(path: Path, net: str | None, source: str | None) -> tuple[Converted, Sequence[str]]:
+    # The weights, and the names of the tensors beside them.
+    from svertka.zoo import registry
+    from svertka.zoo.checkpoints import read_checkpoint
+
+    if net is not None:
+        registry.record(net)
+    read = read_checkpoint(path)
+    converted = _converted(read, net, source)
+    if registry.record(converted.net).kind != "classifier":
+        raise UserError(f"it is of {converted.net}, which finds masks; only classifiers are adopted", where=path)
+    return converted, read.beside
+
+
+def _published(path: Path, net: str) -> WeightsRecord | None:
+    from svertka.zoo import weights
+
+    known = weights.published(path)
+    return known if known is not None and known.net == net else None
+
+
+def _provenance(path: Path, known: WeightsRecord | None) -> dict[str, str]:
+    from svertka.zoo.download import file_digest
+
+    return {
+        "file": path.name.encode(errors="replace").decode(),
+        "digest": file_digest(path, "sha256"),
+        **({"weights": known.full_name, "from": known.url} if known else {}),
+    }
 
 
 def _target(path: Path, out: str | PathLike[str] | None) -> Path:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from svertka.commands.bench.figure import Figure
 from svertka.commands.bench.machines import known_machines, machines_file, save_machines, this_machine, with_machine
@@ -14,12 +15,13 @@ from svertka.commands.bench.result import Benched
 from svertka.errors import UserError, nearest
 from svertka.runtime.cores import available_cores
 from svertka.runtime.deployment import Precision
-from svertka.runtime.files import make_folder
+from svertka.runtime.files import unused_folder
 from svertka.spelling import names_of, numbers_of, seconds_of, texts_of
 from svertka.workflows.progress import Display
 
 if TYPE_CHECKING:
     from svertka.commands.bench.subject import Subject
+    from svertka.deploy.peaks import Peaks
 
 NETS = ("efficientnet_lite0", "resnet50")
 """What is measured where nothing is named, so that machines can be compared."""
@@ -27,6 +29,7 @@ ENGINES = ("pytorch", "onnxruntime", "openvino")
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 BATCHES = (1, 8)
 REPORT_NAME = "bench.html"
+_Name = TypeVar("_Name", bound=str)
 
 
 def bench(
@@ -64,62 +67,65 @@ def bench(
     Raises:
         UserError: A model, an engine or a number makes no sense here, or something cannot be written.
     """
-    engines, precisions, batches = names_of(engine), names_of(precision), numbers_of(batch)
-    for what, names, known_names in (("engine", engines, ENGINES), ("precision", precisions, PRECISIONS)):
-        for name in names:
-            if name not in known_names:
-                raise UserError(f"unknown {what} {name!r}", mend=nearest(name, known_names))
-    cores = available_cores()
-    counts = sorted({1, cores} if threads is None else set(numbers_of(threads)))
-    for what, numbers, most in (("batch", batches, 4096), ("threads", counts, cores)):
-        if not numbers or not all(1 <= number <= most for number in numbers):
-            given = ", ".join(map(str, numbers))
-            raise UserError(f"{what} is {given or 'not given'}", mend=f"it must be between 1 and {most:,}")
-    seconds = seconds_of(seconds)
-    if not seconds > 0:
+    engines = _known("engine", names_of(engine), ENGINES)
+    precisions = _known("precision", names_of(precision), PRECISIONS)
+    batches = _within("batch", numbers_of(batch), 4096)
+    counts = _within("threads", (1, available_cores()) if threads is None else numbers_of(threads), available_cores())
+    if not (seconds := seconds_of(seconds)) > 0:
         raise UserError(f"seconds is {seconds:g}", mend="it must be above 0")
-    target = None if out is None else Path(out)
-    if target is not None and target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise UserError("the folder exists", where=target, mend="choose another --out")
+    report = None if out is None else unused_folder(out) / REPORT_NAME
     table = machines_file(None if save is None else Path(save))
     known = known_machines(table)  # what is wrong with it is said before anything takes time
     from svertka.commands.bench.measuring import Bench
-    from svertka.commands.bench.subject import Subject
-    from svertka.deploy.peaks import measure_peaks
 
     display = Display(show=progress)
-    with tempfile.TemporaryDirectory(prefix="svertka-") as place:
-        chosen = texts_of(models) or list(NETS)
-        folders = [Path(place, f"model{number}") for number in range(len(chosen))]
-        subjects = [Subject.of(name, image_size, folder) for name, folder in zip(chosen, folders, strict=True)]
-        peaks = {count: measure_peaks(count) for count in counts}
-        for count, best in peaks.items():
-            display.say(f"threads {count}: {best.gflops:,.1f} GFLOP/s, {best.bandwidth:,.1f} GB/s at best")
-        wanted = [precision for precision in PRECISIONS if precision in precisions]
-        running = Bench(display, engines, wanted, sorted(set(batches)), peaks, seconds)
-        figures = [
-            figure
-            for subject, folder in zip(subjects, folders, strict=True)
-            for figure in running.figures(subject, folder)
-        ]
-    line = this_machine(peaks[counts[-1]], _nets(subjects, figures))
-    machines = with_machine(known, line)
+    with _subjects(texts_of(models) or NETS, image_size) as subjects:
+        peaks = {count: _peaks(count, display) for count in counts}
+        running = Bench(display, engines, precisions, batches, peaks, seconds)
+        figures = [figure for folder, subject in subjects.items() for figure in running.figures(subject, folder)]
+    measured = tuple(subjects.values())
+    machines = with_machine(known, this_machine(peaks[counts[-1]], _nets(measured, figures)))
     save_machines(table, machines)
-    result = Benched(
-        tuple(peaks.values()),
-        tuple(subjects),
-        tuple(figures),
-        running.absent,
-        tuple(machines),
-        table,
-        None if target is None else target / REPORT_NAME,
-    )
-    if target is not None:
+    result = Benched(tuple(peaks.values()), measured, tuple(figures), running.absent, tuple(machines), table, report)
+    if report is not None:
         from svertka.commands.bench.page import write_page
 
-        make_folder(target)
         write_page(result)
     return result
+
+
+def _known(what: str, given: Sequence[str], known: Sequence[_Name]) -> list[_Name]:
+    # In the order of those that are known.
+    for name in given:
+        if name not in known:
+            raise UserError(f"unknown {what} {name!r}", mend=nearest(name, known))
+    return [name for name in known if name in given]
+
+
+def _within(what: str, numbers: Sequence[int], most: int) -> list[int]:
+    # Each once, the least first.
+    if not numbers or not all(1 <= number <= most for number in numbers):
+        given = ", ".join(map(str, numbers))
+        raise UserError(f"{what} is {given or 'not given'}", mend=f"it must be between 1 and {most:,}")
+    return sorted(set(numbers))
+
+
+def _peaks(threads: int, display: Display) -> Peaks:
+    from svertka.deploy.peaks import measure_peaks
+
+    best = measure_peaks(threads)
+    display.say(f"threads {threads}: {best.gflops:,.1f} GFLOP/s, {best.bandwidth:,.1f} GB/s at best")
+    return best
+
+
+@contextlib.contextmanager
+def _subjects(models: Sequence[str], image_size: int | None) -> Iterator[dict[Path, Subject]]:
+    # By a folder of its own for what is made of it, until they are measured.
+    from svertka.commands.bench.subject import Subject
+
+    with tempfile.TemporaryDirectory(prefix="svertka-") as place:
+        folders = {Path(place, f"model{number}"): name for number, name in enumerate(models)}
+        yield {folder: Subject.of(name, image_size, folder) for folder, name in folders.items()}
 
 
 def _nets(subjects: Sequence[Subject], figures: Sequence[Figure]) -> dict[str, dict[str, Any]]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from svertka.exhibits import Curve, Curves, Exhibit, Table
 from svertka.report.page import Section, write_report
+from svertka.runtime.files import make_folder
 from svertka.wording import counted
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 def write_page(benched: Benched) -> None:
     """Write the page of a bench to its ``report``."""
     assert benched.report is not None
+    make_folder(benched.report.parent)
     line = benched.machines[-1]
     best = benched.peaks[-1]
     sections = [

@@ -52,56 +52,58 @@ def check(
         UserError: There is nothing that can be read as a data set, or something cannot be written.
     """
     from svertka.data.checks.checking import findings
-    from svertka.data.checks.survey import survey
-    from svertka.data.readers.reading import open_dataset
-    from svertka.data.samples import flat
-    from svertka.data.splitting.grouping import groups_of
 
     _show_augmented(Path(data), show_augmented, augment, format=format)
     target = None if fix is None else Path(fix)
     if target is not None and target.exists():
         raise UserError("it exists", where=target, mend="choose another --fix")
     display = Display(show=progress)
-    dataset = open_dataset(Path(data), format)
-    _, samples = flat(dataset)
-    groups = None if group is None else groups_of(dataset, samples, group)
-    seen = survey(dataset, groups=groups, advance=display.advance)
-    if len(seen.faults) == len(samples):
-        first = next(iter(seen.faults.values()))
-        raise UserError(
-            f"{none_can(len(samples), 'image')} be read; the first, {samples[0].name}: {first.text}",
-            where=data,
-        )
+    seen = _surveyed(Path(data), format, group, display)
     found = findings(seen)
     if labels:
         from svertka.commands.check.features import features_at_hand
         from svertka.commands.check.suspects import suspects
 
         found += suspects(seen, display, frozen=features_at_hand())
-    images, counts = _counted(seen)
-    report = None
+    report = fixed = None
     if out is not None:
         from svertka.commands.check.page import write_check_report
 
         report = Path(out) / REPORT_NAME
         write_check_report(report, seen, found)
-    fixed = None
     if target is not None:
         from svertka.commands.check.fix import write_fixed
 
         fixed = write_fixed(target, seen, found)
-    return Checked(
-        dataset.format,
-        counts,
-        images,
-        list(dataset.notes),
-        found,
-        [[_place(seen, position) for position in group] for group in seen.looks.copies],
-        [item.to_json() for item in dataset.skipped]
-        + [{"file": samples[position].name, "error": fault.text} for position, fault in sorted(seen.faults.items())],
-        report,
-        fixed,
-    )
+    images, counts = _counted(seen)
+    copies = [[_place(seen, position) for position in group] for group in seen.looks.copies]
+    dataset = seen.dataset
+    return Checked(dataset.format, counts, images, list(dataset.notes), found, copies, _skipped(seen), report, fixed)
+
+
+def _surveyed(data: Path, format_: str | None, group: str | None, display: Display) -> Survey:
+    from svertka.data.checks.survey import survey
+    from svertka.data.readers.reading import open_dataset
+    from svertka.data.samples import flat
+    from svertka.data.splitting.grouping import groups_of
+
+    dataset = open_dataset(data, format_)
+    _, samples = flat(dataset)
+    groups = None if group is None else groups_of(dataset, samples, group)
+    seen = survey(dataset, groups=groups, advance=display.advance)
+    if len(seen.faults) == len(samples):
+        first = next(iter(seen.faults.values()))
+        what = f"{none_can(len(samples), 'image')} be read; the first, {samples[0].name}: {first.text}"
+        raise UserError(what, where=data)
+    return seen
+
+
+def _skipped(seen: Survey) -> list[dict[str, str]]:
+    unread = {seen.samples[position].name: fault.text for position, fault in sorted(seen.faults.items())}
+    return [
+        *(item.to_json() for item in seen.dataset.skipped),
+        *({"file": name, "error": error} for name, error in unread.items()),
+    ]
 
 
 def _show_augmented(

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from svertka.annotations import class_names
 from svertka.data.cache.images import load_images
 from svertka.data.preparing import Division, Prepared
-from svertka.tasks.classification import Classification
+from svertka.tasks.making import task_for
 from svertka.training.machine import Machine
 from svertka.training.recipe import Recipe
 from svertka.workflows.images import preprocess_of
@@ -64,7 +65,8 @@ def frozen_features(survey: Survey, positions: NDArray[np.int64], display: Displ
         seed=0,
     )
     run = Run(Path(), recipe, resumed=False, finished=False)  # nothing is written to it
-    job = Job(run, recipe, prepared, Classification(("", "")), preprocess, Machine(recipe), display, Clock())
+    task = task_for(everything.labels, class_names(everything.labels), preprocess)
+    job = Job(run, recipe, prepared, task, preprocess, Machine(recipe), display, Clock())
     memory = FrozenMemory(start, job)
     taps = taps_of(start.net, recipe.taps, preprocess.height)
     job.recipe = recipe.changed({"engine": memory.choose_engine(taps)})

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from svertka.commands.compare.advice import advise
 from svertka.commands.compare.result import Compared
 from svertka.errors import UserError
-from svertka.runtime.files import make_folder, replacing
+from svertka.runtime.files import make_folder, replacing, unused_folder
 from svertka.spelling import names_of, seconds_of
 from svertka.training.recipe import Recipe
 from svertka.workflows.models import MODEL_NAME
@@ -74,9 +74,7 @@ def compare(
         raise UserError(f"budget is {seconds:g}", mend="it must be a number of seconds above 0")
     if max_images < 2:
         raise UserError(f"max-images is {max_images}", mend="it must be at least 2")
-    target = None if out is None else Path(out)
-    if target is not None and target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise UserError("the folder exists", where=target, mend="choose another --out")
+    target = None if out is None else unused_folder(out)
     from svertka.commands.compare.course import Course
 
     display = _Display(show=progress)

@@ -22,15 +22,15 @@ from svertka.data.preparing import Division, Prepared, learnable_classes, prepar
 from svertka.data.splitting.split import split_by_class
 from svertka.deploy.timing import in_turns
 from svertka.errors import UserError
-from svertka.tasks.classification import Classification
 from svertka.tasks.intervals import wilson
+from svertka.tasks.making import task_for
 from svertka.wording import counted
 from svertka.workflows.images import say_data
 
 if TYPE_CHECKING:
     from svertka.annotations import ImageSource
     from svertka.runtime.preprocess import Preprocess
-    from svertka.tasks.task import Evaluation
+    from svertka.tasks.task import Evaluation, Task
     from svertka.workflows.progress import Display
 
 VAL_FRACTION = 0.2
@@ -69,9 +69,10 @@ class Course:
         self._predict: dict[str, Callable[[Image], object]] = {}
 
     @cached_property
-    def task(self) -> Classification:
+    def task(self) -> Task:
         """What is learnt."""
-        return Classification(self.classes)
+        assert self.first is not None
+        return task_for(self.first.parts["train"].labels, self.classes, self.first.images.preprocess)
 
     def images(self, preprocess: Preprocess | Callable[[Sequence[ImageSource]], Preprocess]) -> Prepared:
         """The images as ``preprocess`` places them: ``train``, ``val`` to choose by, and ``test`` to judge by.

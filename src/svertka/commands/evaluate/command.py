@@ -11,6 +11,7 @@ import numpy as np
 from svertka.commands.evaluate.result import Evaluated
 from svertka.data.batching.handling import pixel_inputs
 from svertka.errors import UserError
+from svertka.runtime.card import image_input
 from svertka.wording import counted
 from svertka.workflows.evaluation_data import choose_part, divided_as_trained
 from svertka.workflows.image_files import image_files
@@ -70,7 +71,7 @@ def _evaluate(
     limit = predictor.card.reject_limit
     others = None if unknown is None else _unknown_files(unknown, limit)
     from svertka.data.batching.batches import Loader, Part
-    from svertka.runtime.decoders.classification import distances
+    from svertka.runtime.decoding import distances
     from svertka.tasks.making import task_of
     from svertka.training.evaluation import evaluate as judge
     from svertka.workflows.rejection import FALSE_REJECTS, judge_rejection
@@ -84,7 +85,7 @@ def _evaluate(
     for item in prepared.skipped[:5]:
         display.warn(f"skipped {item.file}: {item.error}")
     task = task_of(card)
-    samples = Part(pixel_inputs(prepared, chosen, card.preprocess), task.targets(division.labels))
+    samples = Part(pixel_inputs(prepared, chosen, image_input(card)), task.targets(division.labels))
 
     measured: list[NDArray[np.float32]] = []
 

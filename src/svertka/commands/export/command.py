@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from svertka.commands.export.result import Exported
 from svertka.errors import UserError, nearest
-from svertka.runtime.cores import MOST_THREADS, available_cores
+from svertka.runtime.card import image_input
+from svertka.runtime.cores import MOST_THREADS
 from svertka.runtime.deployment import Precision
 from svertka.runtime.files import replacing
 from svertka.workflows.models import model_file
 from svertka.workflows.progress import Display
+
+if TYPE_CHECKING:
+    from svertka.commands.export.validating import Validation
+    from svertka.layers.net import Net
+    from svertka.runtime.card import Card
 
 Format = Literal["onnx"]
 Wanted = Literal["auto", "fp32", "bf16", "int8"]
@@ -22,7 +28,6 @@ _WANTED: dict[str, tuple[Precision, ...]] = {
     "bf16": ("bf16",),
     "int8": ("int8",),
 }
-_MAX_DROP = 0.5  # points
 _DECODED = 24  # images that preparing in the graph is compared by
 
 
@@ -59,57 +64,25 @@ def export(
         progress: Show progress on standard error.
 
     Raises:
-        UserError: The model or the data cannot be used, the export does not agree with the model, or the precision that
-            is asked for loses too much.
+        UserError: Model or data cannot be used, the export does not agree with the model, or the precision loses much.
     """
-    source = model_file(Path(model))
-    if source.suffix != ".safetensors":
-        raise UserError("only a .safetensors model can be exported", where=source)
-    if format != "onnx":
-        raise UserError(f"unknown format {format!r}", mend="formats: onnx")
-    precision = precision or ("fp32" if data is None else "auto")
-    if precision not in get_args(Wanted):
-        raise UserError(f"unknown precision {precision!r}", mend=nearest(precision, get_args(Wanted)))
-    if data is None and precision != "fp32":
-        raise UserError(f"{precision} has to be measured on your images", mend="name a data set with --data")
-    if max_drop is not None and not 0 <= max_drop <= 100:
-        raise UserError(f"a drop of {max_drop} points", mend="--max-drop is between 0 and 100")
-    if threads is not None and not 1 <= threads <= MOST_THREADS:
-        raise UserError(f"threads is {threads}", mend=f"--threads is between 1 and {MOST_THREADS:,}")
-    for flag, value in (("max-drop", max_drop), ("threads", threads)):
-        if data is None and value is not None:
-            raise UserError(f"--{flag} is about what is measured", mend=f"give --data, or leave --{flag} out")
+    source = _source(Path(model), format)
+    precisions = _precisions(precision, max_drop, threads, measured=data is not None)
     from svertka.deploy.onnx import proven_onnx
-    from svertka.zoo import registry
-    from svertka.zoo.modelfile import load_model
 
     target = Path(out) if out is not None else source.with_suffix(".onnx")
-    net, card = load_model(source)
-    if "logits" not in net.output_names and (data is not None or pixels):
-        found = registry.record(card.net).traits.gives
-        mend = "leave out --data and --pixels"
-        raise UserError(f"{card.net} finds {found}, and it is exported in fp32 alone", where=source, mend=mend)
-    images = [golden.image for golden in card.golden]
+    net, card = _opened(source, plain=data is None and not pixels)
+    images = [golden.input for golden in card.golden]
     measured: dict[str, Any] | None = None
     if data is None:
         graph, apart = proven_onnx(net, card, any_size=any_size)
     else:
         from svertka.commands.export.deploying import deploy
-        from svertka.commands.export.validating import Validation
 
-        display = Display(show=progress)
-        validation = Validation(Path(data), Path(model), card, display)
-        deployed = deploy(
-            net,
-            card,
-            validation,
-            precisions=_WANTED[precision],
-            max_drop=_MAX_DROP if max_drop is None else max_drop,
-            threads=threads or available_cores(),
-            any_size=any_size,
-            display=display,
+        validation = _validation(Path(data), Path(model), card, Display(show=progress))
+        graph, card, apart, measured = deploy(
+            net, card, validation, precisions, max_drop=max_drop, threads=threads, any_size=any_size
         )
-        graph, card, apart, measured = deployed.graph, deployed.card, deployed.difference, deployed.measured
         images += validation.decoded(_DECODED) if pixels else []
     if pixels:
         from svertka.deploy.pixels import taking_pixels
@@ -118,3 +91,51 @@ def export(
     with replacing(target) as file:
         file.write(graph)
     return Exported(target, format, target.stat().st_size, apart, card.deployment, measured)
+
+
+def _source(model: Path, format_: str) -> Path:
+    source = model_file(model)
+    if source.suffix != ".safetensors":
+        raise UserError("only a .safetensors model can be exported", where=source)
+    if format_ != "onnx":
+        raise UserError(f"unknown format {format_!r}", mend="formats: onnx")
+    return source
+
+
+def _precisions(
+    precision: str | None, max_drop: float | None, threads: int | None, *, measured: bool
+) -> tuple[Precision, ...]:
+    # Those to try; raises where what is asked for needs images to measure on, or is out of range.
+    precision = precision or ("auto" if measured else "fp32")
+    if precision not in _WANTED:
+        raise UserError(f"unknown precision {precision!r}", mend=nearest(precision, tuple(_WANTED)))
+    if not measured and precision != "fp32":
+        raise UserError(f"{precision} has to be measured on your images", mend="name a data set with --data")
+    if max_drop is not None and not 0 <= max_drop <= 100:
+        raise UserError(f"a drop of {max_drop} points", mend="--max-drop is between 0 and 100")
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise UserError(f"threads is {threads}", mend=f"--threads is between 1 and {MOST_THREADS:,}")
+    for flag, value in (("max-drop", max_drop), ("threads", threads)):
+        if not measured and value is not None:
+            raise UserError(f"--{flag} is about what is measured", mend=f"give --data, or leave --{flag} out")
+    return _WANTED[precision]
+
+
+def _validation(data: Path, model: Path, card: Card, display: Display) -> Validation:
+    from svertka.commands.export.validating import Validation
+
+    return Validation(data, model, card, display)
+
+
+def _opened(source: Path, *, plain: bool) -> tuple[Net, Card]:
+    from svertka.zoo import registry
+    from svertka.zoo.modelfile import load_model
+
+    net, card = load_model(source)
+    if not plain:
+        image_input(card, where=source)  # what is measured, and what a graph prepares itself, are images
+    if "logits" not in net.output_names and not plain:
+        found = registry.record(card.net).traits.gives
+        mend = "leave out --data and --pixels"
+        raise UserError(f"{card.net} finds {found}, and it is exported in fp32 alone", where=source, mend=mend)
+    return net, card

@@ -22,16 +22,17 @@ from svertka.layers.net import Net
 from svertka.layers.transfer import TransferHead
 from svertka.layers.trunk import Classifier
 from svertka.runtime.agreement import difference
-from svertka.runtime.card import Card, Golden
+from svertka.runtime.card import Card, Golden, image_input
+from svertka.runtime.cores import available_cores
 from svertka.runtime.decoding import Outputs
 from svertka.runtime.deployment import AGREEMENT, Deployment, EngineName, Precision
 from svertka.runtime.engines import Engine, OnnxRuntimeEngine
 from svertka.runtime.openvino_core import openvino_has_bf16, openvino_is_installed
 from svertka.runtime.predictor import Predictor
 from svertka.wording import counted
-from svertka.workflows.progress import Display
 from svertka.zoo.engine import TorchEngine
 
+_MAX_DROP = 0.5  # points
 _CALIBRATED = 128  # images: more change the ranges of activations by less than their rounding
 _COMPARED = 24  # images that engines are compared by; a multiple of the batches that are compared
 _USUAL = 224 * 224  # pixels of an image; of larger ones there are fewer
@@ -61,7 +62,6 @@ class _Deploying:
     net: Net
     card: Card
     validation: Validation
-    display: Display
     folder: Path
     max_drop: float
     threads: int
@@ -84,7 +84,7 @@ class _Deploying:
         self.quantising_error = 0.0
 
     def _share_of(self, count: int) -> int:
-        preprocess = self.card.preprocess
+        preprocess = image_input(self.card)
         pixels = preprocess.height * preprocess.width
         if preprocess.fit == "whole":
             pixels = max(pixels, _PIECE)
@@ -111,7 +111,7 @@ class _Deploying:
             for engine in _ENGINES:
                 if precision == "bf16" and engine == "onnxruntime":
                     continue
-                self.display.say(f"trying {engine}, {precision}")
+                self.validation.display.say(f"trying {engine}, {precision}")
                 found.append(self._trial(engine, precision))
         return found
 
@@ -146,7 +146,7 @@ class _Deploying:
         return max(apart, self._apart_at_other_sizes(engine)), AGREEMENT * scale(self.expected)
 
     def _apart_at_other_sizes(self, engine: Engine) -> float:
-        preprocess = self.card.preprocess
+        preprocess = image_input(self.card)
         if not self.any_size and (preprocess.fit != "whole" or preprocess.margin):
             return 0.0  # the graph takes one size
         height, width = self.images.shape[2:]
@@ -162,7 +162,7 @@ class _Deploying:
         calibration = self.validation.inputs(TorchEngine(self.net), self._share_of(_CALIBRATED), learnt_from=True)
         ranking: list[str] = []
         while True:
-            self.display.say(
+            self.validation.display.say(
                 f"quantising, calibrated on {counted(len(calibration), 'image')}"
                 + (
                     f"; {counted(len(self.left), 'layer is', 'layers are')} left in single precision"
@@ -187,7 +187,7 @@ class _Deploying:
             count = 2 * len(self.left) or 1
             if count > len(ranking) // 2:  # little would be left that is faster
                 return
-            self.display.say(f"int8 loses {drop:.2f} points")
+            self.validation.display.say(f"int8 loses {drop:.2f} points")
             self.left = ranking[:count]
 
     def _products_of_the_head(self) -> list[str]:
@@ -201,7 +201,7 @@ class _Deploying:
         return [node.name for node in nodes if node.op_type in ("Gemm", "MatMul")]
 
     def _ranking(self, done: int, total: int) -> None:
-        self.display.working("layers by what quantising costs", done, total)
+        self.validation.display.working("layers by what quantising costs", done, total)
 
     def finished(self, trial: Trial, record: dict[str, Any]) -> Deployed:
         """The chosen graph with the card that proves it."""
@@ -253,12 +253,11 @@ def deploy(
     net: Net,
     card: Card,
     validation: Validation,
-    *,
     precisions: Sequence[Precision],
-    max_drop: float,
-    threads: int,
+    *,
+    max_drop: float | None,
+    threads: int | None,
     any_size: bool,
-    display: Display,
 ) -> Deployed:
     """Try every engine that is here at every precision, and take the fastest that is no worse than is allowed.
 
@@ -267,23 +266,24 @@ def deploy(
         card: Its card.
         validation: The images to measure with.
         precisions: What to try.
-        max_drop: How many points of the score a precision may lose.
-        threads: How many each engine has.
+        max_drop: How many points of the score a precision may lose; half a point if None.
+        threads: How many each engine has; all that this process may use if None.
         any_size: Leave height and width open.
-        display: Is told how it goes.
 
     Raises:
         UserError: The exported graph does not agree with the network, or all that was tried is refused.
     """
+    max_drop = _MAX_DROP if max_drop is None else max_drop
+    threads = threads or available_cores()
     with tempfile.TemporaryDirectory() as folder:
-        work = _Deploying(net, card, validation, display, Path(folder), max_drop, threads, any_size)
+        work = _Deploying(net, card, validation, Path(folder), max_drop, threads, any_size)
         trials = work.trials(precisions)
         if all(trial.refused for trial in trials):
             why = "; ".join(f"{trial.engine}, {trial.precision}: {trial.refused}" for trial in trials)
             raise UserError(f"nothing was written: {why}", mend="allow more with --max-drop, or take --precision auto")
-        display.say(f"timing with {counted(threads, 'thread')}")
+        validation.display.say(f"timing with {counted(threads, 'thread')}")
         # Pieces of an image that is taken whole are run one by one.
-        batches = (1,) if card.preprocess.fit == "whole" else BATCHES
+        batches = (1,) if image_input(card).fit == "whole" else BATCHES
         trials = choose(trials, work.images, threads=threads, batches=batches)
         (chosen,) = (trial for trial in trials if trial.refused is None)
         record = {
@@ -299,4 +299,4 @@ def deploy(
 
 
 def _answered(predictor: Predictor, golden: Golden) -> Golden:
-    return Golden(golden.image, {name: value[0] for name, value in predictor.raw([golden.image]).items()})
+    return Golden(golden.input, {name: value[0] for name, value in predictor.raw([golden.input]).items()})

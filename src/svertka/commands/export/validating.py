@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from svertka.data.batching.batches import Loader, Part
 from svertka.data.batching.handling import pixel_inputs
 from svertka.data.preparing import Division, Prepared
-from svertka.runtime.card import Card
-from svertka.runtime.decoders.classification import distances
+from svertka.runtime.card import Card, image_input
+from svertka.runtime.decoding import distances
 from svertka.runtime.engines import Engine
 from svertka.tasks.making import task_of
 from svertka.training.evaluation import evaluate
@@ -61,6 +61,7 @@ class Validation:
     """
 
     def __init__(self, data: Path, model: Path, card: Card, display: Display) -> None:
+        self.display = display
         self._card, self._task = card, task_of(card)
         self._prepared = divided_as_trained(data, model, card, display, format=None)
         for item in self._prepared.skipped[:5]:
@@ -117,7 +118,7 @@ class Validation:
     def _part(self, prepared: Prepared) -> Part:
         (part,) = prepared.parts
         targets = self._task.targets(prepared.parts[part].labels)
-        return Part(pixel_inputs(prepared, part, self._card.preprocess), targets)
+        return Part(pixel_inputs(prepared, part, image_input(self._card)), targets)
 
 
 def _some(prepared: Prepared, part: str, most: int) -> Prepared:

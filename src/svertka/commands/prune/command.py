@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from svertka.commands.prune.result import Point, Pruned
 from svertka.errors import UserError
-from svertka.runtime.files import make_folder, replacing
+from svertka.runtime.files import make_folder, replacing, unused_folder
 from svertka.wording import counted
 from svertka.workflows.models import MODEL_NAME, model_file
 from svertka.workflows.progress import Display
@@ -66,61 +66,64 @@ def prune(
     Raises:
         UserError: The model, the data or the folder cannot be used, or so much cannot be taken out.
     """
-    if macs is not None and sparsity is not None:
-        raise UserError("channels are to be taken out and weights to be zeroed", mend="give --macs or --sparsity")
-    if sparsity is None:
-        macs = MACS if macs is None else macs
-    for name, share in (("macs", macs), ("sparsity", sparsity)):
-        if share is not None and not 0 < share < 1:
-            raise UserError(f"{name} is {share:g}", mend="it must be a share between 0 and 1")
+    left = _share_left(macs, sparsity)
     if steps < 1:
         raise UserError(f"steps is {steps}", mend="it must be at least 1")
-    target = Path(out)
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise UserError("the folder exists", where=target, mend="choose another --out")
-    source = model_file(Path(model))
-    if source.suffix != ".safetensors":
-        raise UserError("only a .safetensors model can be pruned", where=source)
+    target, source = unused_folder(out), model_file(Path(model))
+    net, card = _opened(source)
     from svertka.commands.prune.page import write_page
     from svertka.commands.prune.pruning import Pruning, divide
     from svertka.workflows.images import say_data
+
+    display = Display(show=progress)
+    prepared, recipe = divide(Path(data), Path(model), card, display, format=format)
+    recipe = recipe.changed({"epochs": epochs, **({} if lr is None else {"lr": lr})})
+    say_data(display, prepared, card.classes)
+    with tempfile.TemporaryDirectory(prefix="svertka-") as place:
+        pruning = Pruning(net, card, Path(model), prepared, recipe, display, Path(place))
+        tried = pruning.choose(left) if sparsity is None else []
+        make_folder(target)
+        points = _Way(pruning, target, source, tried[0] if tried else None).taken(left, steps)
+        _copy(pruning.folder / "run1" / "split.csv", target)
+    of, part = "channels" if sparsity is None else "weights", pruning.judged_on
+    told = (tuple(tried), pruning.task.headline[0], part, prepared.counts[part])
+    result = Pruned(target / MODEL_NAME, target / REPORT_NAME, of, points, *told)
+    write_page(result, card, prepared)
+    return result
+
+
+def _share_left(macs: float | None, sparsity: float | None) -> float:
+    # Of the operations, or of the weights.
+    if macs is not None and sparsity is not None:
+        raise UserError("channels are to be taken out and weights to be zeroed", mend="give --macs or --sparsity")
+    for name, share in (("macs", macs), ("sparsity", sparsity)):
+        if share is not None and not 0 < share < 1:
+            raise UserError(f"{name} is {share:g}", mend="it must be a share between 0 and 1")
+    if sparsity is not None:
+        return 1 - sparsity
+    return MACS if macs is None else macs
+
+
+def _opened(source: Path) -> tuple[Net, Card]:
+    if source.suffix != ".safetensors":
+        raise UserError("only a .safetensors model can be pruned", where=source)
     from svertka.zoo import registry
     from svertka.zoo.modelfile import load_model
 
-    display = Display(show=progress)
     net, card = load_model(source)
     if "logits" not in net.output_names:
         found = registry.record(card.net).traits.gives
         mend = "prune the classifier whose trunk it is built on, and learn from that"
         raise UserError(f"{card.net} finds {found}, and no such network can be pruned", where=source, mend=mend)
     if card.reject_limit is not None:
-        raise UserError(
-            "it refuses images by distances that pruning would change", where=source, mend="train it without --reject"
-        )
-    prepared, recipe = divide(Path(data), Path(model), card, display, format=format)
-    recipe = recipe.changed({"epochs": epochs, **({} if lr is None else {"lr": lr})})
-    say_data(display, prepared, card.classes)
-    with tempfile.TemporaryDirectory(prefix="svertka-") as place:
-        pruning = Pruning(net, card, Path(model), prepared, recipe, display, Path(place))
-        tried = pruning.choose(macs) if macs is not None else []
-        make_folder(target)
-        way = _Way(pruning, target, source, tried[0] if tried else None)
-        points = way.taken(macs if sparsity is None else 1 - sparsity, steps)
-        split = pruning.folder / "run1" / "split.csv"
-        with split.open("rb") as read, replacing(target / split.name) as file:
-            shutil.copyfileobj(read, file)
-    result = Pruned(
-        target / MODEL_NAME,
-        target / REPORT_NAME,
-        "channels" if sparsity is None else "weights",
-        points,
-        tuple(tried),
-        pruning.task.headline[0],
-        pruning.judged_on,
-        prepared.counts[pruning.judged_on],
-    )
-    write_page(result, card, prepared)
-    return result
+        mend = "train it without --reject"
+        raise UserError("it refuses images by distances that pruning would change", where=source, mend=mend)
+    return net, card
+
+
+def _copy(path: Path, folder: Path) -> None:
+    with path.open("rb") as read, replacing(folder / path.name) as file:
+        shutil.copyfileobj(read, file)
 
 
 class _Way:
@@ -129,11 +132,10 @@ class _Way:
     def __init__(self, pruning: Pruning, folder: Path, source: Path, choice: Choice | None) -> None:
         self.pruning, self.folder, self.source, self.choice = pruning, folder, source, choice
 
-    def taken(self, share: float | None, steps: int) -> tuple[Point, ...]:
+    def taken(self, share: float, steps: int) -> tuple[Point, ...]:
         """Go to the end, where ``share`` of the operations or weights is left."""
         from svertka.commands.prune.pruning import shares
 
-        assert share is not None
         pruning = self.pruning
         nets = [pruning.net]
         whole = {part: dict(pruning.judge(pruning.net, part).metrics) for part in {"val", pruning.judged_on}}
@@ -170,13 +172,13 @@ class _Way:
         how = {} if self.choice is None else {"ranking": self.choice.ranking, "allocation": self.choice.allocation}
         learnt = dataclasses.replace(learnt, record={**learnt.record, "pruning": {"left": name, **how}})
         engine = TorchEngine(learnt.net)
-        card = card_of(learnt, task, pruning.card.preprocess, pruning.prepared, metrics, engine, pruning.judged_on)
+        card = card_of(learnt, task, pruning.preprocess, pruning.prepared, metrics, engine, pruning.judged_on)
         return save_model(file, learnt.outcome.weights, card), metrics
 
     def _macs(self, net: Net) -> int:
         from svertka.zoo.measure import measure
 
-        preprocess = self.pruning.card.preprocess
+        preprocess = self.pruning.preprocess
         stages = measure(copy.deepcopy(net).to("meta"), preprocess.height, preprocess.width)
         return sum(stage.macs for stage in stages)
 
@@ -209,8 +211,7 @@ def _latencies(nets: Sequence[Net], card: Card) -> list[float | None]:
     from svertka.deploy.timing import measure
     from svertka.runtime.engines import OnnxRuntimeEngine
 
-    preprocess = card.preprocess
-    images = np.zeros((1, preprocess.channels, preprocess.height, preprocess.width), np.float32)
+    images = np.zeros((1, *card.input.shape), np.float32)
     with tempfile.TemporaryDirectory(prefix="svertka-") as place:
         runs = {}
         for number, net in enumerate(nets):

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import importlib.metadata
 from collections.abc import Callable, Sequence
 from os import PathLike
+from typing import TYPE_CHECKING
 
 from svertka.commands.serve.result import Serving
 from svertka.errors import UserError
 from svertka.runtime.cores import available_cores
+from svertka.runtime.image import MAX_PIXELS
 from svertka.spelling import seconds_of, texts_of
 from svertka.workflows.progress import Display
+
+if TYPE_CHECKING:
+    import socket
+
+    from svertka.serving.app import Application
+    from svertka.serving.guard import Guard
+    from svertka.serving.limits import Limits
 
 _LEAST_TOKEN = 16  # characters
 
@@ -57,52 +68,66 @@ def serve(
         UserError: A model is missing, damaged or not what its file says; the address cannot be listened on, or needs a
             token; a host's name is none; or a limit is out of range.
     """
-    try:
-        from svertka.commands.serve.sources import sources_of
-        from svertka.serving.app import Application
-        from svertka.serving.keeping import Keeper
-        from svertka.serving.limits import Limits
-        from svertka.serving.metrics import Metrics
-        from svertka.serving.models import Shelf
-        from svertka.serving.running import Server, address_of, bind, host_names, is_loopback, proxy_names, run
-    except ModuleNotFoundError as error:
-        raise UserError(f"serving needs {error.name}", mend="pip install 'svertka[serve]'") from error
-    from svertka.runtime.image import MAX_PIXELS
+    _check_installed()
+    from svertka.serving.limits import Limits
+    from svertka.serving.running import bind, host_names, is_loopback, proxy_names
 
-    display = Display(show=progress)
-    limits = Limits(
-        bytes=max_bytes, pixels=MAX_PIXELS if max_pixels is None else max_pixels, seconds=seconds_of(seconds)
-    )
+    display, wait = Display(show=progress), seconds_of(seconds)
+    limits = Limits(bytes=max_bytes, pixels=MAX_PIXELS if max_pixels is None else max_pixels, seconds=wait)
     if places is not None and places < 1:
         raise UserError(f"{places} places", mend="at least 1")
     _check_token(token, host=None if is_loopback(host) else host)
     proxies = proxy_names(texts_of(host_name))
-    bound = bind(host, port)
+    with contextlib.closing(bind(host, port)) as bound:
+        application = _application(texts_of(models), limits, places, display)
+        hosts = host_names(host, proxies)
+        guarded = application.guarded(hosts=hosts, proxies=proxies, token=token, report=display.warn)
+        _run(application, guarded, bound, watch=watch, ready=ready)
+
+
+def _check_installed() -> None:
     try:
-        shelf = Shelf(sources_of(texts_of(models), display.say), say=display.say, warn=display.warn)
-        application = Application(
-            shelf,
-            limits=limits,
-            places=places,
-            threads=available_cores(),
-            version=importlib.metadata.version("svertka"),
-            metrics=Metrics(),
-        )
-        guarded = application.guarded(
-            hosts=host_names(host, proxies), proxies=proxies, token=token, report=display.warn
-        )
-        server = Server(guarded, limits)
+        importlib.import_module("svertka.serving.running")
+    except ModuleNotFoundError as error:
+        raise UserError(f"serving needs {error.name}", mend="pip install 'svertka[serve]'") from error
 
-        def opened() -> None:
-            told = tuple(model.to_json() for model in shelf.models)
-            if ready is not None:
-                ready(Serving(address_of(bound), told, server.stop))
 
-        keeper = Keeper(application)
-        beside = [keeper.watch] if watch else []
-        run(server, bound, load=keeper.load, ready=opened, hang_up=keeper.reload_all, beside=beside)
-    finally:
-        bound.close()
+def _application(models: Sequence[str], limits: Limits, places: int | None, display: Display) -> Application:
+    from svertka.commands.serve.sources import sources_of
+    from svertka.serving.app import Application
+    from svertka.serving.metrics import Metrics
+    from svertka.serving.models import Shelf
+
+    return Application(
+        Shelf(sources_of(models, display.say), say=display.say, warn=display.warn),
+        limits=limits,
+        places=places,
+        threads=available_cores(),
+        version=importlib.metadata.version("svertka"),
+        metrics=Metrics(),
+    )
+
+
+def _run(
+    application: Application,
+    guarded: Guard,
+    bound: socket.socket,
+    *,
+    watch: bool,
+    ready: Callable[[Serving], None] | None,
+) -> None:
+    from svertka.serving.keeping import Keeper
+    from svertka.serving.running import Server, address_of, run
+
+    server, keeper = Server(guarded, application.limits), Keeper(application)
+
+    def opened() -> None:
+        told = tuple(model.to_json() for model in application.shelf.models)
+        if ready is not None:
+            ready(Serving(address_of(bound), told, server.stop))
+
+    beside = [keeper.watch] if watch else []
+    run(server, bound, load=keeper.load, ready=opened, hang_up=keeper.reload_all, beside=beside)
 
 
 def _check_token(token: str | None, *, host: str | None) -> None:

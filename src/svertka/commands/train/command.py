@@ -199,9 +199,9 @@ def _train(run: Run, source: Path, whole: Run, progress: bool) -> Trained:
     run.write_history(outcome.history)
     seen = records(run.folder)
     diagnoses = judged(seen)
-    told = {kind for signals in seen.values() for kind in signals.said}
+    told = {name for signals in seen.values() for name in signals.said}
     for diagnosis in diagnoses:
-        if diagnosis.kind not in told:
+        if diagnosis.name not in told:
             display.say(f"diagnosis: {diagnosis.line()}")
     write_run_report(trained, card, task, prepared, learnt, found, section(seen, diagnoses) if seen else None)
     run.finish(trained)

@@ -14,7 +14,8 @@ from svertka.data.batching.batches import Inputs, Pixels
 from svertka.data.batching.boxed import Boxed, RememberedBoxed
 from svertka.data.batching.laid import Crops, Pieces, RememberedPieces, Whole
 from svertka.data.box_repair import repaired
-from svertka.data.cache.images import Advance, Images
+from svertka.data.cache.images import Images
+from svertka.data.cache.loaded import Advance
 from svertka.data.cache.mask_images import load_masks
 from svertka.data.cache.memory import Remembered
 from svertka.data.preparing import Prepared

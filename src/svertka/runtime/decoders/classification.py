@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from svertka.errors import UserError
 from svertka.results import Classes, ClassScore, NoneOfThese, Result
 from svertka.runtime.card import Card
-from svertka.runtime.decoding import Outputs, Sizes, logits_of, softmax
-from svertka.wording import counted
+from svertka.runtime.decoding import Outputs, Sizes, distances, logits_of, softmax
 
 
 def classification(outputs: Outputs, card: Card, sizes: Sizes) -> list[Result]:
@@ -29,18 +26,3 @@ def classification(outputs: Outputs, card: Card, sizes: Sizes) -> list[Result]:
         NoneOfThese(distance, limit, classes) if distance > limit else classes
         for classes, distance in zip(found, distances(outputs, len(found)).tolist(), strict=True)
     ]
-
-
-def distances(outputs: Outputs, count: int) -> NDArray[np.float32]:
-    """The ``distance`` of each of ``count`` images from the nearest class mean, ``(count,)``.
-
-    Raises:
-        UserError: The outputs have none, or they are no distances.
-    """
-    found = outputs.get("distance", np.empty(0, np.float32))
-    if found.shape != (count,) or not (np.isfinite(found) & (found >= 0)).all():
-        raise UserError(
-            f"the network gave distances of shape {found.shape} that are not finite ones of {counted(count, 'image')}",
-            mend="run `svertka verify` on the model",
-        )
-    return found

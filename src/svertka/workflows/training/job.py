@@ -162,7 +162,8 @@ class Job:
         else:
             samples = part_of(given, targets, recipe.seed)
         least = self.least if part == "train" else 1
-        loader = Loader(samples, recipe.batch, recipe.workers, self.machine.rank, self.machine.world, least)
+        chosen = self.task.sampler(samples.targets, batch=recipe.batch, seed=recipe.seed) if part == "train" else None
+        loader = Loader(samples, recipe.batch, recipe.workers, self.machine.rank, self.machine.world, least, chosen)
         return self._with_workers_that_fit(loader) if recipe.workers else loader
 
     def _with_workers_that_fit(self, loader: Loader) -> Loader:

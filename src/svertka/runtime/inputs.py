@@ -1,0 +1,111 @@
+"""Input transforms: how what is decoded, an image or a series, becomes what a network takes. One class a media type."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from svertka.errors import UserError, nearest
+from svertka.task_records.record import Reference, resolve
+
+
+class InputTransform(ABC):
+    """From an array of a media type to an input of a network: geometry first (`place`), then arithmetic (`normalise`).
+
+    It stands on the card, and so is checked where it is made, and knows its JSON.
+    """
+
+    media: ClassVar[str]
+    """The media type, such as ``image`` or ``series``."""
+
+    graph_input: ClassVar[str]
+    """What the input of an exported graph is called."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one input, channels first: ``(C, H, W)``, ``(C, T)``."""
+
+    @abstractmethod
+    def check(self, value: NDArray[Any]) -> None:
+        """See that an array is of the media type, and one that can be made an input.
+
+        Raises:
+            UserError: It is not.
+        """
+
+    @abstractmethod
+    def load(self, path: Path) -> NDArray[Any]:
+        """The array of the media type in a file.
+
+        Raises:
+            UserError: There is no such file, or it holds none.
+        """
+
+    def given(self, value: Any) -> NDArray[Any]:
+        """The array of the media type that a person hands in, as a path or as an array, checked.
+
+        Raises:
+            UserError: It is none.
+        """
+        array = self.load(Path(value)) if isinstance(value, str | PathLike) else np.asarray(value)
+        self.check(array)
+        return array
+
+    @abstractmethod
+    def place(self, value: NDArray[Any]) -> NDArray[Any]:
+        """Geometry: an array of the media type to one of the input's size, channels last."""
+
+    @abstractmethod
+    def normalise(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+        """Arithmetic: a batch of what `place` gives to inputs ``(N, *shape)``, float32."""
+
+    def size(self, value: NDArray[Any]) -> tuple[int, ...]:
+        """Size of a decoded array before it is placed: ``(H, W)``, ``(T,)``."""
+        return value.shape[:-1]
+
+    def beside(self, placed: Iterable[NDArray[Any]]) -> tuple[NDArray[np.float32], ...]:
+        """What a network is given beside such inputs, by their `place`; nothing, unless a transform says otherwise."""
+        del placed
+        return ()
+
+    def __call__(self, values: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
+        """Arrays of the media type, of any sizes, to one batch ``(N, *shape)`` float32."""
+        return self.normalise(np.stack([self.place(value) for value in values]))
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """The values, for the card."""
+
+    @classmethod
+    @abstractmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """The opposite of `to_json`.
+
+        Raises:
+            UserError: The values are not those of such a transform.
+        """
+
+
+_TRANSFORMS: Mapping[str, Reference] = {
+    "image": "svertka.runtime.preprocess:Preprocess",
+    "series": "svertka.runtime.series:SeriesTransform",
+}
+
+
+def transform_from_json(media: str, values: dict[str, Any]) -> InputTransform:
+    """The input transform of a media type from the values that a card has for it.
+
+    Raises:
+        UserError: This release knows no such media type, or the values are not those of its transform.
+    """
+    if media not in _TRANSFORMS:
+        raise UserError(f"its network takes {media!r}, a media type unknown here", mend=nearest(media, _TRANSFORMS))
+    transform: type[InputTransform] = resolve(_TRANSFORMS[media])
+    return transform.from_json(values)
