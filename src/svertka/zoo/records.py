@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from svertka.errors import UserError, nearest
@@ -177,6 +178,9 @@ class NetFamily:
         record: Gives the record of the network of a name, prefix included; raises a `svertka.errors.UserError` if
             there is none.
         names: Gives all names, prefix included, to suggest one from.
+        checkpoints: Gives, for a name, what a file of the catalogue has of other libraries' checkpoints: ``KEYS`` and
+            ``WEIGHTS``; None where none are read.
+        about: What they are, in a line of the list of all networks.
     """
 
     registers: ClassVar[str] = "network family"
@@ -184,6 +188,8 @@ class NetFamily:
     prefix: str
     record: Callable[[str], NetRecord]
     names: Callable[[], Iterable[str]]
+    checkpoints: Callable[[str], ModuleType] | None = None
+    about: str = ""
 
     @property
     def name(self) -> str:
