@@ -30,6 +30,7 @@ class NetKind:
         suggested: The flags that a newcomer is best served by.
         beyond: How much larger that may be than what a trunk's weights were trained at: at the borders of a piece of an
             image, less is known of a pixel. None if it is the network's own size, whatever the weights saw.
+        shape: The shape of one input, by channels and side, where it is not ``(channels, side, side)``.
     """
 
     registers: ClassVar[str] = "network kind"
@@ -39,6 +40,7 @@ class NetKind:
     fit: Fit
     suggested: str
     beyond: float | None = 1.0
+    shape: Callable[[int, int], tuple[int, ...]] | None = None
 
     def check_parts(self) -> None:
         """See `svertka.plugins.Registrable.check_parts`."""

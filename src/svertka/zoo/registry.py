@@ -146,40 +146,48 @@ def build(name: str, arguments: Mapping[str, Any]) -> Classifier:
 
 
 def build_any(name: str, arguments: Mapping[str, Any]) -> Net:
-    """Build the network ``name`` with the constructor arguments given.
+    """Build the network ``name``; see `build_of`.
+
+    Raises:
+        UserError: As `build_of`, or there is no such network.
+    """
+    return build_of(record(name), arguments)
+
+
+def build_of(record: NetRecord, arguments: Mapping[str, Any]) -> Net:
+    """Build the network of a record, which need not be registered, with the constructor arguments given.
 
     Beside these there may be, for a classifier, ``head``: the options of a head that takes the place of the network's
     own, see `svertka.layers.transfer.transfer_head`; for others, ``trunk``: which classifier's trunk they are built on,
     see `trunk`; and ``widths``: layers that are narrower than they would be, see `svertka.layers.widths`.
 
     Raises:
-        UserError: The network or an argument is unknown, or an argument has a value that it cannot have.
+        UserError: An argument is unknown, or has a value that it cannot have.
     """
     from svertka.layers.initialisation import FilledOnce
     from svertka.layers.widths import set_widths
 
-    found = record(name)
-    constructor = found.constructor()
+    name, constructor = record.name, record.constructor()
     arguments = dict(arguments)
     head, widths = arguments.pop("head", None), arguments.pop("widths", {})
     known = inspect.signature(constructor).parameters
     for argument in arguments:
-        if argument not in _options(name):
-            raise UserError(f"{name} has no option {argument!r}", mend=nearest(argument, _options(name)))
+        if argument not in _options(record):
+            raise UserError(f"{name} has no option {argument!r}", mend=nearest(argument, _options(record)))
     if not isinstance(widths, Mapping):
         raise UserError(f"the widths of {name} are no table of layers")
-    if head is not None and found.kind != "classifier":
+    if head is not None and record.kind != "classifier":
         raise UserError(f"{name} has a decoder and no head")
     try:
         with warnings.catch_warnings(), FilledOnce(), _few_modules():
             warnings.filterwarnings("error", "Initializing zero-element")  # a layer of nothing, such as no classes
-            given = {**found.arguments, **arguments}
+            given = {**record.arguments, **arguments}
             if "trunk" in known:
-                given["trunk"] = trunk(given["trunk"], in_channels=given.pop("in_channels", found.channels))
+                given["trunk"] = trunk(given["trunk"], in_channels=given.pop("in_channels", record.channels))
             net: Net = constructor(**given)
             if head is not None:  # it is as wide as what it reads
                 set_widths(net, without_head(widths))
-                put_head(cast("Classifier", net), arguments.get("image_size", found.image_size), head)
+                put_head(cast("Classifier", net), arguments.get("image_size", record.image_size), head)
                 widths = {path: width for path, width in widths.items() if path.startswith(_HEAD)}
             set_widths(net, widths)
             return net
@@ -310,9 +318,9 @@ def put_head(net: Classifier, side: int, options: Mapping[str, Any]) -> None:
 
 def accepts(name: str, argument: str) -> bool:
     """Whether the network ``name`` can be built with ``argument``."""
-    return argument in _options(name)
+    return argument in _options(record(name))
 
 
-def _options(name: str) -> tuple[str, ...]:
-    known = tuple(inspect.signature(record(name).constructor()).parameters)
+def _options(record: NetRecord) -> tuple[str, ...]:
+    known = tuple(inspect.signature(record.constructor()).parameters)
     return (*known, "in_channels") if "trunk" in known else known
