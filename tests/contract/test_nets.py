@@ -54,13 +54,6 @@ def test_parameters_are_as_many_as_published(record: registry.NetRecord) -> None
 
 
 @EVERY_NET
-def test_logits_in_both_modes(record: registry.NetRecord) -> None:
-    net = build(record)
-    for mode in (True, False):
-        assert net.train(mode)(images(record)).shape == (2, CLASSES)
-
-
-@EVERY_NET
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_any_number_of_channels(record: registry.NetRecord, channels: int) -> None:
     with torch.device("meta"):
@@ -102,7 +95,9 @@ def test_the_pyramid_is_the_trunk_stage_by_stage(record: registry.NetRecord) -> 
     with torch.no_grad():
         pyramid = net.trunk.pyramid(x)
         assert torch.equal(pyramid[net.trunk.names[-1]], net.trunk(x))
-        assert torch.equal(net.head(net.trunk(x)), net(x))
+        logits = net(x)
+        assert logits.shape == (2, CLASSES)
+        assert torch.equal(net.head(net.trunk(x)), logits)
     assert tuple(pyramid) == net.trunk.names
     geometry = net.trunk.geometry(side(record), side(record))
     shapes = net.trunk.shapes(side(record), side(record))
@@ -112,18 +107,15 @@ def test_the_pyramid_is_the_trunk_stage_by_stage(record: registry.NetRecord) -> 
 
 
 @EVERY_NET
-def test_gradients_reach_every_parameter(record: registry.NetRecord) -> None:
+def test_gradients_reach_every_parameter_and_frozen_is_frozen(record: registry.NetRecord) -> None:
     net = build(record).train()
     logits = net(images(record))
+    assert logits.shape == (2, CLASSES)
     nn.functional.cross_entropy(logits, torch.tensor([0, 1])).backward()
     without = [name for name, parameter in net.named_parameters() if parameter.grad is None]
     auxiliary = [name for name in without if "auxiliary" in name]
     assert without == auxiliary
-
-
-@EVERY_NET
-def test_frozen_is_frozen(record: registry.NetRecord) -> None:
-    net = build(record)
+    net.zero_grad()
     names = net.trunk.names
     stages = len(names) - 1
     net.trunk.freeze(stages)
