@@ -47,7 +47,7 @@ class Case:
     names: Callable[[Any], Sequence[str]]
     numbers: Callable[[Any], Sequence[float]]
     apart: float
-    written: tuple[str, ...] = (".json",)
+    written: tuple[str, ...] = (".json", "-drawn.png")
     explained: tuple[str, ...] = ("saliency", "grad_cam")
     pruned: float | None = None
 
@@ -209,6 +209,5 @@ CASES = (
         names=lambda said: [found["name"] for found in said["objects"]],
         numbers=lambda said: [found[side] for found in said["objects"] for side in ("left", "top", "right", "bottom")],
         apart=0.1,
-        written=(".json", "-drawn.png"),
     ),
 )

@@ -5,6 +5,7 @@ What is peculiar to one of them is in a file of its own.
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -101,18 +102,18 @@ def test_a_server_says_the_same(learnt: Learnt, svertka_call: Call) -> None:
     (told,) = svertka_call("predict", learnt.graph, picture, "--json").json
     answers: list[Any] = []
 
-    def ready(serving: Any) -> None:
-        def ask() -> None:
-            url, form = f"{serving.address}/v1/predict", {"Content-Type": "image/png"}
-            try:
-                with urllib.request.urlopen(
-                    urllib.request.Request(url, picture.read_bytes(), form), timeout=60
-                ) as file:
-                    answers.append(json.load(file))
-            finally:
-                serving.stop()
+    document = json.dumps({"image": base64.b64encode(picture.read_bytes()).decode()}).encode()
 
-        threading.Thread(target=ask).start()
+    def ask(serving: Any) -> None:
+        url, headers = f"{serving.address}/v1/predict", {"Content-Type": "application/json"}
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, document, headers), timeout=60) as file:
+                answers.append(json.load(file))
+        finally:
+            serving.stop()
+
+    def ready(serving: Any) -> None:
+        threading.Thread(target=ask, args=(serving,)).start()
 
     svertka.serve(learnt.graph, port=0, ready=ready, progress=False)
     same(learnt.case, told, answers[0]["result"])
