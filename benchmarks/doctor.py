@@ -86,10 +86,10 @@ def main() -> None:
 def record(case: ill.Case, name: str, options: argparse.Namespace) -> Signals:
     path = options.records / f"{name}-{options.seeds}.json"
     if options.again and path.exists():
-        return read_signals(path)
+        return read_signals(path)[""]
     started = time.perf_counter()
     signals = ill.train(dataclasses.replace(case, seed=case.seed + options.seeds))
-    write_signals(path, signals)
+    write_signals(path, {"": signals})
     say(f"{path.stem}: {time.perf_counter() - started:.1f} s, {signals.done} steps")
     return signals
 

@@ -143,7 +143,7 @@ class Job:
         from svertka.zoo.modelfile import load_model
 
         net, card = load_model(obtain(find(self.weights)))
-        return net, card.preprocess
+        return net, card.input
 
     def features(self) -> tuple[Any, int, Any]:
         """The trunk followed by the mean over all positions, the number of features, and the preprocessing."""

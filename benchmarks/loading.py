@@ -100,7 +100,7 @@ def ours(data: str, augmented: bool) -> Iterator[int]:
     epoch = 0
     while True:
         for batch in Loader(part, _BATCH).training(epoch):
-            yield len(batch.images)
+            yield len(batch.inputs)
         yield -1
         epoch += 1
 

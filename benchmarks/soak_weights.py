@@ -38,6 +38,7 @@ from soak_images import mutated
 from svertka.errors import UserError
 from svertka.runtime.card import CARD_KEY, Card
 from svertka.runtime.engines import OnnxRuntimeEngine
+from svertka.runtime.outputs import OutputSpec
 from svertka.runtime.preprocess import Preprocess
 from svertka.zoo import registry
 from svertka.zoo.checkpoints import read_checkpoint
@@ -152,8 +153,8 @@ def write_models(folder: Path) -> dict[str, Path]:
         net=NET,
         arguments=converted.arguments,
         task="classification",
-        classes=tuple(map(str, range(CLASSES))),
-        preprocess=Preprocess(height=64, width=64),
+        output=OutputSpec(classes=tuple(map(str, range(CLASSES)))),
+        input=Preprocess(height=64, width=64),
         licence="CC0-1.0",
         provenance={},
         metrics={},

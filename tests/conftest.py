@@ -83,6 +83,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from svertka.runtime.card import Card, Golden
+    from svertka.runtime.outputs import OutputSpec
     from svertka.runtime.preprocess import Preprocess
     from svertka.zoo import registry
     from svertka.zoo.engine import TorchEngine
@@ -98,8 +99,8 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         net="perceptron",
         arguments=arguments,
         task="classification",
-        classes=("cat", "dog", "hippopotamus"),
-        preprocess=preprocess,
+        output=OutputSpec(classes=("cat", "dog", "hippopotamus")),
+        input=preprocess,
         licence="CC0-1.0",
         provenance={"data": {"name": "зверь"}},
         metrics={"val": {"accuracy": 0.5}},
@@ -130,6 +131,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from svertka.runtime.card import Card, Golden
+    from svertka.runtime.outputs import OutputSpec
     from svertka.runtime.preprocess import Preprocess
     from svertka.zoo import registry
     from svertka.zoo.engine import TorchEngine
@@ -147,8 +149,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         net="resnet20_cifar",
         arguments=arguments,
         task="classification",
-        classes=("a", "b", "c", "d", "e"),
-        preprocess=preprocess,
+        output=OutputSpec(classes=("a", "b", "c", "d", "e")),
+        input=preprocess,
         licence="CC0-1.0",
         provenance={},
         metrics={},

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from svertka.commands.train.command import train
     from svertka.commands.verify.command import verify
     from svertka.errors import UserError
+    from svertka.plugins import register
     from svertka.training.recipe import Recipe
 
 __all__ = [
@@ -53,12 +54,17 @@ __all__ = [
     "list_nets",
     "predict",
     "prune",
+    "register",
     "serve",
     "train",
     "verify",
 ]
 
-_ELSEWHERE = {"UserError": "svertka.errors", "Recipe": "svertka.training.recipe"}
+_ELSEWHERE = {
+    "UserError": "svertka.errors",
+    "Recipe": "svertka.training.recipe",
+    "register": "svertka.plugins",
+}
 _OF_NETS = ("ledger", "list_nets")  # both are the command ``nets``
 
 

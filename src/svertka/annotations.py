@@ -1,22 +1,36 @@
-"""What can be said of an image: its class, its labels, boxes in it, a mask over it, or another picture."""
+"""Where a sample comes from, and what can be said of it: its class, labels, boxes, a mask, or another picture."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
-class ImageSource(Protocol):
-    """Where the pixels of an image come from."""
+class Source(Protocol):
+    """Where the value of a sample comes from: an image, a series."""
 
     def stamp(self) -> str:
-        """Something that changes when the image is replaced, found without reading it."""
+        """Something that changes when the value is replaced, found without reading it."""
         ...
+
+    def load(self) -> tuple[NDArray[Any], str]:
+        """The value, and a digest of what it was decoded from.
+
+        An image is ``(H, W, 3)`` uint8 RGB, a series ``(T, C)`` float32.
+
+        Raises:
+            UserError: It cannot be read: an `svertka.runtime.image.ImageError`, where it is an image.
+        """
+        ...
+
+
+class ImageSource(Source, Protocol):
+    """Where the pixels of an image come from."""
 
     def load(self) -> tuple[NDArray[np.uint8], str]:
         """The decoded image ``(H, W, 3)`` uint8 RGB, and a digest of what it was decoded from."""

@@ -1,4 +1,5 @@
-"""Calls of what is public: a keyword that a function or a class does not have is answered with the nearest one."""
+"""Calls of what is public: a keyword that a function or a class does not have is answered with the nearest one, and one
+that a class lacks is named."""
 
 from __future__ import annotations
 
@@ -15,6 +16,10 @@ T = TypeVar("T")
 
 class UnknownArgumentError(UserError, TypeError):
     """A function or a class was called with a keyword that it does not have."""
+
+
+class MissingArgumentError(UserError, TypeError):
+    """A class was called without a keyword that it needs."""
 
 
 def checked(function: Callable[..., Any], others: Callable[[], Iterable[str]]) -> Callable[..., Any]:
@@ -38,13 +43,21 @@ def checked(function: Callable[..., Any], others: Callable[[], Iterable[str]]) -
 
 
 def checked_class(kind: type[T]) -> type[T]:
-    """The dataclass, which raises `UnknownArgumentError` for a keyword that is no field of it."""
-    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    """The dataclass, which raises `UnknownArgumentError` for a keyword that is no field, and `MissingArgumentError` for
+    a field that is not given and has no default."""
+    fields = dataclasses.fields(kind)  # type: ignore[arg-type]
+    names = [field.name for field in fields]
+    given = (dataclasses.MISSING, dataclasses.MISSING)
+    needed = [field.name for field in fields if (field.default, field.default_factory) == given]
     initialise = kind.__init__
 
     @functools.wraps(initialise)
     def checking(self: T, *arguments: Any, **keywords: Any) -> None:
         _check(kind.__name__, keywords, names)
+        if absent := [name for name in needed if name not in {*names[: len(arguments)], *keywords}]:
+            called = next((value for value in (*arguments[:1], keywords.get("name")) if isinstance(value, str)), None)
+            which = kind.__name__ if called is None else f"{kind.__name__} {called!r}"
+            raise MissingArgumentError(f"the {which} lacks its {', '.join(absent)}")
         initialise(self, *arguments, **keywords)
 
     kind.__init__ = checking  # type: ignore[assignment]

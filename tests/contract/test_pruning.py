@@ -113,7 +113,7 @@ def test_what_is_left_computes_as_if_the_rest_were_zero(record: registry.NetReco
         assert torch.equal(again(x), found)
     measured = measure(again.float().to("meta"), side(record), side(record))
     assert macs(channels, keep) == sum(stage.macs for stage in measured)
-    assert again.trunk.channels(side(record)) == {stage.name: stage.shape[0] for stage in measured[:-1]}
+    assert again.trunk.channels(side(record), side(record)) == {stage.name: stage.shape[0] for stage in measured[:-1]}
 
 
 def test_a_network_that_is_pruned_twice_is_built_again() -> None:

@@ -48,11 +48,11 @@ def test_a_batch_is_made_of_its_samples() -> None:
     plain = part(augmentations=())
     assert isinstance(plain.inputs, Pixels)
     (batch,) = Loader(plain, 20).in_order()
-    assert batch.images.shape == (11, 3, 8, 6)
-    assert (batch.images.dtype, batch.targets.dtype, batch.indices.dtype) == (torch.float32, torch.int64, torch.int64)
+    assert batch.inputs.shape == (11, 3, 8, 6)
+    assert (batch.inputs.dtype, batch.targets.dtype, batch.indices.dtype) == (torch.float32, torch.int64, torch.int64)
     assert batch.targets.tolist() == [number % 3 for number in range(11)]
     expected = plain.inputs.preprocess.normalise(plain.inputs.images.take(np.arange(2, 13))[::-1])
-    assert np.array_equal(batch.images.numpy(), expected)
+    assert np.array_equal(batch.inputs.numpy(), expected)
 
 
 @pytest.mark.parametrize(("count", "batch", "sizes"), [(11, 4, [4, 4, 3]), (8, 4, [4, 4]), (3, 9, [3])])
@@ -90,7 +90,7 @@ def test_the_size_of_the_batch_does_not_change_the_order_or_the_pixels() -> None
         {
             int(index): image
             for batch in Loader(part(), size).training(3)
-            for index, image in zip(batch.indices, batch.images, strict=True)
+            for index, image in zip(batch.indices, batch.inputs, strict=True)
         }
         for size in (1, 4, 11)
     ]
@@ -167,8 +167,8 @@ def test_processes_share_a_batch_and_their_weights_make_up_for_uneven_shares(wor
         assert all(len(one.indices) for one in mine)
         assert np.mean([one.weight for one in mine]) == pytest.approx(1)
         # The weighted mean of the shares' mean losses is the mean loss of the batch.
-        loss = np.mean([one.weight * one.images.mean(dtype=torch.float64) for one in mine])
-        assert loss == pytest.approx(float(batch.images.mean(dtype=torch.float64)), abs=1e-9)
+        loss = np.mean([one.weight * one.inputs.mean(dtype=torch.float64) for one in mine])
+        assert loss == pytest.approx(float(batch.inputs.mean(dtype=torch.float64)), abs=1e-9)
 
 
 @pytest.mark.parametrize("world", [2, 3, 20])
@@ -181,4 +181,4 @@ def test_augmentation_goes_by_the_index_in_the_part_and_the_epoch() -> None:
     first, second = (next(iter(Loader(part(), 11).training(epoch))) for epoch in (0, 1))
     again = next(iter(Loader(replace(part()), 11).training(0)))
     assert same(first, again)
-    assert not torch.equal(first.images[first.indices.argsort()], second.images[second.indices.argsort()])
+    assert not torch.equal(first.inputs[first.indices.argsort()], second.inputs[second.indices.argsort()])

@@ -14,7 +14,7 @@ from svertka.data.augmentation.augment import AUGMENTATIONS, augment_together
 from svertka.data.augmentation.mosaic import Mosaic
 from svertka.data.batching.batches import Loader, Part
 from svertka.data.batching.boxed import Boxed, RememberedBoxed
-from svertka.data.batching.handling import pixel_inputs
+from svertka.data.batching.handling import inputs_of
 from svertka.data.cache.images import load_images
 from svertka.data.cache.memory import VIEWS
 from svertka.data.preparing import learnable_classes, prepare
@@ -150,11 +150,11 @@ def test_mosaics_keep_every_box_where_its_pixels_are(squares: tuple[list[Path], 
     part = Part(Boxed(images, np.arange(COUNT), SIZE, ("flip",)), targets, mosaic=Mosaic())
     (batch,) = Loader(part, COUNT).training(0)
     (again,) = Loader(part, COUNT).training(0)
-    assert batch.images.equal(again.images)
+    assert batch.inputs.equal(again.inputs)
     assert batch.targets.shape == (COUNT, 4 * targets.shape[1], 6)
     counts = (batch.targets[..., 0] >= 0).sum(dim=1)
     assert set(counts.tolist()) == {2, 8}
-    for image, told in zip(batch.images.numpy(), batch.targets.numpy(), strict=True):
+    for image, told in zip(batch.inputs.numpy(), batch.targets.numpy(), strict=True):
         for label, left, top, right, bottom, _ in told[told[:, 0] >= 0]:
             rows = slice(*(np.array([top, bottom]) * SIDE).round().astype(int).tolist())
             columns = slice(*(np.array([left, right]) * SIDE).round().astype(int).tolist())
@@ -185,7 +185,7 @@ def test_boxes_are_mended_and_have_the_size_of_their_image(tmp_path: Path) -> No
     assert first == Boxes((Box("cell", 10, 5, 30, 20), Box("cell", 20, 20, 40, 30)), (30, 40))
     assert isinstance(second, Boxes)
     assert third == Boxes((), (30, 40))
-    assert isinstance(pixel_inputs(prepared, "train", SIZE, learning=True, augmentations=("flip",)), Boxed)
+    assert isinstance(inputs_of(prepared, "train", SIZE, learning=True, augmentations=("flip",)), Boxed)
 
 
 def test_augmentations_for_boxes_need_none() -> None:

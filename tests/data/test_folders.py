@@ -188,7 +188,7 @@ def test_what_holds_no_image_at_all_says_what_it_holds(tmp_path: Path) -> None:
         read_folders(tmp_path / "data")
 
 
-@pytest.mark.parametrize("format_", [entry.name for entry in FORMATS])
+@pytest.mark.parametrize("format_", [*FORMATS])
 def test_what_is_not_of_the_format_that_is_insisted_on_is_refused(format_: str, tmp_path: Path) -> None:
     (tmp_path / "file.txt").write_text("no data set")
     (tmp_path / "empty").mkdir()

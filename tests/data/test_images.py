@@ -14,7 +14,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from svertka.data.cache.images import Images, cache_limit, load_images
+from svertka.data.cache.images import Images, load_images
+from svertka.data.cache.loaded import cache_limit
 from svertka.data.samples import ImageFile
 from svertka.errors import UserError
 from svertka.runtime.image import ImageError

@@ -129,7 +129,7 @@ def test_what_judges_comes_whole_and_one_at_a_time(folder: Path) -> None:
     batches = list(Loader(part, 2).in_order())
     assert [tuple(batch.targets.shape) for batch in batches] == [(1, *size) for size in SIZES]
     for batch in batches:
-        agree(batch.images.numpy(), batch.targets.numpy())
+        agree(batch.inputs.numpy(), batch.targets.numpy())
 
 
 def test_pieces_cover_every_pixel(folder: Path) -> None:

@@ -39,7 +39,7 @@ def test_a_sample_comes_out_the_same_in_any_company(names: tuple[str, ...]) -> N
     seen: dict[int, tuple[bytes, bytes]] = {}
     for batch in (1, 7, 16, COUNT):
         for found in Loader(part(*names), batch).training(epoch=2):
-            for image, target, index in zip(found.images, found.targets, found.indices.tolist(), strict=True):
+            for image, target, index in zip(found.inputs, found.targets, found.indices.tolist(), strict=True):
                 told = image.numpy().tobytes(), target.numpy().tobytes()
                 assert seen.setdefault(index, told) == told
     assert len(seen) == COUNT
@@ -50,7 +50,7 @@ def test_epochs_differ() -> None:
     images = []
     for epoch in (0, 1):
         (batch,) = loader.training(epoch)
-        images.append(batch.images[batch.indices.argsort()])
+        images.append(batch.inputs[batch.indices.argsort()])
     assert not torch.equal(images[0], images[1])
 
 
@@ -63,7 +63,7 @@ def test_the_target_says_how_much_of_what_is_in_the_image(names: tuple[str, ...]
     partners = mixed.mixing.partners(indices, 0, COUNT)
     assert len(set(partners.tolist())) > COUNT / 3
     shares = []
-    for image, target, own, other in zip(batch.images, batch.targets, indices, partners, strict=True):
+    for image, target, own, other in zip(batch.inputs, batch.targets, indices, partners, strict=True):
         if own == other:
             continue
         share = float(image.mean() * 51 - other) / (own - other)  # 51: 255 of which a step is 5

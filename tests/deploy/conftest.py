@@ -14,6 +14,7 @@ from exporting import operators_read_once
 from svertka.deploy.onnx import onnx_bytes
 from svertka.layers.net import Net
 from svertka.runtime.card import Card, Golden
+from svertka.runtime.outputs import OutputSpec
 from svertka.runtime.preprocess import Preprocess
 from svertka.zoo import registry
 from svertka.zoo.engine import TorchEngine
@@ -34,8 +35,8 @@ def small() -> tuple[Net, Card]:
         net="resnet20_cifar",
         arguments=arguments,
         task="classification",
-        classes=tuple("abcde"),
-        preprocess=preprocess,
+        output=OutputSpec(classes=tuple("abcde")),
+        input=preprocess,
         licence="CC0-1.0",
         provenance={},
         metrics={},

@@ -86,7 +86,7 @@ def test_a_graph_that_takes_pixels_predicts_the_same_and_says_how_far_it_may_be(
     small: tuple[Net, Card], tmp_path: Path
 ) -> None:
     net, card = small
-    images = [golden.image for golden in card.golden] + [picture(height, width) for height, width in SIZES[:4]]
+    images = [golden.input for golden in card.golden] + [picture(height, width) for height, width in SIZES[:4]]
     data, changed, apart = taking_pixels(onnx_bytes(net, card), card, images)
     path = tmp_path / "pixels.onnx"
     path.write_bytes(data)

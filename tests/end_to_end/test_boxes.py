@@ -110,7 +110,7 @@ def test_boxes_are_learnt_from_the_trunk_of_a_classifier(
     depth = {"none": 0, "all": len(names)}.get(freeze, 2)
     for number, name in enumerate(names):
         assert (before.trunk.digests()[name] == after.trunk.digests()[name]) == (number < depth)
-    assert card.preprocess.mean == (0.4, 0.5, 0.6)
+    assert card.input.mean == (0.4, 0.5, 0.6)
     assert card.licence == "CC0-1.0"
     assert len(card.thresholds) == 2
     assert ("priors" in card.arguments) == (net == "yolo_v2")

@@ -85,8 +85,8 @@ def test_masks_are_learnt_from_the_trunk_of_a_classifier(
     depth = {"none": 0, "all": len(names)}.get(freeze, 2)
     for number, name in enumerate(names):
         assert (before.trunk.digests()[name] == after.trunk.digests()[name]) == (number < depth)
-    assert card.preprocess.fit == "whole"
-    assert card.preprocess.mean == (0.4, 0.5, 0.6)
+    assert card.input.fit == "whole"
+    assert card.input.mean == (0.4, 0.5, 0.6)
     assert card.licence == "CC0-1.0"
     if freeze == "group2":  # the graph is the same in the others
         assert svertka_call("verify", run, "--json").json["ok"]
@@ -120,7 +120,7 @@ def test_frozen_stages_are_run_anew_where_they_cannot_be_remembered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from svertka.training.budget import TooSlowError
-    from svertka.workflows.training import planning as _planning
+    from svertka.workflows.training import budgeting as _budgeting
     from svertka.workflows.training import transfer as _transfer
 
     def late(*_: object) -> None:
@@ -132,7 +132,7 @@ def test_frozen_stages_are_run_anew_where_they_cannot_be_remembered(
         monkeypatch.setattr(_transfer, "Deadline", lambda _: SimpleNamespace(look=late))
     if why != "no room":
         flags = ("--budget", "20s")
-        monkeypatch.setattr(_planning, "choose_phase", lambda *_: None)  # no time for more than what has to be
+        monkeypatch.setattr(_budgeting, "choose_phase", lambda *_: None)  # no time for more than what has to be
     run = tmp_path / "run"
     begin = ("--net", "unet", "--weights", weights, "--image-size", 32)
     command = ("train", discs, *begin, *flags, *QUICK, *ENGINE, *plain)

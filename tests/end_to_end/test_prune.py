@@ -94,7 +94,7 @@ def test_the_narrow_model_is_a_model_file_like_any_other(
         answer = svertka_call("train", digits, *flags, *engine, "--out", run, *plain, "--json")
         assert answer.status == 0, answer.err
         again, its_card = load_model(run / "model.safetensors")
-        assert again.trunk.channels(32) == net.trunk.channels(32)
+        assert again.trunk.channels(32, 32) == net.trunk.channels(32, 32)
         assert svertka_call("verify", run, "--json").status == 0
         if freeze == "all":
             assert again.trunk.digests() == net.trunk.digests()

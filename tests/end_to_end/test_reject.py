@@ -46,10 +46,10 @@ def test_what_is_measured_are_the_class_means_of_training(refusing: tuple[Path, 
     net, card = load_model(refusing[0] / "model.safetensors")
     from svertka.data.preparing import prepare
 
-    prepared = prepare(digits, card.preprocess, val_fraction=0.2, seed=0)
+    prepared = prepare(digits, card.input, val_fraction=0.2, seed=0)
     train = prepared.parts["train"]
     with torch.inference_mode():
-        pixels = card.preprocess.normalise(prepared.images.take(train.positions))
+        pixels = card.input.normalise(prepared.images.take(train.positions))
         features = net.features(torch.from_numpy(pixels)).numpy()
     labels = np.array(train.labels)
     means = np.stack([features[labels == name].mean(axis=0) for name in card.classes])

@@ -45,7 +45,7 @@ def test_a_head_is_fitted_to_frozen_stages(
     assert before.trunk.digests() == after.trunk.digests()
     assert card.provenance["transfer"]["frozen"] == {"up to": last, "sha256": before.trunk.digests()[last]}
     assert card.licence == "CC0-1.0"
-    assert card.preprocess.mean == (0.4, 0.5, 0.6)
+    assert card.input.mean == (0.4, 0.5, 0.6)
     assert card.classes == tuple("0123456789")
     assert svertka_call("verify", run, "--json").json["ok"]
     exported = svertka_call("export", run, "--json").json["model"]
@@ -268,7 +268,7 @@ def test_grey_images_and_another_size(
     assert answer.status == 0, answer.err
     assert "the first convolution, trained on 3 channels, now takes 1" in answer.err
     card = card_of(tmp_path / "run")
-    assert (card.preprocess.channels, card.preprocess.height) == (1, 20)
+    assert (card.input.channels, card.input.height) == (1, 20)
     assert svertka_call("verify", tmp_path / "run", "--json").json["ok"]
 
 

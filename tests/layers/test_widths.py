@@ -64,9 +64,9 @@ def test_a_grouped_convolution_keeps_whole_groups() -> None:
 def test_shapes_are_found_anew() -> None:
     net = registry.build("lenet5", {})
     assert isinstance(net.trunk, Trunk)
-    assert net.trunk.channels(32)["c1"] == 6
+    assert net.trunk.channels(32, 32)["c1"] == 6
     set_widths(net, {"trunk.c1.0": [None, 4], "trunk.c3.0": [4, None]})
-    assert net.trunk.channels(32) == {"c1": 4, "c3": 16, "c5": 120}
+    assert net.trunk.channels(32, 32) == {"c1": 4, "c3": 16, "c5": 120}
 
 
 def test_another_head_is_as_wide_as_what_it_reads() -> None:

@@ -15,14 +15,15 @@ from svertka.results import Detection, Detections
 from svertka.runtime.boxes import choose, ious, suppress
 from svertka.runtime.card import Card
 from svertka.runtime.decoding import decode
+from svertka.runtime.outputs import OutputSpec
 from svertka.runtime.preprocess import Preprocess
 
 CARD = Card(
     net="ssd",
     arguments={},
     task="detection",
-    classes=("cat", "dog"),
-    preprocess=Preprocess(height=32, width=32),
+    output=OutputSpec(classes=("cat", "dog")),
+    input=Preprocess(height=32, width=32),
     licence="CC0-1.0",
     provenance={},
     metrics={},

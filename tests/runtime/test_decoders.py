@@ -12,6 +12,7 @@ from svertka.errors import UserError
 from svertka.results import Classes, Labels, NoneOfThese
 from svertka.runtime.card import Card
 from svertka.runtime.decoding import decode, sigmoid, softmax
+from svertka.runtime.outputs import OutputSpec
 from svertka.zoo.modelfile import read_card
 
 
@@ -41,7 +42,9 @@ def test_each_image_gets_its_classes_the_likeliest_first(card: Card) -> None:
 def test_between_equals_the_order_of_the_classes_decides(card: Card) -> None:
     names = tuple(str(number) for number in range(100))
     (result,) = decode(
-        {"logits": np.zeros((1, 100), np.float32)}, dataclasses.replace(card, classes=names, golden=()), []
+        {"logits": np.zeros((1, 100), np.float32)},
+        dataclasses.replace(card, output=OutputSpec(classes=names), golden=()),
+        [],
     )
     assert isinstance(result, Classes)
     assert tuple(entry.name for entry in result.classes) == names

@@ -53,19 +53,19 @@ def refused(path: Path) -> str:
 
 @pytest.mark.parametrize("size", [{"height": 7, "width": 7}, {"height": 3}, {"height": 4096, "width": 4096}])
 def test_a_card_of_another_size_than_the_graph(size: dict[str, int], changed: Callable[..., Path]) -> None:
-    line = refused(changed({"preprocess": size}))
+    line = refused(changed({"input": size}))
     assert line.endswith("its graph takes any×3×4×4; export it again")
 
 
 def test_a_card_of_other_channels_or_pixels(changed: Callable[..., Path]) -> None:
     grey = {"channels": 1, "mean": [0.0], "std": [1.0]}
-    assert "its card is for images of any×1×4×4" in refused(changed({"preprocess": grey}))
+    assert "its card is for images of any×1×4×4" in refused(changed({"input": grey}))
     assert "its card is for images of any×any×any×3" in refused(changed({"deployment": {"pixels": True}}))
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_a_card_of_other_classes(count: int, changed: Callable[..., Path]) -> None:
-    line = refused(changed({"classes": list(map(str, range(count))), "golden": []}))
+    line = refused(changed({"output": {"classes": list(map(str, range(count)))}, "golden": []}))
     assert f"its card names {counted(count, 'class')}, its graph gives logits of any×3" in line
 
 

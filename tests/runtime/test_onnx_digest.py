@@ -81,6 +81,6 @@ def test_a_graph_that_prepares_images_carries_one_too(tiny_model: Path) -> None:
     from svertka.zoo.modelfile import load_model
 
     net, card = load_model(tiny_model)
-    model = with_preparation(onnx.load_from_string(onnx_bytes(net, card)), card.preprocess)
+    model = with_preparation(onnx.load_from_string(onnx_bytes(net, card)), card.input)
     found = onnx.load_from_string(with_card(model, card))
     assert {item.key for item in found.metadata_props} == {CARD_KEY, DIGEST_KEY}

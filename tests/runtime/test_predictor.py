@@ -116,7 +116,7 @@ def test_golden_difference(tiny_model: Path, change: Change, difference: float) 
 def test_the_worst_golden_input_counts(tiny_model: Path) -> None:
     card = read_card(tiny_model)
     good = card.golden[0]
-    bad = Golden(good.image, {"logits": good.outputs["logits"] + np.float32(2)})
+    bad = Golden(good.input, {"logits": good.outputs["logits"] + np.float32(2)})
     for order in ((good, bad), (bad, good)):
         both = dataclasses.replace(card, golden=order)
         assert Predictor(Changed(card, lambda logits: {"logits": logits}), both).golden_difference() == pytest.approx(2)

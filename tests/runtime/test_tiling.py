@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from svertka.errors import UserError
 from svertka.results import Segmentation
 from svertka.runtime.card import Card
+from svertka.runtime.outputs import OutputSpec
 from svertka.runtime.predictor import Predictor
 from svertka.runtime.preprocess import Preprocess
 from svertka.runtime.tiling import assemble, mirrored, pieces
@@ -81,8 +82,8 @@ def predictor(engine: Brightness) -> Predictor:
             net="unet",
             arguments={},
             task="segmentation",
-            classes=("background", "bright"),
-            preprocess=whole(),
+            output=OutputSpec(classes=("background", "bright")),
+            input=whole(),
             licence="Apache-2.0",
             provenance={},
             metrics={},

@@ -21,6 +21,7 @@ from PIL import Image
 
 import svertka
 from svertka.runtime.card import Card, Golden
+from svertka.runtime.outputs import OutputSpec
 from svertka.runtime.predictor import Predictor
 from svertka.runtime.preprocess import Preprocess
 from svertka.serving.app import Application
@@ -75,8 +76,8 @@ def card(**changed: Any) -> Card:
         "net": "made for a test",
         "arguments": {},
         "task": "classification",
-        "classes": ("red", "green", "blue"),
-        "preprocess": Preprocess(height=8, width=8),
+        "input": Preprocess(height=8, width=8),
+        "output": OutputSpec(classes=("red", "green", "blue")),
         "licence": "CC0-1.0",
         "provenance": {"data": {"name": "цвета"}},
         "metrics": {"val": {"accuracy": 0.5}},

@@ -73,13 +73,13 @@ def scores_of(found: dict[str, Any]) -> list[float]:
 
 def by_the_trainer(path: Path, files: list[Path]) -> list[dict[str, Any]]:
     net, card = load_model(path)
-    images = load_images([ImageFile(file) for file in files], card.preprocess)
+    images = load_images([ImageFile(file) for file in files], card.input)
     assert images.errors == {}
-    inputs = Pixels(images, np.arange(len(files)), card.preprocess)
+    inputs = Pixels(images, np.arange(len(files)), card.input)
     found: list[dict[str, Any]] = []
     with torch.inference_mode():
         for batch in Loader(Part(inputs, np.zeros(len(files), np.int64)), 16).in_order():
-            outputs = {name: value.numpy() for name, value in net.outputs(batch.images).items()}
+            outputs = {name: value.numpy() for name, value in net.outputs(batch.inputs).items()}
             found += [result.to_json() for result in classification(outputs, card, [])]
     return found
 

@@ -128,7 +128,7 @@ def test_what_can_be_known_of_a_model(colours: Site) -> None:
 
 
 def masks() -> Predictor:
-    changed = {"task": "segmentation", "preprocess": Preprocess(height=32, width=32, fit="whole")}
+    changed = {"task": "segmentation", "input": Preprocess(height=32, width=32, fit="whole")}
     return Predictor(MaskEngine(), card(**changed))
 
 

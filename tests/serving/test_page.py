@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from sites import Engine, MaskEngine, Pixels, Site, card, picture, png, proven, site, source
 
+from svertka.runtime.outputs import OutputSpec
 from svertka.runtime.predictor import Predictor
 from svertka.runtime.preprocess import Preprocess
 from svertka.serving.models import Explanation, Opened
@@ -52,8 +53,12 @@ def explain(image: Pixels, target: str | None) -> Explanation:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Site]:
-    hostile = {"classes": (HOSTILE, "'\"><script>alert(2)</script>", "blue"), "net": HOSTILE, "licence": HOSTILE}
-    masks = Predictor(MaskEngine(), card(task="segmentation", preprocess=Preprocess(height=32, width=32, fit="whole")))
+    hostile = {
+        "output": OutputSpec(classes=(HOSTILE, "'\"><script>alert(2)</script>", "blue")),
+        "net": HOSTILE,
+        "licence": HOSTILE,
+    }
+    masks = Predictor(MaskEngine(), card(task="segmentation", input=Preprocess(height=32, width=32, fit="whole")))
     sources = {
         "colours": source(proven(Engine()), explain),
         "against": source(proven(Engine(scale=-1.0))),

@@ -81,8 +81,7 @@ def test_a_cut_changes_no_bit_and_loses_no_signal(
         except InterruptedTrainingError:
             cuts += 1
             saved = read_saved(Checkpoints(tmp_path).newest)
-            assert saved is not None
-            assert saved.done == seen.signals.done
+            assert saved[""].done == seen.signals.done
     assert cuts > 3
     assert same(resumed.weights, outcome.weights)
     assert seen.signals.done == straight.signals.done == 4 * 6
@@ -90,7 +89,7 @@ def test_a_cut_changes_no_bit_and_loses_no_signal(
     assert [step["step"] for step in seen.signals.steps] == [step["step"] for step in straight.signals.steps]
     for one, other in zip(seen.signals.steps, straight.signals.steps, strict=True):
         assert one == other
-    assert read_signals(tmp_path / "signals.json").steps == seen.signals.steps
+    assert read_signals(tmp_path / "signals.json")[""].steps == seen.signals.steps
 
 
 @pytest.mark.usefixtures("unhurried")
@@ -121,7 +120,7 @@ def test_what_is_read_at_a_step_by_hand(training: Callable[..., Training]) -> No
         assert step["weight"][stage] == pytest.approx(float(before[name].norm()), rel=1e-3)
     assert step["loss"] == pytest.approx(step["cross_entropy"], rel=1e-3)
     mean, deviation, least, largest = step["inputs"]
-    batch = next(iter(made.train.training(0))).images
+    batch = next(iter(made.train.training(0))).inputs
     assert [mean, deviation] == pytest.approx([float(batch.mean()), float(batch.std(correction=0))], rel=1e-3)
     assert [least, largest] == pytest.approx([float(batch.min()), float(batch.max())], rel=1e-3)
 
@@ -187,8 +186,8 @@ def test_what_is_not_finite_can_be_written_and_read(tmp_path: Path) -> None:
     values = rounded({"loss": float("nan"), "norm": [float("inf"), 1.0]})
     assert json.loads(json.dumps(values, allow_nan=False))["norm"][1] == 1.0
     facts: dict[str, Any] = dict.fromkeys(_NEEDED, 1)
-    write_signals(tmp_path / "signals.json", Signals(facts, [values]))
-    assert read_signals(tmp_path / "signals.json").steps == [values]
+    write_signals(tmp_path / "signals.json", {"": Signals(facts, [values])})
+    assert read_signals(tmp_path / "signals.json")[""].steps == [values]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"facts": {}}', '{"facts": 3, "else": 1}', "{"])
@@ -203,7 +202,7 @@ def test_a_training_that_breaks_leaves_its_record(training: Callable[..., Traini
     seen = doctor(tmp_path / "signals.json")
     with pytest.raises(UserError):
         training(None, None, seen, epochs=5, lr=1e30).run()
-    record = read_signals(tmp_path / "signals.json")
+    record = read_signals(tmp_path / "signals.json")[""]
     assert "cross_entropy" in record.trouble
     assert "learning_rate_too_high" in {found.kind for found in diagnose(record)}
 

@@ -48,7 +48,7 @@ def test_a_step_of_plain_descent_by_hand(training: Callable[..., Training]) -> N
     made = training(epochs=1, batch=36, val=0, lr=0.5)
     weights = {name: value.detach().clone().requires_grad_() for name, value in made.module.named_parameters()}
     batch = next(iter(made.train.training(0)))
-    output = torch.func.functional_call(made.module, weights, (batch.images,))
+    output = torch.func.functional_call(made.module, weights, (batch.inputs,))
     loss = F.cross_entropy(output, batch.targets)
     loss.backward()
     outcome = made.run()
@@ -60,7 +60,7 @@ def test_a_step_of_plain_descent_by_hand(training: Callable[..., Training]) -> N
 def test_label_smoothing_spreads_its_share_over_all_classes(training: Callable[..., Training]) -> None:
     made = training(epochs=1, batch=36, val=0, label_smoothing=0.2)
     batch = next(iter(made.train.training(0)))
-    logs = made.module(batch.images).log_softmax(1)
+    logs = made.module(batch.inputs).log_softmax(1)
     wanted = 0.8 * F.nll_loss(logs, batch.targets) - 0.2 * logs.mean()
     assert made.run().history[0]["train_loss"] == pytest.approx(wanted.item(), rel=1e-6)
 
@@ -139,10 +139,11 @@ def test_the_rate_of_a_line_is_the_one_it_was_learnt_with(training: Callable[...
 def test_the_optimiser_gets_the_rate_of_the_schedule(training: Callable[..., Training]) -> None:
     made = training(epochs=2, schedule="cosine", lr=0.2, warmup=0.5)
     rates = []
-    step = made.raw_optimizer.step
-    made.raw_optimizer.step = lambda *a, **k: (rates.append(made.raw_optimizer.param_groups[0]["lr"]), step(*a, **k))[1]
+    (owned,) = made.updates
+    step = owned.optimizer.step
+    owned.optimizer.step = lambda *a, **k: (rates.append(owned.optimizer.param_groups[0]["lr"]), step(*a, **k))[1]
     made.run()
-    assert rates == [made._lr(number) for number in range(6)]
+    assert rates == [made._lr(owned, number) for number in range(6)]
     assert len(set(rates)) > 4
 
 

@@ -75,11 +75,11 @@ def test_frozen_stages_are_named(training: Callable[..., Training]) -> None:
 def test_labels_that_contradict_one_another_are_named(training: Callable[..., Training]) -> None:
     made = training()
     batch = next(iter(made.train.training(0)))
-    images = batch.images.clone()
+    images = batch.inputs.clone()
     images[1] = images[0]
     targets = batch.targets.clone()
     targets[:2] = torch.tensor([0, 1])
-    spoilt = batch._replace(images=images, targets=targets)
+    spoilt = batch._replace(inputs=images, targets=targets)
     found = wiring_of(made, spoilt)
     assert not found.ok
     assert any("twice, with different labels" in fault for fault in found.faults)

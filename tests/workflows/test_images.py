@@ -35,7 +35,7 @@ class Made:
 @pytest.fixture(autouse=True)
 def weights(monkeypatch: pytest.MonkeyPatch) -> None:
     known = Preprocess(height=224, width=224, mean=(0.5,) * 3, std=(0.2,) * 3)
-    monkeypatch.setattr(_images, "_card", lambda _: SimpleNamespace(net="inception_v3", preprocess=known))
+    monkeypatch.setattr(_images, "_card", lambda _: SimpleNamespace(net="inception_v3", input=known))
 
 
 RECIPE = Recipe.of({"net": "resnet18", "weights": "resnet18"})
@@ -79,7 +79,7 @@ def test_weights_of_an_odd_side_keep_it_where_images_are_larger(
     One for boxes takes images of its own size.
     """
     known = Preprocess(height=299, width=299, mean=(0.5,) * 3, std=(0.2,) * 3)
-    monkeypatch.setattr(_images, "_card", lambda _: SimpleNamespace(net="inception_v3", preprocess=known))
+    monkeypatch.setattr(_images, "_card", lambda _: SimpleNamespace(net="inception_v3", input=known))
     recipe = Recipe.of({"net": net, "weights": "inception_v3"})
     assert preprocess_of(recipe, [Made(3000, 2000)] * 20).height == side
 

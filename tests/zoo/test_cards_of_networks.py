@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from svertka.runtime.card import Card
+from svertka.runtime.outputs import OutputSpec
 from svertka.runtime.preprocess import Preprocess
 from svertka.zoo import modelfile, registry
 
@@ -37,8 +38,8 @@ def test_the_card_of_every_network_suits_it(name: str) -> None:
             net=name,
             arguments=arguments,
             task=task,
-            classes=("a", "b", "c"),
-            preprocess=preprocess,
+            output=OutputSpec(classes=("a", "b", "c")),
+            input=preprocess,
             licence="",
             provenance={},
             metrics={},

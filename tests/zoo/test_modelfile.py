@@ -21,7 +21,9 @@ from torch import Tensor
 
 from svertka.errors import UserError
 from svertka.runtime.card import CARD_KEY
+from svertka.runtime.outputs import OutputSpec
 from svertka.runtime.predictor import Predictor
+from svertka.runtime.preprocess import Preprocess
 from svertka.runtime.safetensors import Serialised, read_header
 from svertka.zoo import registry
 from svertka.zoo.engine import TorchEngine
@@ -71,8 +73,8 @@ def test_loading_takes_the_memory_of_one_copy(tiny_model: Path, copy: Path) -> N
     with torch.device("meta"):
         expected = registry.build("mlp", arguments).state_dict()
     state = {name: torch.zeros(tensor.shape) for name, tensor in expected.items()}
-    classes, preprocess = tuple(map(str, range(1024))), dataclasses.replace(card.preprocess, height=64, width=64)
-    card = dataclasses.replace(card, net="mlp", arguments=arguments, classes=classes, preprocess=preprocess, golden=())
+    preprocess, output = Preprocess(height=64, width=64), OutputSpec(classes=tuple(map(str, range(1024))))
+    card = dataclasses.replace(card, net="mlp", arguments=arguments, input=preprocess, output=output, golden=())
     save_model(copy, state, card)
     code = (
         "import re, sys\n"
@@ -194,7 +196,7 @@ def test_a_card_that_was_signed_anew_is_as_good(copy: Path) -> None:
         ({"arguments": {"classes": 4, "image_size": 4, "in_channels": 3}}, "not F32 [4]"),
         ({"version": 99}, "version 99"),
         ({"weights": "0" * 64}, "not those its card was written for"),
-        ({"preprocess": {"height": 4, "width": -4}}, "its card is damaged"),
+        ({"input": {"media": "image", "height": 4, "width": -4}}, "its card is damaged"),
     ],
 )
 def test_a_card_that_does_not_fit(copy: Path, change: dict[str, Any], said: str) -> None:
@@ -215,7 +217,7 @@ def test_a_card_that_does_not_fit(copy: Path, change: dict[str, Any], said: str)
     ],
 )
 def test_a_card_of_another_size(copy: Path, values: dict[str, Any]) -> None:
-    rewritten(copy, lambda card: card["preprocess"].update(values))
+    rewritten(copy, lambda card: card["input"].update(values))
     assert "its card does not suit perceptron" in refused(copy)
 
 
@@ -224,7 +226,7 @@ def test_a_card_of_a_size_that_the_network_cannot_take_or_pay(weights: Path, sid
     path = tmp_path / "model.safetensors"
     net, card = load_model(weights)
     save_model(path, net.state_dict(), card)
-    rewritten(path, lambda card: card["preprocess"].update(height=side, width=side))
+    rewritten(path, lambda card: card["input"].update(height=side, width=side))
     if side == 4000:
         assert "takes 1.0 GB in a single stage of resnet20_cifar" in refused(path)
     else:
@@ -233,11 +235,26 @@ def test_a_card_of_a_size_that_the_network_cannot_take_or_pay(weights: Path, sid
 
 @pytest.mark.parametrize("count", [1, 2, 4, 3000])
 def test_a_card_with_other_classes_than_the_network(copy: Path, count: int) -> None:
-    rewritten(copy, lambda card: card.update(classes=[str(number) for number in range(count)], golden=[]))
+    rewritten(copy, lambda card: card.update(output={"classes": [str(number) for number in range(count)]}, golden=[]))
     assert f"its card does not suit perceptron: classes {count:,}, not 3" in refused(copy)
 
 
-@pytest.mark.parametrize("values", [{"task": "segmentation"}, {"task": "x"}, {"reject_limit": 0.5}], ids=str)
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"task": "x"}, "unknown task 'x' in the card"),
+        ({"net": "own/net"}, "unknown network 'own/net'"),
+        ({"arguments": {"trunk": {"net": "own/net"}}}, "unknown network 'own/net'"),
+    ],
+)
+def test_a_card_of_what_is_not_installed(copy: Path, values: dict[str, Any], told: str) -> None:
+    rewritten(copy, lambda card: card.update(values))
+    assert f"its card names what is not installed here: {told}; " in refused(copy)
+    rewritten(copy, lambda card: card["provenance"].update(plugins={"own-net": "1.2"}))
+    assert f"{told}; the file says that it needs the plug-in own-net 1.2: install it if you trust" in refused(copy)
+
+
+@pytest.mark.parametrize("values", [{"task": "segmentation"}, {"reject_limit": 0.5}], ids=str)
 def test_a_card_of_what_the_network_does_not_do(copy: Path, values: dict[str, Any]) -> None:
     rewritten(copy, lambda card: card.update(values))
     assert "its card does not suit perceptron: " in refused(copy)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from svertka import plugins
 from svertka.errors import UserError
 from svertka.layers.initialisation import FilledOnce
 from svertka.zoo import catalogue, registry
@@ -104,7 +105,7 @@ def test_the_records_own_arguments_give_way(monkeypatch: pytest.MonkeyPatch) -> 
     import dataclasses
 
     record = dataclasses.replace(registry.record("mlp"), arguments={"hidden": (8,), "classes": 4})
-    monkeypatch.setitem(registry._catalogue(), "mlp", (record, registry.family("mlp")))
+    monkeypatch.setitem(plugins.registered("network"), "mlp", record)
     assert registry.build("mlp", {"image_size": 2}).classes == 4
     assert registry.build("mlp", {"image_size": 2, "classes": 5}).classes == 5
     assert registry.build("mlp", {"image_size": 2}).trunk.hidden1[0].out_features == 8

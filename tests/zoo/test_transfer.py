@@ -10,6 +10,7 @@ import torch
 
 from svertka.errors import UserError
 from svertka.runtime.card import Card
+from svertka.runtime.outputs import OutputSpec
 from svertka.runtime.preprocess import Preprocess
 from svertka.zoo import registry
 from svertka.zoo.modelfile import save_model
@@ -30,8 +31,8 @@ def written(folder: Path, name: str, arguments: dict[str, int], side: int) -> Pa
         net=name,
         arguments=arguments,
         task="classification",
-        classes=names,
-        preprocess=preprocess,
+        output=OutputSpec(classes=names),
+        input=preprocess,
         licence="CC0-1.0",
         provenance={},
         metrics={},
@@ -97,7 +98,7 @@ def test_the_stages_a_head_reads_by_default(record: registry.NetRecord) -> None:
     with torch.device("meta"):
         net = registry.build(record.name, {"classes": 5, "in_channels": record.channels})
     taps = taps_of(net, ("auto",), record.image_size)
-    channels = net.trunk.channels(record.image_size)
+    channels = net.trunk.channels(record.image_size, record.image_size)
     assert taps
     assert list(taps) == [name for name in net.trunk.names if name in taps]
     assert len(taps) == 1 or sum(channels[tap] for tap in taps) <= 4096
@@ -121,7 +122,8 @@ def test_the_own_head_forgets_how_far_the_old_classes_were(model: Path, tmp_path
     put_head(start, {"taps": ["conv4"], "rule": "linear", "reject": True}, side=16)
     names = tuple("abcd")
     path = tmp_path / "refusing.safetensors"
-    save_model(path, start.net.state_dict(), dataclasses.replace(start.card, arguments=start.arguments, classes=names))
+    card = dataclasses.replace(start.card, arguments=start.arguments, output=OutputSpec(classes=names))
+    save_model(path, start.net.state_dict(), card)
     again = start_from(path, classes=4, in_channels=3, side=16, own_head=True, seed=1)
     assert again.net.output_names == ("logits",)
     assert "reject" not in again.arguments["head"]

@@ -33,7 +33,7 @@ def diagnose(run: Path, /, *, out: Path | None = None, json: Json = False) -> in
         f"looked at, in {found.share:.1%} of the time of training\n"
     )
     for diagnosis in found.diagnoses:
-        say(f"{diagnosis.kind.replace('_', ' ')} ({diagnosis.confidence:.0%} sure): {diagnosis.message}")
+        say(f"{diagnosis.title} ({diagnosis.confidence:.0%} sure): {diagnosis.message}")
         for line in diagnosis.images[:_MOST]:
             say(f"    {line}")
         if len(diagnosis.images) > _MOST:

@@ -1,4 +1,4 @@
-"""What a data set is once it has been read: images by name, each with its annotation."""
+"""What a data set is once it has been read: samples by name, images or series, each with its annotation."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from svertka.annotations import Annotation, ImageSource, class_names, names_in
+from svertka.annotations import Annotation, Source, class_names, names_in
 from svertka.errors import UserError
+from svertka.plugins import lacks
 from svertka.runtime.image import decode, read_file
+from svertka.runtime.series import load_series
+from svertka.signatures import checked_class
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,22 @@ class ImageFile:
         """See `ImageSource.load`."""
         data = self.read()
         return decode(data, where=self.path), digest_of(data)
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesFile:
+    """A series in a file of its own: ``.csv`` or ``.npy``."""
+
+    path: Path
+
+    def stamp(self) -> str:
+        """See `svertka.annotations.Source.stamp`."""
+        return file_stamp(self.path)
+
+    def load(self) -> tuple[NDArray[np.float32], str]:
+        """See `svertka.annotations.Source.load`: the series, and a digest of its values, however they were written."""
+        values = load_series(self.path).values
+        return values, digest_of(repr(values.shape).encode() + values.tobytes())
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +121,16 @@ def class_lines(path: Path) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image and what is said of it.
+    """One sample, such as an image or a series, and what is said of it.
 
     Attributes:
         name: Its name within the data set, unique; for a file, the path below the data set's folder.
-        source: Its pixels.
+        source: Its value.
         annotation: What is said of it.
     """
 
     name: str
-    source: ImageSource
+    source: Source
     annotation: Annotation
 
 
@@ -166,6 +186,7 @@ class Dataset:
         class_ids: The ids that COCO gives to these classes; empty for other formats.
         unread: What the annotation files state and the reader does not take.
         files: The files that the annotations of all images are in; none where each image has its own, or a folder.
+        media: What its samples are: ``image``, or ``series``.
     """
 
     root: Path
@@ -177,6 +198,7 @@ class Dataset:
     class_ids: tuple[int, ...] = ()
     unread: tuple[Unread, ...] = ()
     files: tuple[Path, ...] = ()
+    media: str = "image"
 
     @property
     def where(self) -> Path:
@@ -211,9 +233,10 @@ def flat(dataset: Dataset) -> tuple[list[str], list[Sample]]:
     return [part for part, _ in pairs], [sample for _, sample in pairs]
 
 
+@checked_class
 @dataclass(frozen=True)
 class Format:
-    """One way to lay out a data set.
+    """A format of data sets, one way to lay them out, and its reader.
 
     Attributes:
         name: What `open_dataset` is told to insist on it.
@@ -222,7 +245,17 @@ class Format:
         read: Reads it; raises a `svertka.errors.UserError` if nothing in it can be used.
     """
 
+    registers: ClassVar[str] = "format"
+
     name: str
     title: str
     fits: Callable[[Path], bool]
     read: Callable[[Path], Dataset]
+
+    def check_parts(self) -> None:
+        """See `svertka.plugins.Registrable.check_parts`."""
+        if not isinstance(self.title, str) or not self.title:
+            raise lacks("format", self.name, "title", "a few words")
+        for part in ("fits", "read"):
+            if not callable(getattr(self, part)):
+                raise lacks("format", self.name, part, "a function of a path")

@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from svertka.errors import UserError
 from svertka.layers.net import Net
 from svertka.runtime.agreement import difference
-from svertka.runtime.card import CARD_KEY, Card
+from svertka.runtime.card import CARD_KEY, Card, image_input
 from svertka.runtime.deployment import AGREEMENT
 from svertka.runtime.engines import OnnxRuntimeEngine
 from svertka.runtime.files import replacing
+from svertka.runtime.inputs import InputTransform
 from svertka.runtime.onnx_card import DIGEST_KEY, onnx_digest
 from svertka.runtime.predictor import Predictor
 from svertka.runtime.preprocess import Preprocess
@@ -46,7 +47,7 @@ def export_onnx(net: Net, card: Card, path: Path) -> float:
 def proven_onnx(net: Net, card: Card, *, any_size: bool = False) -> tuple[bytes, float]:
     """``net`` as an ONNX file, and the largest absolute difference to the golden outputs.
 
-    ONNX Runtime gives the golden outputs, and the same answer for an image whatever the size of the batch it comes in.
+    ONNX Runtime gives the golden outputs, and the same answer for an input whatever the size of the batch it comes in.
 
     Args:
         net: The network.
@@ -82,13 +83,13 @@ def onnx_bytes(net: Net, card: Card, *, any_size: bool = False) -> bytes:
         import torchvision  # noqa: F401 (its operators)
     except ImportError as error:
         raise UserError(f"ONNX export needs {error.name}", mend="pip install 'svertka[deploy]'") from error
-    preprocess = card.preprocess
-    if any_size and not _takes_any_size(net, preprocess):
+    if any_size and not _takes_any_size(net, image_input(card)):
         raise _one_size(card)
-    # Two images, since a batch of one is taken for a constant.
-    examples = [torch.zeros(2, preprocess.channels, preprocess.height, preprocess.width)]
-    if preprocess.regions:
-        examples.append(torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(2, preprocess.regions, 4).contiguous())
+    # Two inputs, since a batch of one is taken for a constant.
+    examples = [torch.zeros(2, *card.input.shape)]
+    regions = card.input.regions if isinstance(card.input, Preprocess) else 0
+    if regions:
+        examples.append(torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(2, regions, 4).contiguous())
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     quiet = io.StringIO()
     with warnings.catch_warnings(), contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
@@ -96,9 +97,9 @@ def onnx_bytes(net: Net, card: Card, *, any_size: bool = False) -> bytes:
         program = torch.onnx.export(
             _Named(net).eval(),
             tuple(examples),
-            input_names=["images", "regions"][: len(examples)],
+            input_names=[card.input.graph_input, "regions"][: len(examples)],
             output_names=list(net.output_names),
-            dynamic_shapes=(tuple(_free_axes(preprocess, any_size=any_size)),),
+            dynamic_shapes=(tuple(_free_axes(card.input, any_size=any_size)),),
             opset_version=_OPSET,
             custom_translation_table={torch.ops.torchvision.roi_pool.default: _roi_pool},
             dynamo=True,
@@ -140,9 +141,12 @@ def _one_size(card: Card) -> UserError:
     return UserError(f"{card.net} takes images of one size only, as it is built", mend="leave out --any-size")
 
 
-def _free_axes(preprocess: Preprocess, *, any_size: bool) -> list[dict[int, Any]]:
+def _free_axes(transform: InputTransform, *, any_size: bool) -> list[dict[int, Any]]:
     batch = torch.export.Dim("batch", min=1)
     axes: dict[int, Any] = {0: batch}
+    if not isinstance(transform, Preprocess):
+        return [axes]
+    preprocess = transform
     if any_size or (preprocess.fit == "whole" and not preprocess.margin):
         least = min(32, preprocess.height, preprocess.width)
         axes |= {2: torch.export.Dim("height", min=least), 3: torch.export.Dim("width", min=least)}
@@ -174,7 +178,7 @@ def _prove(path: Path) -> float:
         raise UserError("it has no golden inputs to prove an exported graph with", mend="adopt or train it anew")
     predictor = Predictor(engine, engine.card)
     largest = predictor.golden_difference()
-    together = predictor.raw([golden.image for golden in engine.card.golden])
+    together = predictor.raw([golden.input for golden in engine.card.golden])
     for number, golden in enumerate(engine.card.golden):
         found = {name: values[number] for name, values in together.items()}
         largest = max(largest, difference(found, golden.outputs))

@@ -21,7 +21,7 @@ from svertka.deploy.onnx import with_card
 from svertka.deploy.parity import scale
 from svertka.errors import UserError
 from svertka.runtime.agreement import difference
-from svertka.runtime.card import Card
+from svertka.runtime.card import Card, image_input
 from svertka.runtime.deployment import Deployment
 from svertka.runtime.engines import Engine, OnnxRuntimeEngine, OpenVinoEngine
 from svertka.runtime.openvino_core import openvino_is_installed
@@ -132,7 +132,7 @@ def taking_pixels(data: bytes, card: Card, images: Sequence[NDArray[np.uint8]]) 
 
     before = card.deployment or Deployment()
     loose = Deployment(**{**before.to_json(), "pixels": True, "piece": 0})
-    model = with_preparation(onnx.load_from_string(data), card.preprocess)
+    model = with_preparation(onnx.load_from_string(data), image_input(card))
     with tempfile.TemporaryDirectory() as folder:
         plain, whole = Path(folder, "plain.onnx"), Path(folder, "pixels.onnx")
         plain.write_bytes(data)

@@ -91,8 +91,8 @@ class TransferHead(nn.Module):
 
     @staticmethod
     def features(maps: Sequence[Tensor]) -> Tensor:
-        """What the rule reads, ``(N, features)``, of the stages' outputs, each ``(N, C, H, W)`` or ``(N, C)``."""
-        return torch.cat([x.mean(dim=(2, 3)) if x.ndim == 4 else x for x in maps], dim=1)
+        """What the rule reads, ``(N, features)``, of outputs of stages: ``(N, C, H, W)``, ``(N, C, T)``, ``(N, C)``."""
+        return torch.cat([x.mean(dim=tuple(range(2, x.ndim))) if x.ndim > 2 else x for x in maps], dim=1)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         logits: Tensor = self.rule(self.features(maps))

@@ -1,4 +1,4 @@
-"""The contract of every network: a trunk of named stages, then a head."""
+"""The contract of every network: a trunk of named stages, then a head; over images or over series."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from svertka.layers.transfer import TransferHead
 
 
 class StageGeometry(NamedTuple):
-    """What leaves a stage: its number of channels and its stride in input pixels.
+    """What leaves a stage: its number of channels and its stride in input pixels, or in samples of a series.
 
     The stride is None where the output has no spatial extent that grows with the input.
     """
@@ -26,14 +26,15 @@ class StageGeometry(NamedTuple):
 
 
 class Trunk(nn.Sequential):
-    """Named stages, one after another, from the image to the features that a head reads.
+    """Named stages, one after another, from the image or series to the features that a head reads.
 
     "Freeze the first k stages", "show the maps of stage c3" and "feed U-Net from these strides" all follow from
     the names; channels and strides are computed from the stages, never written down.
 
     Args:
-        stages: Stage by name, in order. Each maps ``(N, C, H, W)`` to ``(N, C', H', W')``, or to ``(N, C')``.
-        in_channels: Number of channels of the images.
+        stages: Stage by name, in order. Each maps ``(N, C, H, W)`` to ``(N, C', H', W')``, or to ``(N, C')``; over
+            series, ``(N, C, T)`` to ``(N, C', T')``.
+        in_channels: Number of channels of the images or series.
     """
 
     def __init__(self, stages: Mapping[str, nn.Module], *, in_channels: int) -> None:
@@ -43,8 +44,8 @@ class Trunk(nn.Sequential):
         self.in_channels = in_channels
         self.frozen = 0
         self.keeps_statistics = False
-        self._shapes: dict[tuple[int, int], dict[str, tuple[int, ...]]] = {}
-        self._geometry: dict[tuple[int, int], dict[str, StageGeometry]] = {}
+        self._shapes: dict[tuple[int, ...], dict[str, tuple[int, ...]]] = {}
+        self._geometry: dict[tuple[int, ...], dict[str, StageGeometry]] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -72,7 +73,7 @@ class Trunk(nn.Sequential):
             stage.eval()
         if self.keeps_statistics:
             for layer in self.modules():
-                if isinstance(layer, nn.BatchNorm2d):
+                if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
                     layer.eval()
         return self
 
@@ -97,75 +98,77 @@ class Trunk(nn.Sequential):
         return found
 
     def pyramid(self, x: Tensor) -> dict[str, Tensor]:
-        """The output of every stage by name, for images ``x`` of shape ``(N, in_channels, H, W)``."""
+        """The output of every stage by name, for inputs ``(N, in_channels, H, W)`` or ``(N, in_channels, T)``."""
         outputs = {}
         for name, stage in self.named_children():
             x = stage(x)
             outputs[name] = x
         return outputs
 
-    def shapes(self, height: int, width: int) -> dict[str, tuple[int, ...]]:
-        """Shape of every stage's output for one image, without the batch axis.
+    def shapes(self, *spatial: int) -> dict[str, tuple[int, ...]]:
+        """Shape of every stage's output for one input, without the batch axis.
 
-        On the meta device nothing is calculated; else one image is run, which is quicker than to import what the
+        On the meta device nothing is calculated; else one input is run, which is quicker than to import what the
         meta device needs.
 
-        Raises:
-            RuntimeError: The trunk cannot take images of this size.
-        """
-        size = height, width
-        if size not in self._shapes:
-            on_meta = any(value.is_meta for value in self.parameters())
-            found = self._probe(height, width) if on_meta else self._tried(height, width)
-            self._shapes[size] = {name: tuple(x.shape[1:]) for name, x in found.items()}
-        return self._shapes[size]
+        Args:
+            spatial: Height and width of the images, or length of the series.
 
-    def _tried(self, height: int, width: int) -> dict[str, Tensor]:
+        Raises:
+            RuntimeError: The trunk cannot take inputs of this size.
+        """
+        if spatial not in self._shapes:
+            on_meta = any(value.is_meta for value in self.parameters())
+            found = self._probe(spatial) if on_meta else self._tried(spatial)
+            self._shapes[spatial] = {name: tuple(x.shape[1:]) for name, x in found.items()}
+        return self._shapes[spatial]
+
+    def _tried(self, spatial: tuple[int, ...]) -> dict[str, Tensor]:
         training = self.training
         device = next((value.device for value in self.parameters()), None)
         try:
             with torch.inference_mode():
-                return self.eval().pyramid(torch.zeros(1, self.in_channels, height, width, device=device))
+                return self.eval().pyramid(torch.zeros(1, self.in_channels, *spatial, device=device))
         finally:
             self.train(training)
 
-    def channels(self, side: int) -> dict[str, int]:
-        """Number of channels of every stage's output, found at images of ``side`` × ``side``."""
-        return {name: shape[0] for name, shape in self.shapes(side, side).items()}
+    def channels(self, *spatial: int) -> dict[str, int]:
+        """Number of channels of every stage's output, found at inputs of this size; see `shapes`."""
+        return {name: shape[0] for name, shape in self.shapes(*spatial).items()}
 
-    def geometry(self, height: int, width: int) -> dict[str, StageGeometry]:
-        """Channels and stride of every stage, at images of ``height`` × ``width``.
+    def geometry(self, *spatial: int) -> dict[str, StageGeometry]:
+        """Channels and stride of every stage, at inputs of this size; see `shapes`.
 
-        The stride is the ratio between how much larger the image and how much larger the map becomes, so
-        that borders lost to unpadded convolutions do not count.
+        The stride is the ratio between how much larger the input and how much larger the map becomes, along the last
+        axis, so that borders lost to unpadded convolutions do not count.
         """
-        if (height, width) not in self._geometry:
-            self._geometry[height, width] = self._measured(height, width)
-        return self._geometry[height, width]
+        if spatial not in self._geometry:
+            self._geometry[spatial] = self._measured(spatial)
+        return self._geometry[spatial]
 
     def forget_shapes(self) -> None:
         """Forget what was found of shapes and strides: a stage has changed."""
         self._shapes.clear()
         self._geometry.clear()
 
-    def _measured(self, height: int, width: int) -> dict[str, StageGeometry]:
-        small = self._probe(height, width)
+    def _measured(self, spatial: tuple[int, ...]) -> dict[str, StageGeometry]:
+        small = self._probe(spatial)
         grown = 1024
         try:
-            large = self._probe(height + grown, width + grown)
+            large = self._probe(tuple(length + grown for length in spatial))
         except RuntimeError:  # A trunk for one size only, such as a perceptron.
             large = small
         result = {}
         for name, x in small.items():
-            growth = large[name].shape[-1] - x.shape[-1] if x.ndim == 4 else 0
+            growth = large[name].shape[-1] - x.shape[-1] if x.ndim == 2 + len(spatial) else 0
             result[name] = StageGeometry(x.shape[1], round(grown / growth) if growth else None)
         return result
 
-    def _probe(self, height: int, width: int) -> dict[str, Tensor]:
-        image = torch.empty(2, self.in_channels, height, width, device="meta")
+    def _probe(self, spatial: tuple[int, ...]) -> dict[str, Tensor]:
+        inputs = torch.empty(2, self.in_channels, *spatial, device="meta")
         state = {name: value.to("meta") for name, value in [*self.named_parameters(), *self.named_buffers()]}
         with torch.no_grad(), _ShapesAlone():
-            outputs: dict[str, Tensor] = torch.func.functional_call(_Pyramid(self), _prefixed(state), (image,))
+            outputs: dict[str, Tensor] = torch.func.functional_call(_Pyramid(self), _prefixed(state), (inputs,))
         return outputs
 
 
@@ -187,11 +190,12 @@ class Classifier(nn.Module):
 
     @property
     def in_channels(self) -> int:
-        """Number of channels of the images."""
+        """Number of channels of the images or series."""
         return self.trunk.in_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits ``(N, classes)`` of images ``(N, in_channels, H, W)``, in training and in evaluation alike."""
+        """Logits ``(N, classes)`` of images ``(N, in_channels, H, W)`` or series ``(N, in_channels, T)``, in training
+        and in evaluation alike."""
         taps = getattr(self.head, "taps", None)
         if taps is None:
             logits: Tensor = self.head(self.trunk(x))
@@ -207,7 +211,7 @@ class Classifier(nn.Module):
         return ("logits", "distance") if measured else ("logits",)
 
     def outputs(self, x: Tensor) -> dict[str, Tensor]:
-        """All that is said of images ``(N, in_channels, H, W)``, by name, as an exported graph gives it.
+        """All that is said of images or series, as `forward` takes them, by name, as an exported graph gives it.
 
         Beside ``logits`` there is ``distance``, ``(N,)``, from the nearest class mean, if the head measures it.
         """

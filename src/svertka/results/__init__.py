@@ -6,7 +6,11 @@ from svertka.results.colours import class_colours, css, drawn_colour
 from svertka.results.masks import Segmentation, outlines, tinted
 from svertka.results.result import Result
 
+OWN = {"result": lambda: (Classes, NoneOfThese, Labels, Detections, Segmentation)}
+"""Svertka's own things for `svertka.plugins`, by kind."""
+
 __all__ = [
+    "OWN",
     "ClassScore",
     "Classes",
     "Detection",

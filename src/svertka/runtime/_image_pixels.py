@@ -38,13 +38,13 @@ class FirstFrame(GifImagePlugin.GifImageFile):
             self.info["transparency"] = self._frame_transparency
 
 
-def upright_rgb(image: ImageFile.ImageFile) -> NDArray[np.uint8]:
+def upright_rgb(image: Image.Image) -> NDArray[np.uint8]:
     """Decode an opened image to ``(H, W, 3)`` uint8 RGB, contiguous and writable.
 
     Raises:
         Exception: Whatever pillow raises on damaged files.
     """
-    if image.format == "TIFF" and _covered(image) < image.width * image.height:
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and _covered(image) < image.width * image.height:
         raise ValueError("strips or tiles are missing")  # which pillow would leave black
     image.load()
     if image.format in ("BMP", "TGA") and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0):
@@ -120,7 +120,7 @@ def _covered(image: ImageFile.ImageFile) -> int:
     return sum((right - left) * (lower - upper) for left, upper, right, lower in extents)
 
 
-def orientation(image: ImageFile.ImageFile) -> int:
+def orientation(image: Image.Image) -> int:
     """The EXIF (or XMP) orientation that is still to be undone; 1 is upright."""
     # Pillow has turned TIFF pages itself. Most other files have nothing that could hold the tag: no search, then.
     if image.format == "TIFF" or not _HOLD_ORIENTATION & image.info.keys():
@@ -170,7 +170,7 @@ def _scale(samples: NDArray[np.generic], limits: tuple[float, float]) -> NDArray
     return (np.nan_to_num(scaled, nan=0.0).clip(0, 255) + 0.5).astype(np.uint8)
 
 
-def _limits(image: ImageFile.ImageFile) -> tuple[float, float]:
+def _limits(image: Image.Image) -> tuple[float, float]:
     """The values that become 0 and 255, for samples of more than 8 bits."""
     if not image.mode.startswith(("I", "F")):
         return 0, 255
@@ -187,7 +187,7 @@ def _limits(image: ImageFile.ImageFile) -> tuple[float, float]:
     return (white, black) if inverted else (black, white)
 
 
-def _limits_of_content(image: ImageFile.ImageFile, usual: tuple[int, ...]) -> tuple[float, float]:
+def _limits_of_content(image: Image.Image, usual: tuple[int, ...]) -> tuple[float, float]:
     """0 and the first of the ``usual`` values to which all samples come up; failing that, their extremes."""
     least, greatest = np.inf, -np.inf
     for _, band in _bands(image):

@@ -14,21 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svertka.errors import UserError
+from svertka.plugins import missing_hint
+from svertka.runtime.card_versions import CARD_VERSION, READ_VERSIONS, as_written_now
 from svertka.runtime.deployment import AGREEMENT, Deployment
+from svertka.runtime.inputs import InputTransform, UnknownMediaError, transform_from_json
+from svertka.runtime.outputs import OutputSpec
 from svertka.runtime.preprocess import Preprocess
 from svertka.wording import counted
 
-CARD_VERSION = 1
 CARD_KEY = "svertka.card"
 """Where the card's JSON lies in the metadata of a safetensors or ONNX file."""
 
-LONGEST_CLASS = 4096
-"""Characters that the name of a class can have."""
-
 _GOLDEN_DTYPES = ("uint8", "float32")
-CLASS_AXIS = {"logits": 0, "scores": -1}
-"""Of outputs by name, without the batch axis: along which there is one number for each class."""
-
 _MOST_VALUES = 500_000  # in a card's JSON, each of which takes some dozens of bytes as an object
 _MOST_GOLDEN = 64
 _LONGEST_NAME = 200
@@ -40,28 +37,25 @@ class Golden:
     """An input and what the network answered when it was saved: the proof that a file travels with.
 
     Attributes:
-        image: Decoded image, ``(H, W, 3)`` uint8 RGB.
+        input: Array of the media type: a decoded image, ``(H, W, 3)`` uint8 RGB; a series, ``(T, C)`` float32.
         outputs: Raw output by name, without the batch axis, float32.
     """
 
-    image: NDArray[np.uint8]
+    input: NDArray[Any]
     outputs: Mapping[str, NDArray[np.float32]]
 
     def to_json(self) -> dict[str, Any]:
         """As JSON, arrays in base64."""
         outputs = {name: _array_to_json(value) for name, value in self.outputs.items()}
-        return {"image": _array_to_json(self.image), "outputs": outputs}
+        return {"input": _array_to_json(self.input), "outputs": outputs}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Golden:
         """The opposite of `to_json`."""
         outputs = {name: _array_from_json(value) for name, value in values["outputs"].items()}
-        image = _array_from_json(values["image"])
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise ValueError(f"a golden image of {image.dtype} {image.shape}")
         if not outputs or any(output.dtype != np.float32 for output in outputs.values()):
-            raise ValueError("a golden image without outputs in float32")
-        return cls(image, outputs)
+            raise ValueError("a golden input without outputs in float32")
+        return cls(_array_from_json(values["input"]), outputs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,16 +66,16 @@ class Card:
         net: Registry name of the network.
         arguments: Constructor arguments of the network.
         task: Name of the task, which decides how raw outputs are decoded.
-        classes: Class names in the order of the logits.
-        preprocess: How an image becomes an input.
+        input: How an image, or what else the network takes, becomes an input.
+        output: What the network gives.
         licence: Licence of the weights, an SPDX expression or ``"unknown"``.
         provenance: Where the weights come from: data, recipe, package versions.
         metrics: What was measured, as fractions of one, by split.
         golden: Inputs and outputs that every engine must reproduce.
         weights: Digest over names, types, shapes and bytes of all tensors.
-        thresholds: From which probability on an image has a label, in the order of ``classes``; empty for tasks that
+        thresholds: From which probability on an input has a label, in the order of ``classes``; empty for tasks that
             choose one class, and where none were chosen.
-        reject_limit: The largest ``distance`` at which an image is of one of the classes; None where every image is
+        reject_limit: The largest ``distance`` at which an input is of one of the classes; None where every one is
             given one.
         deployment: How it is run best, on the card of an exported graph for which that was measured; else None.
     """
@@ -89,8 +83,8 @@ class Card:
     net: str
     arguments: Mapping[str, Any]
     task: str
-    classes: tuple[str, ...]
-    preprocess: Preprocess
+    input: InputTransform
+    output: OutputSpec
     licence: str
     provenance: Mapping[str, Any]
     metrics: Mapping[str, Any]
@@ -101,28 +95,39 @@ class Card:
     deployment: Deployment | None = None
 
     def __post_init__(self) -> None:
-        """Check that classes and golden outputs are of one network that gives numbers.
+        """Check that golden inputs and outputs are of one network, which takes such inputs and gives numbers.
 
         Raises:
-            UserError: There are no classes, or more or fewer than a golden output has; or it is not finite.
+            UserError: A golden input is not of the media type, or an output is not finite, or not what is said of it.
         """
         problem = self._problem()
         if problem:
             raise UserError(problem)
 
     def _problem(self) -> str | None:
-        if not self.classes:
-            return "it names no classes"
-        if any(len(name) > LONGEST_CLASS for name in self.classes):
-            return f"a class has a name of more than {LONGEST_CLASS:,} characters"
         if len(self.golden) > _MOST_GOLDEN:
             return f"{counted(len(self.golden), 'golden input')}, more than {_MOST_GOLDEN}"
+        if self.deployment is not None and self.deployment.pixels and not isinstance(self.input, Preprocess):
+            return f"its graph takes pixels, its network takes {self.media}"
+        for golden in self.golden:
+            self.input.check(golden.input)
         for name, output in ((name, output) for golden in self.golden for name, output in golden.outputs.items()):
             if not np.isfinite(output).all():
                 return f"the golden output {name[:_LONGEST_NAME]!r} is not finite (NaN or infinite)"
-            if name in CLASS_AXIS and (not output.ndim or output.shape[CLASS_AXIS[name]] != len(self.classes)):
-                return f"golden {name} of shape {list(output.shape)} for {counted(len(self.classes), 'class')}"
+            wanted = self.output.instead(name, output.shape)
+            if wanted:
+                return f"golden {name} of shape {list(output.shape)} for {wanted}"
         return None
+
+    @property
+    def media(self) -> str:
+        """The media type that the network takes, such as ``image`` or ``series``."""
+        return self.input.media
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the logits; none where the network knows no classes."""
+        return self.output.classes
 
     @property
     def tolerance(self) -> float:
@@ -133,7 +138,8 @@ class Card:
         """As one JSON text; the same card always gives the same text."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         values["version"] = CARD_VERSION
-        values["preprocess"] = self.preprocess.to_json()
+        values["input"] = {"media": self.media, **self.input.to_json()}
+        values["output"] = self.output.to_json()
         values["golden"] = [golden.to_json() for golden in self.golden]
         if not self.thresholds:
             del values["thresholds"]
@@ -161,23 +167,23 @@ class Card:
             json.dumps(values, ensure_ascii=False, allow_nan=False).encode()
         except _DAMAGE as error:
             raise _damaged(where, repr(error)) from error
-        if version != CARD_VERSION:
+        if version not in READ_VERSIONS:
+            read = " and ".join(map(str, READ_VERSIONS))
             raise UserError(
-                f"its card is of version {version}, this release reads version {CARD_VERSION}",
+                f"its card is of version {str(version)[:_LONGEST_NAME]}, this release reads versions {read}",
                 where=where,
                 mend="install the release of svertka that wrote it",
             )
         try:
-            if not isinstance(values["classes"], list):
-                raise TypeError("classes is no list")
-            values["classes"] = tuple(_text(name) for name in values["classes"])
-            values["preprocess"] = Preprocess.from_json(values["preprocess"])
+            values = as_written_now(values, version)
+            given = dict(values["input"])
+            values["input"] = transform_from_json(_text(given.pop("media")), given)
+            values["output"] = OutputSpec.from_json(values["output"])
             values["golden"] = tuple(Golden.from_json(golden) for golden in values["golden"])
             values["thresholds"] = tuple(_fraction(number) for number in values.get("thresholds", ()))
-            if len(values["thresholds"]) not in (0, len(values["classes"])):
-                raise ValueError(
-                    f"{counted(len(values['thresholds']), 'threshold')} for {counted(len(values['classes']), 'class')}"
-                )
+            known, classes = len(values["thresholds"]), len(values["output"].classes)
+            if known not in (0, classes):
+                raise ValueError(f"{counted(known, 'threshold')} for {counted(classes, 'class')}")
             if "reject_limit" in values:
                 values["reject_limit"] = _distance(values["reject_limit"])
             if "deployment" in values:
@@ -190,11 +196,30 @@ class Card:
             for name in ("arguments", "provenance", "metrics"):
                 if not isinstance(getattr(card, name), dict):
                     raise TypeError(f"{name} is no JSON object")
+        except UnknownMediaError as error:
+            told = values.get("provenance")
+            hint = missing_hint(told) if isinstance(told, dict) else None
+            raise UserError(error.what, where=where, mend=hint or error.mend) from error
         except UserError as error:
             raise _damaged(where, str(error)) from error
         except _DAMAGE as error:
             raise _damaged(where, repr(error)) from error
         return card
+
+
+def image_input(card: Card, *, where: object = None) -> Preprocess:
+    """The preprocessing of a network that takes images.
+
+    Args:
+        card: Of the network.
+        where: The model file, for the refusal.
+
+    Raises:
+        UserError: It takes something else, and what is asked for is done to images only.
+    """
+    if not isinstance(card.input, Preprocess):
+        raise UserError(f"{card.net} takes {card.media}, and this is for networks that take images", where=where)
+    return card.input
 
 
 _DAMAGE = (KeyError, TypeError, ValueError, AttributeError, RecursionError)

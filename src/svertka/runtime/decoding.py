@@ -14,13 +14,13 @@ from svertka.task_records import record as task_records
 from svertka.wording import counted
 
 Outputs = Mapping[str, NDArray[np.float32]]
-"""What a network gives, by name; first axis an image."""
+"""What a network gives, by name; first axis an input."""
 
-Sizes = Sequence[tuple[int, int]]
-"""Height and width of every image, in pixels."""
+Sizes = Sequence[tuple[int, ...]]
+"""Size of every input as it was decoded: ``(height, width)`` of an image in pixels, ``(T,)`` of a series."""
 
 Decoder = Callable[[Outputs, Card, Sizes], list[Result]]
-"""From the raw outputs of a batch to a result an image."""
+"""From the raw outputs of a batch to a result an input."""
 
 DEFAULT_THRESHOLD = 0.5
 """Of a label for which none was chosen on validation data."""
@@ -76,19 +76,19 @@ def logits_of(outputs: Outputs, card: Card, *, axes: int = 2) -> NDArray[np.floa
 
 def has_thresholds(card: Card) -> bool:
     """Whether predictions of the model depend on thresholds, one a class."""
-    return task_records.record(card.task).thresholds
+    return task_records.record(card.task, card.provenance).thresholds
 
 
 def decode(outputs: Outputs, card: Card, sizes: Sizes) -> list[Result]:
-    """One result an image from the raw outputs of a batch.
+    """One result an input from the raw outputs of a batch.
 
     Args:
-        outputs: By name, first axis an image.
+        outputs: By name, first axis an input.
         card: Of the network.
-        sizes: Of the images, before they were made inputs.
+        sizes: As `svertka.runtime.inputs.InputTransform.size` gives them.
 
     Raises:
         UserError: The card names a task that this release does not know, or the outputs do not fit it.
     """
-    decoder: Decoder = task_records.resolve(task_records.record(card.task).decoder)
+    decoder: Decoder = task_records.resolve(task_records.record(card.task, card.provenance).decoder)
     return decoder(outputs, card, sizes)

@@ -104,6 +104,22 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]
     return decode(read_file(path), where=path, max_pixels=max_pixels)
 
 
+def pixels_of(picture: Image.Image) -> NDArray[np.uint8]:
+    """The pixels of a picture that Pillow has opened or made, as `decode` gives those of a file.
+
+    Raises:
+        ImageError: It is empty, too large, or cannot be decoded.
+    """
+    if not 0 < picture.width * picture.height <= MAX_PIXELS:
+        raise ImageError(f"a picture of {picture.width:,}×{picture.height:,} pixels")
+    try:
+        with _pillow_silenced():
+            # A TIFF that is decoded already has no strips left to count.
+            return upright_rgb(picture.copy() if picture.format == "TIFF" else picture)
+    except Exception as error:  # whatever pillow raises on damaged files
+        raise ImageError(f"not a readable picture ({type(error).__name__})") from error
+
+
 def read_file(path: Path, offset: int = 0, size: int | None = None) -> bytes:
     """The bytes of an image file, or of an image that stands in a larger one.
 

@@ -19,8 +19,7 @@ from typing import BinaryIO, Final
 import numpy as np
 
 from svertka.errors import UserError, harmless
-from svertka.runtime.card import CARD_KEY, CLASS_AXIS, Card
-from svertka.wording import counted
+from svertka.runtime.card import CARD_KEY, Card
 
 DIGEST_KEY: Final = "svertka.digest"
 # Numbers of fields, by message.
@@ -93,17 +92,16 @@ def read_onnx_card(path: Path) -> Card:
 def _unsuited(card: Card, graph: _Graph) -> str | None:
     if graph.infinite is not None:
         return f"{graph.infinite[:200]!r} holds numbers that are not finite (NaN or infinite)"
-    images = next((shape for name, shape in graph.inputs.items() if name not in graph.weights), [])
-    preprocess = card.preprocess
-    wanted: _Shape = [None, preprocess.channels, preprocess.height, preprocess.width]
+    taken = next((shape for name, shape in graph.inputs.items() if name not in graph.weights), [])
+    wanted: _Shape = [None, *card.input.shape]
     if card.deployment is not None and card.deployment.pixels:
         wanted = [None, None, None, 3]
-    if len(images) != len(wanted) or not all(map(_fits, images, wanted)):
-        return f"its card is for images of {_written(wanted)}, its graph takes {_written(images)}"
+    if len(taken) != len(wanted) or not all(map(_fits, taken, wanted)):
+        return f"its card is for {card.input.graph_input} of {_written(wanted)}, its graph takes {_written(taken)}"
     for name, shape in graph.outputs.items():
-        axis = CLASS_AXIS.get(name)
-        if axis is not None and (len(shape) < 2 or not _fits(shape[1:][axis], len(card.classes))):
-            return f"its card names {counted(len(card.classes), 'class')}, its graph gives {name} of {_written(shape)}"
+        said = card.output.instead(name, shape[1:])
+        if said:
+            return f"its card names {said}, its graph gives {name} of {_written(shape)}"
     return None
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from pathlib import Path
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from svertka.errors import UserError
+from svertka.runtime.image import IMAGE_SUFFIXES, pixels_of, read_image
+from svertka.runtime.inputs import InputTransform
 from svertka.runtime.proposals import selective_search
 from svertka.wording import counted
 
@@ -40,8 +43,8 @@ THINNEST = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preprocess:
-    """Geometry first (uint8 to uint8, what the image cache keeps), then arithmetic (to float32).
+class Preprocess(InputTransform):
+    """The input transform of images: geometry first (uint8, what the image cache keeps), then arithmetic (to float32).
 
     Attributes:
         height, width: Size of the result in pixels; of ``"whole"``, that of what the network learnt from at a time.
@@ -58,6 +61,10 @@ class Preprocess:
         regions: How many regions of an image are proposed to the network, which looks into each; 0 for one that finds
             its own, or needs none. See `svertka.runtime.proposals`.
     """
+
+    media: ClassVar[str] = "image"
+    suffixes: ClassVar[Collection[str]] = IMAGE_SUFFIXES
+    graph_input: ClassVar[str] = "images"
 
     height: int
     width: int
@@ -115,6 +122,24 @@ class Preprocess:
             return f"a shorter side of {self.shorter} is too long to cut {self.height}×{self.width} out of"
         return None
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """See `InputTransform.shape`; of whole images, that of what the network learnt from at a time."""
+        return self.channels, self.height, self.width
+
+    def check(self, value: NDArray[Any]) -> None:
+        """See `InputTransform.check`."""
+        if value.dtype != np.uint8 or value.ndim != 3 or value.shape[2] != 3 or not value.size:
+            raise UserError(f"an array of {value.dtype} {value.shape} is no image (H, W, 3) of uint8")
+
+    def load(self, path: Path) -> NDArray[np.uint8]:
+        """See `InputTransform.load`."""
+        return read_image(path)
+
+    def given(self, value: Any) -> NDArray[Any]:
+        """See `InputTransform.given`; a picture of Pillow, too."""
+        return super().given(pixels_of(value) if isinstance(value, Image.Image) else value)
+
     def place(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Geometry: ``(H, W, 3)`` uint8 RGB to ``(height, width, channels)`` uint8; ``(H, W, channels)`` if whole."""
         picture = Image.fromarray(image)
@@ -162,12 +187,9 @@ class Preprocess:
         """
         return (np.stack([selective_search(image, self.regions) for image in placed]),) if self.regions else ()
 
-    def __call__(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Images ``(H, W, 3)`` uint8 RGB of any sizes to one batch ``(N, channels, height, width)`` float32.
-
-        Whole ones must be of one size.
-        """
-        return self.normalise(np.stack([self.place(image) for image in images]))
+    def picture(self, value: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """See `InputTransform.picture`: the image as it is."""
+        return value
 
     def to_json(self) -> dict[str, Any]:
         """The values, for the card."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from svertka.errors import UserError, nearest
 from svertka.results import Result
+from svertka.runtime.card import image_input
 from svertka.runtime.predictor import Placed, Predictor
 from svertka.serving.measuring import SIZES, batch_seconds, best_batch
 from svertka.serving.refusals import RefusedError
@@ -115,7 +116,7 @@ class Model:
             "task": card.task,
             "classes": list(card.classes),
             "net": card.net,
-            "preprocess": card.preprocess.to_json(),
+            "preprocess": card.input.to_json(),
             "licence": card.licence,
             "metrics": dict(card.metrics),
             "provenance": dict(card.provenance),
@@ -140,6 +141,7 @@ def prove(name: str, opened: Opened, generation: int) -> Model:
     """
     predictor = opened.predictor
     card = predictor.card
+    preprocess = image_input(card, where=opened.files[0])
     difference = None
     if card.golden:
         difference = predictor.golden_difference()
@@ -151,8 +153,8 @@ def prove(name: str, opened: Opened, generation: int) -> Model:
             )
     # Whole images are of any size, and run one by one.
     whole = predictor.keeps_size
-    grey = np.full((card.preprocess.height, card.preprocess.width, 3), 128, np.uint8)
-    example = predictor.place(card.golden[0].image if card.golden and not whole else grey)
+    grey = np.full((preprocess.height, preprocess.width, 3), 128, np.uint8)
+    example = predictor.place(card.golden[0].input if card.golden and not whole else grey)
     seconds = batch_seconds(
         lambda size: predictor.predict_placed([example] * size), sizes=SIZES[:1] if whole else SIZES
     )

@@ -7,33 +7,46 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from svertka import task_records
 from svertka.annotations import Annotation
 from svertka.errors import UserError, nearest
+from svertka.plugins import Registry, lacks, missing_hint
+from svertka.signatures import checked_class
+from svertka.wording import inflected
 
-Reference = str
-"""Where something lives: ``"module:name"``."""
+Reference = str | Callable[..., Any]
+"""Where something lives, ``"module:name"``; or the thing itself."""
 
-_OF_LABELS: Reference = "svertka.data.batching.handling:Handling"
+_HANDLINGS: Mapping[str, Reference] = {
+    "image": "svertka.data.batching.handling:ImageHandling",
+    "series": "svertka.data.batching.series:SeriesHandling",
+}
+"""How samples with labels are handled, by medium."""
 
 
+@checked_class
 @dataclass(frozen=True, kw_only=True)
 class TaskRecord:
-    """A task, as it is registered.
+    """A task, as it is registered; see `svertka.plugins.register`.
 
     Attributes:
         name: As cards name it.
         gives: What its networks predict of an image, in a word.
+        media: What it predicts of: ``image``, or ``series``.
         contract: What kind of network learns it; see `svertka.zoo.records.NetRecord`.
-        suits: Whether these annotations ask for it; those of no two tasks do.
+        suits: Whether these annotations can be learnt by it. Those of no two tasks of Svertka's can, but where a
+            plug-in's can as well, Svertka's own comes first.
+        asked: It is learnt where it is asked for by name alone, whatever the annotations are.
         learnt: Makes the `svertka.tasks.task.Task` of labels, classes, preprocessing and
             `svertka.tasks.task.Choices`.
         opened: Makes it of a card.
-        handling: How such data are prepared and handed to a network; see `svertka.data.batching.handling.Handling`.
+        handling: How such data are prepared and handed to a network, a `svertka.data.batching.handling.Handling`; where
+            none is named, as its medium is with labels.
         decoder: From raw outputs, card and sizes to results; see `svertka.runtime.decoding.Decoder`.
         subject: What is explained of such a network: a `svertka.workflows.explaining.subject.Subject`.
+        session: How its results are given over time: a `svertka.runtime.session.Session`.
         fields: Fields of a recipe that it learns by, and others may not.
         thresholds: Predictions depend on thresholds, one a class.
         published: It is the task of published weights of such networks.
@@ -42,15 +55,20 @@ class TaskRecord:
         from_scratch, fine_tuning: Recipe fields whose defaults differ from those of `svertka.Recipe`.
     """
 
+    registers: ClassVar[str] = "task"
+
     name: str
     gives: str
+    media: str = "image"
     contract: str
     suits: Callable[[Sequence[Annotation]], bool]
+    asked: bool = False
     learnt: Reference
     opened: Reference
-    handling: Reference = _OF_LABELS
+    handling: Reference | None = None
     decoder: Reference
     subject: Reference
+    session: Reference = "svertka.runtime.session:Session"
     fields: tuple[str, ...] = ()
     thresholds: bool = False
     published: bool = True
@@ -58,47 +76,127 @@ class TaskRecord:
     from_scratch: Mapping[str, Any] = field(default_factory=dict)
     fine_tuning: Mapping[str, Any] = field(default_factory=dict)
 
+    def check_parts(self) -> None:
+        """See `svertka.plugins.Registrable.check_parts`."""
+        for part in ("gives", "media", "contract"):
+            if not isinstance(getattr(self, part), str) or not getattr(self, part):
+                raise lacks("task", self.name, part, "a word")
+        for part in ("learnt", "opened", "handling", "decoder", "subject", "session"):
+            if not is_reference(getattr(self, part)) and (part, self.handling) != ("handling", None):
+                raise lacks("task", self.name, part, 'where it lives, "module:name", or the thing itself')
+        if self.media not in _HANDLINGS:
+            what = f"the task {self.name!r} predicts of the unknown medium {self.media!r}"
+            raise UserError(what, mend=nearest(self.media, _HANDLINGS))
+        if not callable(self.suits):
+            raise lacks("task", self.name, "suits", "a function of annotations")
+        if self.contract not in _NET_KINDS:
+            what = f"the task {self.name!r} is learnt by networks of the unknown kind {self.contract!r}"
+            raise UserError(what, mend=nearest(self.contract, _NET_KINDS))
 
-@functools.cache
-def records() -> tuple[TaskRecord, ...]:
-    """All tasks, in the order of their names."""
+
+_NET_KINDS: Registry[Any] = Registry("network kind")
+_TASKS: Registry[TaskRecord] = Registry("task")
+
+
+def is_reference(value: object) -> bool:
+    """Whether it says where something lives, or is something that can be called."""
+    return callable(value) or (
+        isinstance(value, str) and all(part.strip() for part in value.split(":", 1)) and ":" in value
+    )
+
+
+def _own() -> tuple[TaskRecord, ...]:
     names = sorted(module.name for module in pkgutil.iter_modules(task_records.__path__) if module.name != "record")
     return tuple(importlib.import_module(f"{task_records.__name__}.{name}").RECORD for name in names)
 
 
-def record(name: str) -> TaskRecord:
+OWN = {"task": _own}
+"""Svertka's own things for `svertka.plugins`, by kind."""
+
+
+def records() -> tuple[TaskRecord, ...]:
+    """All tasks: Svertka's own in the order of their names, then those of plug-ins."""
+    return tuple(_TASKS.values())
+
+
+def record(name: str, provenance: Mapping[str, Any] | None = None) -> TaskRecord:
     """The task that cards name so.
 
+    Args:
+        name: As a card has it.
+        provenance: Of that card; it may say which plug-in the task is from.
+
     Raises:
-        UserError: This release does not know it.
+        UserError: There is none here.
     """
-    found = next((record for record in records() if record.name == name), None)
-    if found is None:
-        raise UserError(f"unknown task {name!r} in the card", mend=nearest(name, [known.name for known in records()]))
-    return found
+    if name not in _TASKS:
+        hint = missing_hint(provenance or {})
+        raise UserError(f"unknown task {name!r} in the card", mend=hint or nearest(name, _TASKS))
+    return _TASKS[name]
 
 
-def record_for(labels: Sequence[Annotation]) -> TaskRecord | None:
-    """The task that annotations ask for; None if there is none for them."""
-    return next((record for record in records() if record.suits(labels)), None)
+def record_for(labels: Sequence[Annotation], media: str = "image", name: str | None = None) -> TaskRecord | None:
+    """The task that annotations ask for; None if there is none for them.
+
+    Args:
+        labels: The annotations.
+        media: What they are said of.
+        name: Of the task that is wanted; by default, the first that suits and need not be asked for.
+
+    Raises:
+        UserError: There is no task of that name, or it does not learn from these.
+    """
+    if name is None:
+        found = (record for record in records() if record.media == media and not record.asked)
+        return next((record for record in found if record.suits(labels)), None)
+    if name not in _TASKS:
+        raise UserError(f"unknown task {name!r}", mend=nearest(name, _TASKS))
+    wanted = _TASKS[name]
+    if wanted.media != media:
+        told = inflected(2, wanted.media), inflected(2, media)
+        raise UserError(f"the task {name} learns from {told[0]}, and these are {told[1]}")
+    if not wanted.suits(labels):
+        suited = record_for(labels, media)
+        raise UserError(
+            f"the task {name} does not learn from these annotations",
+            mend=f"they are for {suited.name}" if suited else "svertka check says what they are",
+        )
+    return wanted
 
 
-def of_contract(contract: str) -> tuple[TaskRecord, ...]:
-    """The tasks that a kind of network can be trained for; that of its published weights first."""
-    found = [record for record in records() if record.contract == contract]
+def of_contract(contract: str, media: str = "image") -> tuple[TaskRecord, ...]:
+    """The tasks that a kind of network can be trained for; that of its published weights first.
+
+    Args:
+        contract: The kind.
+        media: What the network takes.
+    """
+    found = [record for record in records() if record.contract == contract and record.media == media]
     return tuple(sorted(found, key=lambda record: not record.published))
 
 
-@functools.cache
 def resolve(reference: Reference) -> Any:
-    """What lives there, imported now."""
+    """What lives there, imported now.
+
+    Raises:
+        UserError: There is nothing: a plug-in's record names what its package does not have.
+    """
+    return _imported(reference) if isinstance(reference, str) else reference
+
+
+@functools.cache
+def _imported(reference: str) -> Any:
     module, _, names = reference.partition(":")
-    found: Any = importlib.import_module(module)
-    for name in names.split("."):
-        found = getattr(found, name)
+    try:
+        found: Any = importlib.import_module(module)
+        for name in names.split("."):
+            found = getattr(found, name)
+    except (ModuleNotFoundError, AttributeError) as error:
+        raise UserError(f"a plug-in's record names {reference!r}, and there is no such thing: {error}") from error
     return found
 
 
-def handling_of(task: TaskRecord | None) -> Any:
-    """How data of a task are prepared and handed to a network; without a task, as labels are."""
-    return resolve(_OF_LABELS if task is None else task.handling)()
+def handling_of(task: TaskRecord | None, media: str) -> Any:
+    """How data of a task are prepared and handed to a network; without a task, as their medium is with labels."""
+    named = None if task is None else task.handling
+    return resolve(_HANDLINGS[media] if named is None else named)()

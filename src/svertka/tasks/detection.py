@@ -20,7 +20,7 @@ from svertka.runtime.boxes import MOST, choose
 from svertka.runtime.card import Card
 from svertka.runtime.decoders.detection import found_boxes
 from svertka.runtime.decoding import DEFAULT_THRESHOLD
-from svertka.runtime.preprocess import Preprocess
+from svertka.runtime.inputs import InputTransform
 from svertka.tasks.box_losses import (
     ABSENT,
     COUNTED,
@@ -73,10 +73,10 @@ class DetectionTask(Task):
 
     @classmethod
     def learnt_from(
-        cls, labels: Sequence[Annotation], classes: Sequence[str], preprocess: Preprocess, choices: Choices
+        cls, labels: Sequence[Annotation], classes: Sequence[str], transform: InputTransform, choices: Choices
     ) -> Self:
         """See `Task.learnt_from`."""
-        del preprocess
+        del transform
         choices.check_one_loss()
         if choices.label_smoothing or choices.balanced:
             raise UserError("boxes are learnt as they are", mend="leave out --label-smoothing and --balance")
@@ -135,24 +135,24 @@ class DetectionTask(Task):
         """See `svertka.tasks.box_losses`; targets are ``(N, M, 6)``."""
         return box_losses(output, truths(targets))
 
-    def step(self, net: nn.Module, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    def step(self, net: nn.Module, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """See `Task.step`; images are brought to one of the sides that the network learns from, if it names any."""
         sides = getattr(net, "sides", ())
-        if sides and images.ndim == 4:
+        if sides and inputs.ndim == 4:
             side = sides[int(torch.randint(len(sides), ()))]
-            images = F.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
+            inputs = F.interpolate(inputs, size=(side, side), mode="bilinear", antialias=True)
         truth = truths(targets)
         given: tuple[Any, ...] = ()
         if getattr(net, "regions", 0):
             given = (choose_regions(proposals(targets), truth, least=NEAR),)
         elif getattr(net, "chooses", False):
             given = (lambda found: choose_regions(found, truth),)
-        return box_losses(net(images, *given), truth)
+        return box_losses(net(inputs, *given), truth)
 
-    def run(self, forward: Callable[..., Output], images: Tensor, targets: Tensor) -> Output:
+    def run(self, forward: Callable[..., Output], inputs: Tensor, targets: Tensor) -> Output:
         """See `Task.run`; the network is given the regions that were proposed, if there are any."""
         regions = proposals(targets)
-        return forward(images, *([regions] if regions.shape[1] else []))
+        return forward(inputs, *([regions] if regions.shape[1] else []))
 
     def score(self) -> Score:
         """See `Task.score`."""

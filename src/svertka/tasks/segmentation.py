@@ -15,7 +15,8 @@ from svertka.annotations import Annotation, Mask
 from svertka.errors import UserError
 from svertka.exhibits import Exhibit, Matrix, Table
 from svertka.results import Result, Segmentation, css, drawn_colour, tinted
-from svertka.runtime.card import Card
+from svertka.runtime.card import Card, image_input
+from svertka.runtime.inputs import InputTransform
 from svertka.runtime.preprocess import Preprocess
 from svertka.runtime.tiling import assemble
 from svertka.tasks.mask_losses import VOID, border_weights, dice_loss, pixel_weights, within
@@ -58,19 +59,20 @@ class SegmentationTask(Task):
 
     @classmethod
     def learnt_from(
-        cls, labels: Sequence[Annotation], classes: Sequence[str], preprocess: Preprocess, choices: Choices
+        cls, labels: Sequence[Annotation], classes: Sequence[str], transform: InputTransform, choices: Choices
     ) -> Self:
         """See `Task.learnt_from`."""
         if choices.label_smoothing:
             raise UserError("masks are learnt as they are", mend="leave out --label-smoothing")
         masks = [label for label in labels if isinstance(label, Mask)]
         weights = pixel_weights(masks, classes) if choices.balanced else None
-        return cls(classes, preprocess, losses=choices.losses or _LOSSES, weights=weights, border=choices.border)
+        assert isinstance(transform, Preprocess)
+        return cls(classes, transform, losses=choices.losses or _LOSSES, weights=weights, border=choices.border)
 
     @classmethod
     def of_card(cls, card: Card) -> Self:
         """See `Task.of_card`."""
-        return cls(card.classes, card.preprocess)
+        return cls(card.classes, image_input(card))
 
     def targets(self, labels: Sequence[Annotation]) -> NDArray[np.uint8]:
         """What each number in a mask's file means: a class number, or `VOID`; ``(N, 256)``.
@@ -117,16 +119,16 @@ class SegmentationTask(Task):
                 found[term] = dice_loss(log.exp(), known, said)
         return found
 
-    def run(self, forward: Callable[..., Tensor], images: Tensor, targets: Tensor) -> Tensor:
+    def run(self, forward: Callable[..., Tensor], inputs: Tensor, targets: Tensor) -> Tensor:
         """Logits of whole images ``(N, C, H, W)``, piece by piece where they are large: ``(N, classes, H, W)``."""
         del targets
-        if images.ndim == 2:  # what frozen stages made of pieces of one size
-            return forward(images)
+        if inputs.ndim == 2:  # what frozen stages made of pieces of one size
+            return forward(inputs)
 
         def piece(cut: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
             return {"logits": forward(torch.from_numpy(np.ascontiguousarray(cut))).float().numpy()}
 
-        return torch.from_numpy(assemble(piece, images.numpy(), self.preprocess)["logits"])
+        return torch.from_numpy(assemble(piece, inputs.numpy(), self.preprocess)["logits"])
 
     def score(self) -> Score:
         """See `Task.score`."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -17,7 +17,8 @@ from svertka.errors import UserError
 from svertka.exhibits import Exhibit
 from svertka.results import Result
 from svertka.runtime.card import Card
-from svertka.runtime.preprocess import Preprocess
+from svertka.runtime.inputs import InputTransform
+from svertka.runtime.outputs import OutputSpec
 
 Output = Any
 """What a network says of a batch: a tensor, or a named tuple of tensors. Each task knows which."""
@@ -82,6 +83,43 @@ class Score(ABC):
         """The evaluation of all that was gathered, by all processes, in the order of ``indices``."""
 
 
+@dataclass(frozen=True)
+class Update:
+    """One movement of some of a network's parameters; a step of training is one or several of them in turn.
+
+    While it runs, parameters of others require no gradient, so its loss may go through them and leaves nothing there.
+
+    Attributes:
+        name: Of letters, digits and -; of several updates, each has its own.
+        parameters: Names of the parameters that it owns, or what these begin with, such as ``generator``; None for all.
+        loss: From network, inputs and targets to loss terms by name, each a mean over the batch. Of several updates,
+            each gets the network itself, so that it can run parts of it. What it draws comes from PyTorch's
+            generator, which is seeded for every step and update.
+        optimizer: By its name in a recipe, or what makes one of groups of parameters and ``lr``, such as
+            ``partial(torch.optim.Adam, betas=(0.5, 0.999))``; None for that of the recipe.
+        lr: Learning rate at its highest; None for that of the recipe.
+        schedule: How that changes, by its name in a recipe; None for that of the recipe.
+        every: It runs at the first step, and at every so-many-th from there on.
+    """
+
+    name: str
+    parameters: tuple[str, ...] | None
+    loss: Callable[[nn.Module, Tensor, Tensor], dict[str, Tensor]]
+    optimizer: str | Callable[..., torch.optim.Optimizer] | None = None
+    lr: float | None = None
+    schedule: str | None = None
+    every: int = 1
+
+
+class Sampler(Protocol):
+    """Says which samples are in which batch; `svertka.data.batching.samplers` has several."""
+
+    def __len__(self) -> int: ...
+    def size(self, number: int) -> int: ...
+    def batches(self, epoch: int) -> Sequence[NDArray[np.int64]]: ...
+    def shares(self, epoch: int, rank: int, world: int) -> Sequence[tuple[NDArray[np.int64], float]]: ...
+
+
 class Task(ABC):
     """What an annotation becomes, what a step computes, which metrics count."""
 
@@ -102,17 +140,25 @@ class Task(ABC):
     thresholds: tuple[float, ...] = ()
     """From which score on a class is said to be there, for tasks that decide by class."""
 
+    whole_batch: bool = False
+    """Whether the loss goes by pairs of samples. On several processes it is given then what the network says of the
+    whole batch, and all targets, as on one: it calls the network with the batch, and gets a row for each sample.
+    Batches are not accumulated, as the pairs across them would be missing."""
+
+    diagnostics: Set[str] | None = None
+    """Which diagnoses make sense for it, of `svertka.training.diagnoses.diagnosing.DIAGNOSES`; None for all."""
+
     @classmethod
     @abstractmethod
     def learnt_from(
-        cls, labels: Sequence[Annotation], classes: Sequence[str], preprocess: Preprocess, choices: Choices
+        cls, labels: Sequence[Annotation], classes: Sequence[str], transform: InputTransform, choices: Choices
     ) -> Self:
         """The task that training images ask for.
 
         Args:
             labels: What is said of them.
             classes: All names in them, in the order of the outputs.
-            preprocess: Of the images.
+            transform: How samples become inputs.
             choices: How it is learnt.
 
         Raises:
@@ -123,6 +169,11 @@ class Task(ABC):
     @abstractmethod
     def of_card(cls, card: Card) -> Self:
         """The task of a model file."""
+
+    @property
+    def output(self) -> OutputSpec:
+        """What its networks give, for the card."""
+        return OutputSpec(classes=self.classes)
 
     @abstractmethod
     def targets(self, labels: Sequence[Annotation]) -> NDArray[Any]:
@@ -149,10 +200,18 @@ class Task(ABC):
         """Targets that suit an output of the network, whatever they say; to time a step with."""
         return torch.from_numpy(self.targets([self.classes[0]] * len(output))).to(output.device)
 
-    def run(self, forward: Callable[..., Output], images: Tensor, targets: Tensor) -> Output:
-        """The raw output for images that are judged, both on the processor; ``forward`` runs the network."""
+    def trial_targets(self, net: nn.Module, inputs: Tensor) -> Tensor:
+        """Targets that suit such inputs, whatever they say; to try or time a step with. ``net`` is left in eval mode.
+
+        A task whose network is not given what it learns from, such as a generator, says them without running it.
+        """
+        with torch.no_grad():
+            return self.some_targets(net.eval()(inputs))
+
+    def run(self, forward: Callable[..., Output], inputs: Tensor, targets: Tensor) -> Output:
+        """The raw output for samples that are judged, both on the processor; ``forward`` runs the network."""
         del targets
-        return forward(images)
+        return forward(inputs)
 
     def sample_weights(self, targets: NDArray[Any]) -> NDArray[np.float64] | None:
         """What each sample, or each of its classes, counts for in the loss; None where all count alike."""
@@ -176,9 +235,32 @@ class Task(ABC):
     def losses(self, output: Output, targets: Tensor) -> dict[str, Tensor]:
         """Loss terms by name, each a mean over the batch. The loop sums them."""
 
-    def step(self, net: nn.Module, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    def step(self, net: nn.Module, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """What one training step computes from a batch: one forward pass and the loss terms."""
-        return self.losses(net(images), targets)
+        return self.losses(net(inputs), targets)
+
+    def updates(self, net: nn.Module) -> tuple[Update, ...]:
+        """What a step of training is made of, in order; by default, one update of all parameters by `step`.
+
+        Args:
+            net: What learns: the network, or what follows its frozen stages.
+        """
+        del net
+        return (Update("", None, self.step),)
+
+    def sampler(self, targets: NDArray[Any], *, batch: int, seed: int) -> Sampler | None:
+        """Which samples to learn from are in a batch; None for each once an epoch, shuffled.
+
+        Args:
+            targets: Of the samples to learn from.
+            batch: Samples a batch that the recipe asks for.
+            seed: Of the run.
+
+        Raises:
+            UserError: The samples do not suffice.
+        """
+        del targets, batch, seed
+        return None
 
     def _numbers_of(self, names: Iterable[str]) -> dict[str, int]:
         """The number of every class, once it is sure that all names are classes.

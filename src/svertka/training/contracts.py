@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor, nn
 
 from svertka.tasks.task import Evaluation, Task
-from svertka.training.recipe import Recipe
+from svertka.training.updates import OwnedUpdate
 
 
 class TrainingBatch(NamedTuple):
     """What the loop reads of a batch; `svertka.data.batching.batches.Batch` is one."""
 
-    images: Tensor
+    inputs: Tensor
     targets: Tensor
     indices: Tensor
     weight: float
@@ -27,6 +27,7 @@ class Batches(Protocol):
     def samples(self) -> int: ...
     @property
     def batches(self) -> int: ...
+    def size(self, number: int) -> int: ...
     def training(self, epoch: int, skip: int = 0) -> Iterator[Any]: ...
     def in_order(self) -> Iterator[Any]: ...
 
@@ -56,26 +57,28 @@ class Observer:
     `svertka.training.doctor.Doctor` does.
     """
 
-    def attach(self, net: nn.Module, task: Task, recipe: Recipe, *, samples: int, steps_an_epoch: int) -> None:
-        """Before all else: what learns, and what is planned."""
+    def attach(
+        self, net: nn.Module, task: Task, updates: Sequence[OwnedUpdate], *, samples: int, steps_an_epoch: int
+    ) -> None:
+        """Before all else: what learns, by which updates, and what is planned."""
 
     def shortened(self, epochs: int, steps: int) -> None:
         """There will be only so many epochs and steps in all."""
 
-    def before(self, step: int) -> None:
-        """Before a step, counted from 0 over the whole run."""
+    def before(self, step: int, update: str = "") -> None:
+        """Before an update of a step, counted from 0 over the whole run; what follows up to `after` is of it."""
 
-    def batch(self, images: Tensor, targets: Tensor, losses: Mapping[str, float], loading: float) -> None:
+    def batch(self, inputs: Tensor, targets: Tensor, losses: Mapping[str, float], loading: float) -> None:
         """After the backward pass of a batch: what went in, the loss terms, and how long it was waited for, in s."""
 
     def gradients(self) -> None:
-        """When the gradients of a step are complete, before they are clipped."""
+        """When the gradients of an update are complete, before they are clipped."""
 
     def after(self, lr: float) -> None:
         """When the weights have moved, at this learning rate."""
 
-    def judging(self, images: Tensor) -> None:
-        """Before validation images are judged: their inputs."""
+    def judging(self, inputs: Tensor) -> None:
+        """Before samples of validation are judged: what the network gets of them."""
 
     def epoch(self, row: Mapping[str, float], evaluation: Evaluation | None) -> None:
         """After an epoch: its line of the history, and what came of validation, if anything was held out."""

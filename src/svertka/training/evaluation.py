@@ -16,16 +16,16 @@ def evaluate(forward: Callable[..., Output], task: Task, batches: Iterator[Any],
     """Run all batches through ``forward`` and score the outputs.
 
     Args:
-        forward: Images ``(N, C, H, W)`` float32, and what the network is given beside them, to raw output; all on the
+        forward: Inputs ``(N, …)`` float32, and what the network is given beside them, to raw output; all on the
             processor.
         task: Says what counts.
-        batches: With ``images``, ``targets`` and ``indices``.
+        batches: With ``inputs``, ``targets`` and ``indices``.
         processes: Number of processes that each judge a share; all of them get the whole evaluation.
     """
     score = task.score()
     with torch.inference_mode():
         for batch in batches:
-            score.update(task.run(forward, batch.images, batch.targets), batch.targets, batch.indices)
+            score.update(task.run(forward, batch.inputs, batch.targets), batch.targets, batch.indices)
     arrays = score.arrays()
     if processes > 1:
         arrays = _gather(arrays, processes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Any
 
 import torch
@@ -26,18 +26,23 @@ class Gauges:
 
     Args:
         net: The network.
+        own: Parameters that its steps move, where others move the rest of it: only stages with some of these are read,
+            and no units of parts that have others alone.
 
     Attributes:
         spent: Seconds that reading has taken.
         reading: Whether a step is being read.
     """
 
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, net: nn.Module, own: Iterable[nn.Parameter] | None = None) -> None:
         self.net = net
         self.spent = 0.0
         self.reading = False
-        self._stages = {name: _weights(stage) for name, stage in _stages(net) if _weights(stage)}
-        named = list(net.named_modules())
+        chosen = {id(parameter) for parameter in (net.parameters() if own is None else own)}
+        found = {name: [w for w in _weights(stage) if id(w) in chosen] for name, stage in _stages(net)}
+        self._stages = {name: weights for name, weights in found.items() if weights}
+        foreign = _foreign(net, chosen)
+        named = [(name, layer) for name, layer in net.named_modules() if name.partition(".")[0] not in foreign]
         self._units = _some([(name, layer) for name, layer in named if isinstance(layer, _UNITS)])
         self._norms = _some([(name, layer) for name, layer in named if isinstance(layer, _NORMS)])
         self._handles: list[RemovableHandle] = []
@@ -79,13 +84,13 @@ class Gauges:
         self.spent += time.perf_counter() - started
 
     @torch.no_grad()
-    def batch(self, images: Tensor, targets: Tensor, *, exclusive: bool) -> None:
+    def batch(self, inputs: Tensor, targets: Tensor, *, exclusive: bool) -> None:
         """What went in and came out; of the first batch of the step alone."""
         started = time.perf_counter()
         self._unhook()
-        inputs = images.float()
-        deviation, mean = torch.std_mean(inputs, correction=0)
-        low, high = torch.aminmax(inputs)
+        values = inputs.float()
+        deviation, mean = torch.std_mean(values, correction=0)
+        low, high = torch.aminmax(values)
         self._read["inputs"] = torch.stack([mean, deviation, low, high]).tolist()
         output = self._output
         if output is not None and exclusive and output.ndim == 2 and output.shape[1] > 1:
@@ -194,6 +199,12 @@ def _stages(net: nn.Module) -> list[tuple[str, nn.Module]]:
     for name, part in net.named_children():
         found += list(part.named_children()) if name == "trunk" else [(name, part)]
     return found or [("net", net)]
+
+
+def _foreign(net: nn.Module, own: Set[int]) -> set[str]:
+    """The parts of a network that have parameters, but none of these."""
+    ids = {name: {id(parameter) for parameter in part.parameters()} for name, part in net.named_children()}
+    return {name for name, found in ids.items() if found and not found & own}
 
 
 def _weights(stage: nn.Module) -> list[Tensor]:

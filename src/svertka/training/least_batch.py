@@ -22,7 +22,7 @@ def least_images(net: nn.Module, task: Task, image_shape: tuple[int, ...]) -> in
     """
     modes = {module: module.training for module in net.modules()}
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]):
             return 2 if 1 in _values_a_channel(net, task, image_shape) else 1
     finally:
         for module, mode in modes.items():
@@ -36,7 +36,7 @@ def _values_a_channel(net: nn.Module, task: Task, image_shape: tuple[int, ...]) 
         return []
     device = next(net.parameters()).device
     image = torch.zeros(1, *image_shape, device=device)
-    targets = task.some_targets(net.eval()(image))
+    targets = task.trial_targets(net, image)
     net.train()
     found: list[int] = []
 
@@ -48,7 +48,8 @@ def _values_a_channel(net: nn.Module, task: Task, image_shape: tuple[int, ...]) 
     for norm in norms:
         norm.eval()  # it takes a single value then, and keeps its statistics
     try:
-        task.step(net, image, targets)
+        for update in task.updates(net):
+            update.loss(net, image, targets)
     finally:
         for hook in hooks:
             hook.remove()

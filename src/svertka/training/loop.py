@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Iterator, Mapping
@@ -14,16 +13,16 @@ from torch import Tensor, nn
 
 from svertka.errors import UserError
 from svertka.tasks.task import Evaluation, Output, Task
-from svertka.training import penalties
 from svertka.training.budget import Pace
 from svertka.training.checkpoint import Checkpoint, Checkpoints
 from svertka.training.contracts import Batches, Observer, Watcher
 from svertka.training.ema import WeightAverage
 from svertka.training.evaluation import evaluate
 from svertka.training.machine import Machine, laid_out
-from svertka.training.optimisation import lr_factor, make_optimizer
 from svertka.training.recipe import Recipe
 from svertka.training.state import TrainingState
+from svertka.training.step import Stepper, step_seed
+from svertka.training.updates import OwnedUpdate
 
 
 class InterruptedTrainingError(Exception):
@@ -86,15 +85,9 @@ class Training:
         self.task, self.train, self.val, self.recipe, self.pace = task, train, val, recipe, pace
         fabric = self.fabric = machine.fabric
         self.checkpoints, self.watcher, self.observer = checkpoints, watcher, observer or Observer()
-        self.layout = torch.channels_last if recipe.layout == "channels_last" else torch.contiguous_format
-        self.module = net.to(memory_format=self.layout)
-        self.raw_optimizer = make_optimizer(net, recipe, fabric.device)
-        self.net, self.optimizer = fabric.setup(net, self.raw_optimizer)
-        parameters = dict(net.named_parameters())
-        self.masked = [(parameters[name], fabric.to_device(mask)) for name, mask in (masks or {}).items()]
-        self._mask()
+        self.stepper = Stepper(net, task, recipe, fabric=fabric, masks=masks, observer=self.observer)
+        self.module, self.updates = self.stepper.module, self.stepper.updates
         self.average = WeightAverage(net, recipe.ema) if recipe.ema else None
-        self.penalised = penalties.decayed(net)
         self.steps_per_epoch = -(-train.batches // recipe.accumulate)
         self.steps = recipe.epochs * self.steps_per_epoch
         self.best: dict[str, Tensor] = {}
@@ -109,7 +102,7 @@ class Training:
             InterruptedTrainingError: The watcher asked to stop; a checkpoint was saved.
         """
         samples, an_epoch = self.train.samples, self.steps_per_epoch
-        self.observer.attach(self.module, self.task, self.recipe, samples=samples, steps_an_epoch=an_epoch)
+        self.observer.attach(self.module, self.task, self.updates, samples=samples, steps_an_epoch=an_epoch)
         self._restore()
         self._keep_pace()
         while self.state.epoch < self.recipe.epochs and not self._given_up():
@@ -130,7 +123,7 @@ class Training:
     def _epoch(self) -> None:
         state, recipe = self.state, self.recipe
         started = time.perf_counter()
-        self.net.train()
+        self.module.train()
         batches = self.train.training(state.epoch, state.batches_done)
         while state.batches_done < self.train.batches and state.steps < self.steps:
             count = min(recipe.accumulate, self.train.batches - state.batches_done)
@@ -139,7 +132,7 @@ class Training:
             self._keep_pace()
             self._maybe_save()
             started = time.perf_counter()
-        row = {"epoch": float(state.epoch + 1), **self._training_means(), "lr": self._lr(state.steps - 1)}
+        row = {"epoch": float(state.epoch + 1), **self._training_means(), **self._rates()}
         evaluation = None
         if self.val is not None:
             started = time.perf_counter()
@@ -186,68 +179,30 @@ class Training:
             self.observer.shortened(self.recipe.epochs, steps)
 
     def _step(self, batches: Iterator[Any], count: int) -> None:
-        # One movement of the weights, from ``count`` batches.
-        state, recipe = self.state, self.recipe
-        torch.manual_seed(_step_seed(recipe.seed, state.steps, self.fabric.global_rank))
-        for group in self.raw_optimizer.param_groups:
-            group["lr"] = self._lr(state.steps) * group["scale"]
-        sizes = [self._size(state.batches_done + number) for number in range(count)]
-        self.observer.before(state.steps)
-        for number in range(1, count + 1):
-            asked = time.perf_counter()
-            batch = next(batches)
-            loading = time.perf_counter() - asked
-            # Every sample of the step counts alike, also where its last batch is a shorter or longer one.
-            share = sizes[number - 1] / sum(sizes)
-            images = laid_out(self.fabric.to_device(batch.images), self.layout)
-            targets = self.fabric.to_device(batch.targets)
-            with self.fabric.no_backward_sync(self.net, enabled=number < count):
-                losses = self.task.step(self.net, images, targets) | self._penalties()
-                values = self._finite(losses)
-                total = torch.stack(list(losses.values())).sum()
-                self.fabric.backward(total * (batch.weight * share))
-            self.observer.batch(images, targets, values, loading)
-            samples = len(batch.indices) if batch.weight else 0
-            for name, value in {"samples": 1.0, **values}.items():
-                state.sums[name] = state.sums.get(name, 0.0) + value * samples
-            self.watcher.step(state.epoch, state.batches_done + number, self.train.batches, values)
-        self.observer.gradients()
-        if recipe.clip:
-            self.fabric.clip_gradients(self.net, self.optimizer, max_norm=recipe.clip, error_if_nonfinite=False)
-        self.optimizer.step()
-        self._mask()
-        self.optimizer.zero_grad()
-        self.observer.after(self._lr(state.steps))
+        # One movement of the weights by every update, from ``count`` batches.
+        state = self.state
+        sizes = [self.train.size(state.batches_done + number) for number in range(count)]
+        self.stepper.take(batches, sizes, state.steps, lr=lambda owned: self._lr(owned, state.steps), told=self._told)
         if self.average:
             self.average.update(self.module, state.steps)
         state.batches_done += count
         state.steps += 1
 
-    def _size(self, number: int) -> int:
-        """Samples of a batch of an epoch, over all processes."""
-        last = number + 1 == self.train.batches
-        return self.train.samples - number * self.recipe.batch if last else self.recipe.batch
-
-    def _mask(self) -> None:
-        with torch.no_grad():
-            for parameter, mask in self.masked:
-                parameter.mul_(mask)
-
-    def _penalties(self) -> dict[str, Tensor]:
-        recipe, terms = self.recipe, {}
-        if recipe.l1:
-            terms["l1"] = recipe.l1 * penalties.l1(self.penalised)
-        if recipe.weight_elimination:
-            penalty = penalties.weight_elimination(self.penalised, recipe.weight_elimination_scale)
-            terms["weight_elimination"] = recipe.weight_elimination * penalty
-        return terms
-
-    def _finite(self, losses: dict[str, Tensor]) -> dict[str, float]:
-        values = {name: loss.item() for name, loss in losses.items()}
-        for name, value in values.items():
+    def _told(self, owned: OwnedUpdate, place: int, samples: int, losses: dict[str, float]) -> None:
+        state, beginning = self.state, self._beginning(owned)
+        for name, value in losses.items():
             if not math.isfinite(value):
-                raise self._diverged(f"the loss term {name!r} is {value}", steps=self.state.steps + 1)
-        return values
+                whose = f" of the update {owned.name!r}" if beginning else ""
+                raise self._diverged(f"the loss term {name!r}{whose} is {value}", steps=state.steps + 1)
+        for name, value in {"samples": 1.0, **losses}.items():
+            key = beginning + name
+            state.sums[key] = state.sums.get(key, 0.0) + value * samples
+        named = {(beginning + name).replace("/", "_"): value for name, value in losses.items()}
+        self.watcher.step(state.epoch, state.batches_done + place + 1, self.train.batches, named)
+
+    def _beginning(self, owned: OwnedUpdate) -> str:
+        """What names of an update's figures begin with; of one alone, nothing."""
+        return f"{owned.name}/" if len(self.updates) > 1 else ""
 
     def _diverged(self, what: str, *, steps: int | None = None) -> UserError:
         self.observer.ended(what)
@@ -257,15 +212,30 @@ class Training:
             mend=f"try a lower learning rate (--lr {self.recipe.lr / 10:g}) or --clip 1",
         )
 
-    def _lr(self, step: int) -> float:
-        return self.recipe.lr * self.state.plateau * lr_factor(self.recipe, step, self.steps_per_epoch, self.steps)
+    def _lr(self, owned: OwnedUpdate, step: int) -> float:
+        return owned.lr(step, self.steps_per_epoch, self.steps, self.state.plateau)
+
+    def _rates(self) -> dict[str, float]:
+        """Learning rates of the last step, as a line of the history has them."""
+        rates = {}
+        for owned in self.updates:
+            name = self._beginning(owned).replace("/", "")
+            rates[f"lr_{name}" if name else "lr"] = self._lr(owned, self.state.steps - 1)
+        return rates
 
     def _training_means(self) -> dict[str, float]:
-        sums = self._over_processes(self.state.sums)
-        samples = sums.pop("samples")
-        terms = {name: value / samples for name, value in sums.items()}
-        named = {f"train_{name}": value for name, value in terms.items()} if len(terms) > 1 else {}
-        return {"train_loss": math.fsum(terms.values()), **named}
+        """Loss terms of the epoch so far, as a line of the history has them; none of what has not run in it."""
+        sums, means = self._over_processes(self.state.sums), {}
+        for owned in self.updates:
+            beginning = self._beginning(owned)
+            own = {name.removeprefix(beginning): value for name, value in sums.items() if name.startswith(beginning)}
+            samples = own.pop("samples", 0.0)
+            terms = {name: value / samples for name, value in own.items()}
+            if not beginning:
+                means["train_loss"] = math.fsum(terms.values())
+            if beginning or len(terms) > 1:
+                means |= {f"train_{beginning}{name}".replace("/", "_"): value for name, value in terms.items()}
+        return means
 
     def _over_processes(self, sums: dict[str, float]) -> dict[str, float]:
         if self.fabric.world_size == 1:
@@ -281,11 +251,13 @@ class Training:
 
         training = self.module.training
         self.module.eval()
+        torch.manual_seed(step_seed(self.recipe.seed, self.state.steps, self.fabric.global_rank, "judging"))
         weights = self._judged_weights()
 
-        def forward(images: Tensor, *beside: Tensor) -> Output:
-            self.observer.judging(images)
-            given = laid_out(self.fabric.to_device(images), self.layout), *map(self.fabric.to_device, beside)
+        def forward(inputs: Tensor, *beside: Tensor) -> Output:
+            self.observer.judging(inputs)
+            laid = laid_out(self.fabric.to_device(inputs), self.stepper.layout)
+            given = laid, *map(self.fabric.to_device, beside)
             with self.fabric.autocast():
                 output: Output = torch.func.functional_call(self.module, weights, given)
             return move_data_to_device(output, torch.device("cpu"))
@@ -306,7 +278,8 @@ class Training:
             return
         state.stale += 1
         state.plateau_stale += 1
-        if self.recipe.schedule == "plateau" and state.plateau_stale >= self.recipe.step_epochs:
+        waiting = any(owned.recipe.schedule == "plateau" for owned in self.updates)
+        if waiting and state.plateau_stale >= self.recipe.step_epochs:
             state.plateau *= self.recipe.step_factor
             state.plateau_stale = 0
 
@@ -338,9 +311,10 @@ class Training:
         if self.average:
             tensors |= {f"average/{name}": value for name, value in self.average.state.items()}
         for name, parameter in self.module.named_parameters():
-            for key, value in self.raw_optimizer.state.get(parameter, {}).items():
-                if value is not None:
-                    tensors[f"optimizer/{name}/{key}"] = value
+            for owned in self.updates:
+                for key, value in owned.optimizer.state.get(parameter, {}).items():
+                    if value is not None:
+                        tensors[f"optimizer/{name}/{key}"] = value
         return tensors
 
     def _restore(self) -> None:
@@ -380,7 +354,9 @@ class Training:
             parameter = parameters[owner]
             # Step counts stay on the processor, where the optimiser made them.
             value = value.cpu() if value.ndim == 0 else value.contiguous(memory_format=self._format(parameter))
-            self.raw_optimizer.state[parameter][key] = value
+            for owned in self.updates:
+                if any(parameter is own for own in owned.parameters.values()):
+                    owned.optimizer.state[parameter][key] = value
 
     @staticmethod
     def _format(parameter: Tensor) -> torch.memory_format:
@@ -389,9 +365,3 @@ class Training:
 
     def _clock(self, stage: str, started: float) -> None:
         self.state.seconds[stage] = self.state.seconds.get(stage, 0.0) + time.perf_counter() - started
-
-
-def _step_seed(seed: int, step: int, rank: int) -> int:
-    # What dropout and the like draw at a step depends on the step alone, so no generator's state is saved.
-    digest = hashlib.blake2b(f"{seed} {step} {rank}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") >> 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Set
 from typing import Any
 
 import torch
@@ -14,19 +15,33 @@ from svertka.training.recipe import Recipe
 _CYCLE_START, _CYCLE_END, _CYCLE_RISE = 1 / 25, 1e-4, 0.3
 
 
-def make_optimizer(net: nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
+def make_optimizer(
+    net: nn.Module,
+    recipe: Recipe,
+    device: torch.device,
+    *,
+    owned: Set[int] | None = None,
+    make: Callable[..., torch.optim.Optimizer] | None = None,
+) -> torch.optim.Optimizer:
     """The optimiser of a recipe, for training on ``device``; biases and norms have no weight decay.
 
     Every group has a ``scale``, which the learning rate is to be multiplied with. It is 1 but where trained weights
     go on learning: there it falls by ``lr_decay`` from each stage of ``net.trunk`` to the one before it.
 
     J. Howard, S. Ruder, "Universal Language Model Fine-tuning for Text Classification", 2018, section 3.2.
+
+    Args:
+        net: The network.
+        recipe: Says the optimiser.
+        device: Where training runs.
+        owned: Parameters by ``id`` that it is to move; None for all that learn.
+        make: Makes an optimiser of groups of parameters and a learning rate, in place of the recipe's.
     """
-    weights = {id(weight) for weight in decayed(net)}
+    weights = {id(weight) for weight in decayed(net.parameters())}
     scales = _scales(net, recipe)
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in net.named_parameters():
-        if parameter.requires_grad:
+        if parameter.requires_grad and (owned is None or id(parameter) in owned):
             scale = scales.get(name.split(".")[1], 1.0) if name.startswith("trunk.") else 1.0
             groups.setdefault((scale, id(parameter) in weights), []).append(parameter)
     ordered = sorted(groups.items(), key=lambda item: item[0], reverse=True)
@@ -34,7 +49,7 @@ def make_optimizer(net: nn.Module, recipe: Recipe, device: torch.device) -> torc
         {"params": parameters, "weight_decay": recipe.weight_decay if decay else 0.0, "scale": scale}
         for (scale, decay), parameters in ordered
     ]
-    return _optimizer(made, recipe, device)
+    return make(made, lr=recipe.lr) if make else _optimizer(made, recipe, device)
 
 
 def _scales(net: nn.Module, recipe: Recipe) -> dict[str, float]:

@@ -18,9 +18,10 @@ from torch import nn
 from svertka.errors import UserError
 from svertka.tasks.task import Task
 from svertka.training.contracts import Batches
-from svertka.training.machine import Machine, laid_out
-from svertka.training.optimisation import make_optimizer
+from svertka.training.machine import Machine
 from svertka.training.recipe import Recipe
+from svertka.training.step import Stepper
+from svertka.training.updates import OwnedUpdate, check_one_update
 
 _LOWEST, _HIGHEST = 1e-7, 10.0
 _STEPS = 240
@@ -67,40 +68,26 @@ def find_rate(
         advance: Is told how many steps of how many are done.
 
     Raises:
-        UserError: The loss does not fall at any rate.
+        UserError: The loss does not fall at any rate, or the task has several updates.
     """
-    fabric = machine.fabric
-    copied = copy.deepcopy(net).train()
-    layout = torch.channels_last if recipe.layout == "channels_last" else torch.contiguous_format
-    module, optimizer = fabric.setup(
-        copied.to(memory_format=layout), raw := make_optimizer(copied, recipe, fabric.device)
-    )
+    check_one_update(net, task, "--find-lr")
+    # The task alone is looked at: penalties and the bound of the gradient stay out.
+    plain = recipe.changed({"l1": 0.0, "weight_elimination": 0.0, "clip": 0.0})
+    stepper = Stepper(copy.deepcopy(net).train(), task, plain, fabric=machine.fabric)
     batches = _endless(train)
-    rates: list[float] = []
-    losses: list[float] = []
-    mean = 0.0
+    course = _Course()
     for step in range(_STEPS):
-        torch.manual_seed(step)
         rate = _LOWEST * (_HIGHEST / _LOWEST) ** (step / (_STEPS - 1))
-        for group in raw.param_groups:
-            group["lr"] = rate * group["scale"]
-        batch = next(batches)
-        images = laid_out(fabric.to_device(batch.images), layout)
-        loss = torch.stack(list(task.step(module, images, fabric.to_device(batch.targets)).values())).sum()
-        value = loss.item()
-        mean = _KEPT * mean + (1 - _KEPT) * value
-        smooth = mean / (1 - _KEPT ** (step + 1))
-        if not math.isfinite(value) or (losses and smooth > _BURST * max(min(losses), 1e-3)):
+        try:
+            stepper.take(batches, [1], step, seed=step, lr=lambda _, rate=rate: rate, told=course.told)  # type: ignore[misc]
+        except _BurstError:
             break
-        rates.append(rate)
-        losses.append(smooth)
-        fabric.backward(loss)
-        optimizer.step()
-        optimizer.zero_grad()
+        course.rates.append(rate)
         if advance:
             advance(step + 1, _STEPS)
     if advance:
         advance(_STEPS, _STEPS)
+    rates, losses = course.rates, course.losses
     if not losses or min(losses) > (1 - _FALL) * losses[0]:
         raise UserError(
             "the loss does not fall at any learning rate", mend="let svertka train --check-wiring say what is wrong"
@@ -109,6 +96,30 @@ def find_rate(
     falls = [losses[place] - losses[min(place + _WINDOW, best)] for place in range(best + 1)]
     fastest = rates[min(falls.index(max(falls)) + _WINDOW // 2, best)]
     return RangeTest(tuple(rates), tuple(losses), float(f"{min(fastest, rates[best] / _BELOW):.1e}"))
+
+
+class _BurstError(Exception):
+    pass
+
+
+class _Course:
+    """The running mean of the losses, until they burst."""
+
+    def __init__(self) -> None:
+        self.rates: list[float] = []
+        self.losses: list[float] = []
+        self._mean = 0.0
+        self._steps = 0
+
+    def told(self, owned: OwnedUpdate, place: int, samples: int, losses: dict[str, float]) -> None:
+        del owned, place, samples
+        value = torch.tensor([*losses.values()]).sum().item()
+        self._steps += 1
+        self._mean = _KEPT * self._mean + (1 - _KEPT) * value
+        smooth = self._mean / (1 - _KEPT**self._steps)
+        if not math.isfinite(value) or (self.losses and smooth > _BURST * max(min(self.losses), 1e-3)):
+            raise _BurstError
+        self.losses.append(smooth)
 
 
 def _endless(train: Batches) -> Iterator[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ STATE = "svertka.state"
 """Where in the metadata of a checkpoint it stands where a run is."""
 
 _CLASSES = 1000  # whose numbers of images are kept
+_UPDATES = "updates"
 _LARGEST = 1e30  # stands for what is not finite
 _NEEDED = {"recipe", "steps", "classes", "exclusive", "counts", "stages", "findings", "samples", "steps_an_epoch"}
 
@@ -54,7 +55,7 @@ class Background:
 
 @dataclass
 class Signals:
-    """The record of one training, as JSON values.
+    """The record of one training, or of one of its updates where it has several, as JSON values.
 
     Attributes:
         facts: What was known before the first step; see `facts_of`.
@@ -66,7 +67,7 @@ class Signals:
         every: Every so many steps one is sampled.
         trouble: What was not finite, if that ended it.
         ended: Whether it is over.
-        said: Kinds of diagnoses that were said while it ran.
+        said: Names of diagnoses that were said while it ran.
         suspects: Validation images whose label is least likely, by the last epoch's network: file, label, guess, rank.
     """
 
@@ -86,6 +87,11 @@ class Signals:
     def recipe(self) -> Mapping[str, Any]:
         """The recipe's fields by name."""
         return dict(self.facts["recipe"])
+
+    @property
+    def update(self) -> str:
+        """Which update it is of, where there are several."""
+        return str(self.facts.get("update", ""))
 
     @property
     def planned(self) -> int:
@@ -179,6 +185,8 @@ def facts_of(
     steps_an_epoch: int,
     stages: Mapping[str, tuple[int, int]],
     norms: int,
+    update: str = "",
+    diagnostics: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """What is known before the first step.
 
@@ -192,6 +200,8 @@ def facts_of(
         steps_an_epoch: Movements of the weights.
         stages: Number of weights by stage, and how many of them learn.
         norms: Number of normalisations that go by the batch.
+        update: Which of several this is about.
+        diagnostics: Diagnoses that make sense for it; None for all.
     """
     fields = ("net", "epochs", "batch", "accumulate", "optimizer", "lr", "schedule", "weight_decay", "l1", "dropout")
     more = ("label_smoothing", "clip", "early_stop", "augment", "balance", "workers", "weight_elimination", "ema")
@@ -216,6 +226,8 @@ def facts_of(
         ],
         "before": background.before,
         "frozen": background.frozen,
+        "update": update,
+        "diagnostics": None if diagnostics is None else sorted(diagnostics),
     }
 
 
@@ -224,17 +236,17 @@ def signals_file(folder: Path, name: str = "") -> Path:
     return folder / f"signals{f'-{name}' if name else ''}.json"
 
 
-def write_signals(path: Path, signals: Signals) -> None:
-    """Write the record.
+def write_signals(path: Path, by_update: Mapping[str, Signals]) -> None:
+    """Write the record of a training, by update.
 
     Raises:
         UserError: It cannot be written.
     """
-    write_text(path, json.dumps(signals.to_json()))
+    write_text(path, json.dumps(to_json(by_update)))
 
 
-def read_signals(path: Path) -> Signals:
-    """Read the record.
+def read_signals(path: Path) -> dict[str, Signals]:
+    """Read the record of a training, by update; that of one alone has no name.
 
     Raises:
         UserError: It cannot be read, or is something else.
@@ -245,7 +257,26 @@ def read_signals(path: Path) -> Signals:
         raise UserError(f"cannot be read ({error})", where=path) from error
     if not isinstance(values, dict):
         raise UserError("not what the doctor of this release writes", where=path)
-    return Signals.of(values, where=path)
+    return of_json(values, where=path)
+
+
+def to_json(by_update: Mapping[str, Signals]) -> dict[str, Any]:
+    """The record of a training as a JSON object: of one update alone, that itself."""
+    if list(by_update) == [""]:
+        return by_update[""].to_json()
+    return {_UPDATES: {name: signals.to_json() for name, signals in by_update.items()}}
+
+
+def of_json(values: Mapping[str, Any], *, where: object = None) -> dict[str, Signals]:
+    """From what `to_json` gave.
+
+    Raises:
+        UserError: It is something else.
+    """
+    found = values.get(_UPDATES, {"": values})
+    if not isinstance(found, dict) or not all(isinstance(signals, dict) for signals in found.values()):
+        raise UserError("not what the doctor of this release writes", where=where)
+    return {name: Signals.of(signals, where=where) for name, signals in found.items()}
 
 
 def rounded(value: Any) -> Any:
@@ -259,8 +290,8 @@ def rounded(value: Any) -> Any:
     return value
 
 
-def read_saved(checkpoint: Path) -> Signals | None:
-    """The record as a checkpoint has it; None where the training is not looked at.
+def read_saved(checkpoint: Path) -> dict[str, Signals]:
+    """The record as a checkpoint has it, by update; empty where the training is not looked at.
 
     Raises:
         UserError: The checkpoint is damaged.
@@ -269,4 +300,4 @@ def read_saved(checkpoint: Path) -> Signals | None:
         seen = json.loads(read_header(checkpoint).metadata[STATE]).get("seen")
     except (KeyError, ValueError, AttributeError) as error:
         raise UserError("the checkpoint is damaged", where=checkpoint) from error
-    return Signals.of(seen, where=checkpoint) if seen else None
+    return of_json(seen, where=checkpoint) if seen else {}

@@ -9,16 +9,17 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from svertka.runtime.choices import remembered_choice
 from svertka.tasks.task import Task
-from svertka.training.machine import Machine, laid_out
-from svertka.training.optimisation import make_optimizer
+from svertka.training.contracts import TrainingBatch
+from svertka.training.machine import Machine
 from svertka.training.recipe import Layout, Precision, Recipe
+from svertka.training.step import Stepper
 
 _GAIN = 1.1  # a choice other than plain fp32 must be this much faster
 # So much faster all cores together must be than one. Threads wait for one another at every layer, and wait actively:
@@ -60,10 +61,13 @@ def choose(net: nn.Module, task: Task, recipe: Recipe, *, image_shape: tuple[int
     choices = [Choice(*choice) for choice in itertools.product(precisions, layouts, threads)]
     if len(choices) == 1 or machine.world > 1:
         return choices[0]
-    circumstances = [
+    circumstances: list[list[Any]] = [
         [platform.node(), torch.__version__, str(device)],
         [recipe.net, dict(recipe.net_options), recipe.optimizer, recipe.batch, image_shape],
     ]
+    several = [[update.name, update.every] for update in task.updates(net)]
+    if len(several) > 1:
+        circumstances.append([task.name, *several])
     return remembered_choice(
         circumstances, choices, lambda: _best(_measure(net, task, recipe, choices, image_shape, device))
     )
@@ -107,23 +111,21 @@ def _measure(
     shape: tuple[int, ...],
     device: torch.device,
 ) -> dict[Choice, float]:
-    images = torch.rand(_timed(recipe, shape), *shape, device=device)
-    with torch.no_grad():
-        targets = task.some_targets(copy.deepcopy(net).to(device).eval()(images))
-    steps = {choice: _step(net, task, recipe, choice, images, targets) for choice in choices}
+    inputs = torch.rand(_timed(recipe, shape), *shape, device=device)
+    targets = task.trial_targets(copy.deepcopy(net).to(device), inputs)
+    batch = TrainingBatch(inputs, targets, torch.arange(len(inputs)), 1.0)
+    seconds = {choice: _step(net, task, recipe, choice, batch) for choice in choices}
     samples: dict[Choice, list[float]] = {choice: [] for choice in choices}
     threads = torch.get_num_threads()
     for choice in choices:
-        steps[choice]()
+        seconds[choice]()
     # In turns, so that a slow moment of the machine falls on all of them.
     for _ in range(3):
         for choice in choices:
             torch.set_num_threads(choice.threads)
             stop = time.perf_counter() + _SECONDS / 3
             while not samples[choice] or time.perf_counter() < stop:
-                started = time.perf_counter()
-                steps[choice]()
-                samples[choice].append(time.perf_counter() - started)
+                samples[choice].append(seconds[choice]())
     torch.set_num_threads(threads)
     return {choice: statistics.median(values) for choice, values in samples.items()}
 
@@ -133,22 +135,18 @@ def _timed(recipe: Recipe, shape: tuple[int, ...]) -> int:
     return max(2, min(recipe.batch, _PIXELS // math.prod(shape[1:]) or 2))
 
 
-def _step(
-    net: nn.Module, task: Task, recipe: Recipe, choice: Choice, images: Tensor, targets: Tensor
-) -> Callable[[], None]:
-    memory_format = torch.channels_last if choice.layout == "channels_last" else torch.contiguous_format
-    fabric = Machine(recipe.changed({"precision": choice.precision})).fabric
-    copied = copy.deepcopy(net).to(memory_format=memory_format)
-    module, optimizer = fabric.setup(copied, make_optimizer(copied, recipe, fabric.device))
-    module.train()
-    laid = laid_out(images, memory_format)
+def _step(net: nn.Module, task: Task, recipe: Recipe, choice: Choice, batch: TrainingBatch) -> Callable[[], float]:
+    """Takes the very steps of training, on a copy of the network and the same batch each time: seconds for one."""
+    chosen = recipe.changed({"precision": choice.precision, "layout": choice.layout})
+    stepper = Stepper(copy.deepcopy(net).train(), task, chosen, fabric=Machine(chosen).fabric)
+    cycle = math.lcm(*(owned.update.every for owned in stepper.updates))
 
-    def step() -> None:
-        loss = torch.stack(list(task.step(module, laid, targets).values())).sum()
-        fabric.backward(loss)
-        optimizer.step()
-        optimizer.zero_grad()
-        if images.device.type == "cuda":
+    def step() -> float:
+        started = time.perf_counter()
+        for number in range(cycle):
+            stepper.take(iter([batch]), [len(batch.inputs)], number, lr=lambda owned: owned.recipe.lr)
+        if batch.inputs.device.type == "cuda":
             torch.cuda.synchronize()
+        return (time.perf_counter() - started) / cycle
 
     return step

@@ -19,6 +19,7 @@ from svertka.training.loop import Training
 from svertka.training.machine import Machine
 from svertka.training.recipe import Recipe
 from svertka.training.signals import Background
+from svertka.training.updates import check_one_update
 from svertka.wording import counted
 
 _IMAGES = 32  # at most
@@ -100,15 +101,19 @@ class _Watch:
 
 class _OneBatch:
     def __init__(self, batch: Any) -> None:
-        self.batch = TrainingBatch(batch.images[:_IMAGES], batch.targets[:_IMAGES], batch.indices[:_IMAGES], 1.0)
+        self.batch = TrainingBatch(batch.inputs[:_IMAGES], batch.targets[:_IMAGES], batch.indices[:_IMAGES], 1.0)
 
     @property
     def samples(self) -> int:
-        return len(self.batch.images)
+        return len(self.batch.inputs)
 
     @property
     def batches(self) -> int:
         return 1
+
+    def size(self, number: int) -> int:
+        del number
+        return self.samples
 
     def training(self, epoch: int, skip: int = 0) -> Iterator[Any]:
         del epoch
@@ -133,12 +138,16 @@ def check_wiring(
     Args:
         net: The network.
         task: What to learn, without smoothing of labels.
-        batch: What from; at most 32 images of it.
+        batch: What from; at most 32 samples of it.
         recipe: Says the layout; what regularises is left out.
         machine: Devices and precision.
         background: See there.
         advance: Is told how many learning rates of how many are tried.
+
+    Raises:
+        UserError: The task has several updates.
     """
+    check_one_update(net, task, "--check-wiring")
     one = _OneBatch(batch)
     best: Wiring | None = None
     for number, rate in enumerate(_RATES, 1):
@@ -175,13 +184,13 @@ def _undisturbed(net: nn.Module) -> nn.Module:
 
 def _faults(doctor: Doctor, batch: TrainingBatch, broke: str, losses: list[float]) -> tuple[str, ...]:
     found = [diagnosis.line() for diagnosis in diagnose(doctor.signals) if diagnosis.kind in _TELLING]
-    found += _contradictions(batch.images, batch.targets)
+    found += _contradictions(batch.inputs, batch.targets)
     if broke:
         found.append(broke)
     if not found:
         found.append(
             f"the loss fell from {losses[0]:.3g} to {min(losses):.3g} only: the network is too small for "
-            f"{counted(len(batch.images), 'image')}, or does not see what tells them apart"
+            f"{counted(len(batch.inputs), 'image')}, or does not see what tells them apart"
         )
     return tuple(found)
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from svertka.runtime.card import image_input
 from svertka.runtime.image import ImageError
 from svertka.runtime.preprocess import Preprocess
 from svertka.wording import counted
@@ -42,7 +43,7 @@ def preprocess_of(recipe: Recipe, images: Sequence[ImageSource] = ()) -> Preproc
     """
     record = registry.record(recipe.net)
     card = None if recipe.weights is None else _card(Path(recipe.weights))
-    known = card.preprocess if card else None
+    known = image_input(card, where=recipe.weights) if card else None
     size = recipe.image_size or record.image_size
     if card and known and not recipe.image_size:
         if registry.record(card.net).kind == record.kind:

@@ -39,6 +39,7 @@ class Display:
         self.show = show
         self.epochs, self.batch = epochs, batch
         self.stop_requested = False
+        self._warned: set[str] = set()
         self._bar: Progress | None = None
         self._started = time.monotonic()
         self._first_batch: tuple[int, int] | None = None
@@ -52,6 +53,12 @@ class Display:
     def warn(self, text: str) -> None:
         """A warning, shown in any case."""
         self.console.print(f"warning: {harmless(text)}", markup=False, soft_wrap=True, style="yellow")
+
+    def warn_once(self, text: str) -> None:
+        """The same, unless it was shown before."""
+        if text not in self._warned:
+            self._warned.add(text)
+            self.warn(text)
 
     def stopping(self) -> bool:
         """Whether Ctrl-C or a request to terminate came."""
@@ -130,11 +137,14 @@ class Display:
     def epoch(self, row: dict[str, float]) -> None:
         """See `svertka.training.loop.Watcher.epoch`."""
         number = int(row["epoch"])
-        parts = [f"epoch {number:>{len(str(self.epochs))}}/{self.epochs}", f"loss {row['train_loss']:.4f}"]
+        parts = [f"epoch {number:>{len(str(self.epochs))}}/{self.epochs}"]
+        losses = {"loss": row["train_loss"]} if "train_loss" in row else _beginning(row, "train_")
+        parts += [f"{name.replace('_', ' ')} {value:.4f}" for name, value in losses.items()]
         if "val_loss" in row:
             scores = [name for name in row if name.startswith("val_") and name != "val_loss"][:_SCORES]
             parts += [f"{name.replace('_', ' ')} {row[name]:.4f}" for name in ("val_loss", *scores)]
-        parts += [f"lr {row['lr']:.2g}", f"{row['seconds']:.1f} s"]
+        rates = {row[name] for name in row if name == "lr" or name.startswith("lr_")}
+        parts += [f"lr {', '.join(f'{rate:.2g}' for rate in sorted(rates))}", f"{row['seconds']:.1f} s"]
         self.say("  ".join(parts))
 
     def shortened(self, epochs: float) -> None:
@@ -190,3 +200,7 @@ class Display:
             self._bar.start()
             self._bar.add_task(label, total=total, extra=extra)
         self._bar.update(self._bar.task_ids[0], description=label, completed=done, total=total, extra=extra)
+
+
+def _beginning(row: dict[str, float], beginning: str) -> dict[str, float]:
+    return {name.removeprefix(beginning): value for name, value in row.items() if name.startswith(beginning)}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from svertka.errors import UserError
 from svertka.runtime.card import Card, Golden
+from svertka.runtime.outputs import OutputSpec
 from svertka.runtime.predictor import raw_outputs
 from svertka.runtime.preprocess import Preprocess
 from svertka.zoo import registry
@@ -65,8 +66,8 @@ def write_model(
         net=converted.net,
         arguments=converted.arguments,
         task=registry.record(converted.net).tasks[0],
-        classes=tuple(classes),
-        preprocess=preprocess,
+        input=preprocess,
+        output=OutputSpec(classes=tuple(classes)),
         licence=licence,
         provenance={"source": converted.source, **provenance},
         metrics=metrics,

@@ -20,6 +20,12 @@ def figures() -> dict[str, dict[str, int]]:
     return values
 
 
+def figures_of(name: str) -> dict[str, int]:
+    """The figures of one network: those of the file; of a plug-in's network, computed now."""
+    return figures().get(name) or compute(name)
+
+
+@functools.cache
 def compute(name: str) -> dict[str, int]:
     """The figures of one network, computed now."""
     import torch

@@ -15,9 +15,13 @@ from svertka.layers.net import Net
 from svertka.layers.trunk import Classifier
 from svertka.runtime.card import CARD_KEY, Card
 from svertka.runtime.files import replacing
+from svertka.runtime.preprocess import Preprocess
 from svertka.runtime.safetensors import Header, Serialised, read_header
+from svertka.task_records.record import record as task_record
 from svertka.zoo import registry
+from svertka.zoo.records import NetRecord
 from svertka.zoo.tensors import DTYPE_NAMES, check_plain, read_tensors, tensor_bytes
+from svertka.zoo.trial import has_one_axis, trial_problems
 
 _CARD_DIGEST_KEY = "svertka.card.sha256"
 
@@ -79,6 +83,7 @@ def load_model(path: Path) -> tuple[Net, Card]:
     """
     header = read_header(path)
     card = _card(path, header)
+    _check_known(path, card)
     try:
         with torch.device("meta"):
             net = registry.build_any(card.net, card.arguments)
@@ -104,12 +109,41 @@ def _card(path: Path, header: Header) -> Card:
     return Card.from_json(text, where=path)
 
 
+def _check_known(path: Path, card: Card) -> None:
+    # Before anything is built. What is not here is never looked for: a file does not say what is imported.
+    trunk = card.arguments.get("trunk")
+    below = [trunk["net"]] if isinstance(trunk, Mapping) and isinstance(trunk.get("net"), str) else []
+    try:
+        for net in (card.net, *below):
+            registry.record(net, card.provenance)
+        task_record(card.task, card.provenance)
+    except UserError as error:
+        raise UserError(
+            f"its card names what is not installed here: {error.what}", where=path, mend=error.mend
+        ) from error
+
+
 def _check_card(path: Path, net: Net, card: Card) -> None:
     # Before a weight is read or an input made: the sizes on a card are those of a network, or they are none.
-    record, preprocess = registry.record(card.net), card.preprocess
+    record = registry.record(card.net)
+    named, built = len(card.classes), getattr(net, "classes", 0)  # a kind that a plug-in brings may know none
+    problems = [] if named == built else [f"classes {named:,}, not {built:,}"]
+    if isinstance(card.input, Preprocess):
+        problems += _image_problems(record, net, card, card.input)
+    if card.task not in record.tasks:
+        problems.append(f"the task {card.task!r}, not {' or '.join(record.tasks)}")
+    if card.reject_limit is not None and "distance" not in net.output_names:
+        problems.append("a limit of distances, of which it has none")
+    # What images need of a network of the catalogue is known of its record, without the time that a trial takes.
+    if not problems and (card.media != "image" or has_one_axis(net)):
+        problems = trial_problems(net, card)
+    if problems:
+        raise UserError(f"its card does not suit {card.net}: {and_more(problems)}", where=path, mend="get it again")
+
+
+def _image_problems(record: NetRecord, net: Net, card: Card, preprocess: Preprocess) -> list[str]:
     built = card.arguments.get("image_size", record.image_size) if record.one_size else None
     wanted = {
-        "classes": (len(card.classes), net.classes),
         "channels": (preprocess.channels, net.in_channels),
         "margin": (preprocess.margin, record.margin),
         "regions": (preprocess.regions, record.regions),
@@ -119,17 +153,12 @@ def _check_card(path: Path, net: Net, card: Card) -> None:
     problems = [f"{name} {said:,}, not {own:,}" for name, (said, own) in wanted.items() if said != own]
     if (preprocess.fit == "whole") != (record.traits.fit == "whole"):
         problems.append(f"images fitted by {preprocess.fit!r}")
-    if card.task not in record.tasks:
-        problems.append(f"the task {card.task!r}, not {' or '.join(record.tasks)}")
-    if card.reject_limit is not None and "distance" not in net.output_names:
-        problems.append("a limit of distances, of which it has none")
     for side in {preprocess.height, preprocess.width} if not problems else ():
         try:
             registry.check_side(record, side)
         except UserError as error:
             problems.append(error.what)
-    if problems:
-        raise UserError(f"its card does not suit {card.net}: {and_more(problems)}", where=path, mend="get it again")
+    return problems
 
 
 def _compare(path: Path, header: Header, expected: Mapping[str, Tensor]) -> None:

@@ -102,7 +102,7 @@ def put_head(start: Start, options: dict[str, Any], *, side: int) -> None:
         UserError: A stage or a rule is unknown.
     """
     start.net.classes = start.arguments["classes"]
-    start.net.head = transfer_head(start.net.trunk.channels(side), start.net.classes, options)
+    start.net.head = transfer_head(start.net.trunk.channels(side, side), start.net.classes, options)
     start.arguments["head"] = options
     if "widths" in start.arguments:
         start.arguments["widths"] = registry.without_head(start.arguments["widths"])
@@ -164,7 +164,7 @@ def taps_of(net: Net, wanted: Sequence[str], side: int) -> tuple[str, ...]:
 
 def _default_taps(net: Net, side: int) -> tuple[str, ...]:
     # The last two thirds of those with weights; fewer where they would have more than 4,096 channels together.
-    channels = net.trunk.channels(side)
+    channels = net.trunk.channels(side, side)
     weighty = [name for name, stage in net.trunk.named_children() if any(True for _ in stage.parameters())]
     taps: list[str] = []
     for name in reversed(weighty[len(weighty) // 3 :]):

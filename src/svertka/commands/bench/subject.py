@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from svertka.deploy.onnx import onnx_bytes, with_card
 from svertka.deploy.quantising import quantise
 from svertka.errors import UserError
-from svertka.runtime.card import Card
+from svertka.runtime.card import Card, image_input
 from svertka.runtime.deployment import Deployment, Precision
 from svertka.runtime.onnx_card import read_onnx_card
+from svertka.runtime.outputs import OutputSpec
 from svertka.runtime.preprocess import Preprocess
 from svertka.workflows.models import model_file
 from svertka.zoo import registry
@@ -118,8 +119,7 @@ class Subject:
             net=record.name,
             arguments=arguments,
             task=record.tasks[0],
-            classes=tuple(map(str, range(record.classes))),
-            preprocess=Preprocess(
+            input=Preprocess(
                 height=side,
                 width=side,
                 channels=record.channels,
@@ -128,6 +128,7 @@ class Subject:
                 std=(1,) * record.channels,
                 margin=record.margin,
             ),
+            output=OutputSpec(classes=tuple(map(str, range(record.classes)))),
             licence="unspecified",
             provenance={},
             metrics={},
@@ -164,7 +165,7 @@ class Subject:
         judged_by: str,
         net: str | None = None,
     ) -> Subject:
-        preprocess = card.preprocess
+        preprocess = image_input(card, where=source)
         with torch.device("meta"):
             built = registry.build_any(card.net, card.arguments)
         stages = measure(built, preprocess.height, preprocess.width)
@@ -188,7 +189,7 @@ class Subject:
 
         Weights are read once a batch; images, and what layers with weights give, are written once and read once.
         """
-        image = self.card.preprocess.channels * math.prod(self.size)
+        image = math.prod(self.card.input.shape)
         moved = _BYTES * (self.parameters + batch * (image + 2 * self.elements))
         return 2 * self.macs * batch / moved
 
@@ -202,7 +203,7 @@ class Subject:
         chance = np.random.default_rng(0)
         if self.takes_pixels:
             return chance.integers(0, 256, (count, *self.size, 3), np.uint8)
-        return chance.standard_normal((count, self.card.preprocess.channels, *self.size), np.float32)
+        return chance.standard_normal((count, *self.card.input.shape), np.float32)
 
     def quantise(self, folder: Path) -> None:
         """Add a graph in int8, of which only the time means something: it is calibrated on noise.

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from svertka.data.batching.batches import Loader, Part, Pixels
 from svertka.data.chance import permutation
 from svertka.data.descriptors import describe
-from svertka.data.preparing import Division, Prepared, measure
+from svertka.data.preparing import Division, Prepared, measured
 from svertka.deploy.bulk import Bulk, BulkName, PytorchBulk, fastest
 from svertka.errors import UserError
 from svertka.runtime.cores import available_cores
@@ -31,11 +31,12 @@ from svertka.training.evaluation import evaluate
 from svertka.training.loop import InterruptedTrainingError
 from svertka.training.machine import Machine
 from svertka.workflows.images import preprocess_of
+from svertka.workflows.inputs import transform_of
 from svertka.workflows.models import MODEL_NAME, model_file
 from svertka.workflows.run_folder import Run
 from svertka.workflows.training.card import card_of
-from svertka.workflows.training.job import Clock, Job
 from svertka.workflows.training.scratch import from_scratch
+from svertka.workflows.training.stages import Clock, Context, Data, Plan
 from svertka.workflows.training.transfer import from_weights
 from svertka.zoo.engine import TorchEngine
 from svertka.zoo.modelfile import load_model, save_model
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from svertka.commands.compare.course import Course, Image
     from svertka.tasks.task import Evaluation
     from svertka.training.recipe import Recipe
-    from svertka.workflows.training.job import Learnt
+    from svertka.workflows.training.stages import Learnt
 
 _SIDE = 64  # pixels that descriptors are taken from
 _NAMES: Mapping[Kind, str] = {
@@ -139,12 +140,10 @@ def network(course: Course, entrant: Entrant, budget: float | None) -> Path:
         UserError: Not even an epoch fits in, fine-tuning made it worse, or the network cannot learn this.
         KeyboardInterrupt: A stop was asked for.
     """
-    prepared = course.images(lambda images: preprocess_of(entrant.run.recipe, images))
-    preprocess = prepared.images.preprocess
+    prepared = course.images(lambda sources, media: transform_of(entrant.run.recipe, sources, media))
     recipe = entrant.run.recipe
-    if recipe.weights is None:
-        mean, std = measure(prepared)
-        preprocess = dataclasses.replace(preprocess, mean=mean, std=std)
+    preprocess = prepared.images.preprocess if recipe.weights is not None else measured(prepared)
+    assert isinstance(preprocess, Preprocess)
     parts = {part: division for part, division in prepared.parts.items() if part != "test"}
     if budget is not None:
         few = _few(prepared.parts["train"], _PROBE * recipe.batch, course.seed)
@@ -169,7 +168,7 @@ def network(course: Course, entrant: Entrant, budget: float | None) -> Path:
     engine = TorchEngine(learnt.net)
     evaluation = _judge(course, learnt.net, prepared, preprocess)
     metrics = {course.judged_on: dict(evaluation.metrics)}
-    card = card_of(learnt, course.task, preprocess, prepared, metrics, engine, "test")
+    card = card_of(learnt, Data(prepared, course.task, preprocess), metrics, engine, "test")
     model = entrant.run.folder / MODEL_NAME
     card = save_model(model, learnt.outcome.weights, card)
     predictor = Predictor(engine, card)
@@ -187,7 +186,7 @@ def _judge(course: Course, net: nn.Module, prepared: Prepared, preprocess: Prepr
     pixels = Pixels(prepared.images, held.positions, preprocess)
     loader = Loader(Part(pixels, course.task.targets(held.labels)), PytorchBulk.batch)
     engine = _bulk(_Answer(net), preprocess.normalise(prepared.images.take(np.resize(held.positions, 16))), len(pixels))
-    logits = engine.stream(batch.images.numpy() for batch in loader.in_order())
+    logits = engine.stream(batch.inputs.numpy() for batch in loader.in_order())
     return evaluate(lambda _: torch.from_numpy(next(logits)[0]), course.task, loader.in_order())
 
 
@@ -229,20 +228,12 @@ def _learn(
     display, clock = course.display, Clock()
     display.plan(epochs=recipe.epochs, batch=recipe.batch)
     display.show, shown = display.show and name == "run", display.show
-    job = Job(
-        dataclasses.replace(entrant.run, folder=folder),
-        recipe,
-        dataclasses.replace(prepared, parts=dict(parts)),
-        course.task,
-        preprocess,
-        Machine(recipe),
-        display,
-        clock,
-        memory=folder / "memory",
-    )
+    plan = Plan(dataclasses.replace(entrant.run, folder=folder, recipe=recipe), Machine(recipe))
+    data = Data(dataclasses.replace(prepared, parts=dict(parts)), course.task, preprocess)
+    learn = from_scratch if recipe.weights is None else from_weights
     started = time.perf_counter()
     try:
-        learnt = from_scratch(job) if recipe.weights is None else from_weights(job)
+        learnt = learn(plan, data, Context(display, clock, folder / "memory"))
     except InterruptedTrainingError:
         raise KeyboardInterrupt from None
     finally:

@@ -22,31 +22,31 @@ def diagnose(run: str | PathLike[str], *, out: str | PathLike[str] | None = None
     """
     from svertka.report.page import Section, write_report
     from svertka.runtime.files import make_folder
-    from svertka.workflows.diagnosing import judged, known, measured, section
+    from svertka.workflows.diagnosing import judged, known, measured, section, trainings
 
     folder = Path(run)
     found = known(folder)
     diagnoses = judged(found)
-    last = list(found.values())[-1]
+    each = trainings(found)
     broken = any(signals.trouble for signals in found.values())
     finished = all(signals.ended for signals in found.values())
     training, watching = (sum(signals.seconds[name] for signals in found.values()) for name in ("training", "watching"))
     report = None
     if out is not None:
         report = make_folder(Path(out)) / REPORT_NAME
-        kinds = ", ".join(diagnosis.kind.replace("_", " ") for diagnosis in diagnoses)
+        kinds = ", ".join(diagnosis.title for diagnosis in diagnoses)
         write_report(
             report,
             title=f"Diagnosis of {folder.resolve().name}",
             lead=f"Seen: {kinds}." if kinds else "Nothing is wrong, as far as can be seen.",
-            sections=[section(found, diagnoses), Section(name="What was measured", exhibits=measured(last))],
+            sections=[section(found, diagnoses), Section(name="What was measured", exhibits=measured(found))],
         )
     return Diagnosed(
         folder,
         "broken" if broken else "finished" if finished else "unfinished",
-        sum(int(signals.epochs[-1]["epoch"]) for signals in found.values() if signals.epochs),
-        sum(signals.done for signals in found.values()),
-        sum(len(signals.steps) for signals in found.values()),
+        sum(int(signals.epochs[-1]["epoch"]) for signals in each if signals.epochs),
+        sum(signals.done for signals in each),
+        sum(len(signals.steps) for signals in each),
         watching / max(training, 1e-9),
         tuple(diagnoses),
         report,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from svertka.commands.export.result import Exported
 from svertka.errors import UserError, nearest
+from svertka.runtime.card import image_input
 from svertka.runtime.cores import MOST_THREADS
 from svertka.runtime.deployment import Precision
 from svertka.runtime.files import replacing
@@ -71,7 +72,7 @@ def export(
 
     target = Path(out) if out is not None else source.with_suffix(".onnx")
     net, card = _opened(source, plain=data is None and not pixels)
-    images = [golden.image for golden in card.golden]
+    images = [golden.input for golden in card.golden]
     measured: dict[str, Any] | None = None
     if data is None:
         graph, apart = proven_onnx(net, card, any_size=any_size)
@@ -131,6 +132,8 @@ def _opened(source: Path, *, plain: bool) -> tuple[Net, Card]:
     from svertka.zoo.modelfile import load_model
 
     net, card = load_model(source)
+    if not plain:
+        image_input(card, where=source)  # what is measured, and what a graph prepares itself, are images
     if "logits" not in net.output_names and not plain:
         found = registry.record(card.net).traits.gives
         mend = "leave out --data and --pixels"

@@ -22,7 +22,7 @@ from svertka.layers.net import Net
 from svertka.layers.transfer import TransferHead
 from svertka.layers.trunk import Classifier
 from svertka.runtime.agreement import difference
-from svertka.runtime.card import Card, Golden
+from svertka.runtime.card import Card, Golden, image_input
 from svertka.runtime.cores import available_cores
 from svertka.runtime.decoding import Outputs
 from svertka.runtime.deployment import AGREEMENT, Deployment, EngineName, Precision
@@ -84,7 +84,7 @@ class _Deploying:
         self.quantising_error = 0.0
 
     def _share_of(self, count: int) -> int:
-        preprocess = self.card.preprocess
+        preprocess = image_input(self.card)
         pixels = preprocess.height * preprocess.width
         if preprocess.fit == "whole":
             pixels = max(pixels, _PIECE)
@@ -146,7 +146,7 @@ class _Deploying:
         return max(apart, self._apart_at_other_sizes(engine)), AGREEMENT * scale(self.expected)
 
     def _apart_at_other_sizes(self, engine: Engine) -> float:
-        preprocess = self.card.preprocess
+        preprocess = image_input(self.card)
         if not self.any_size and (preprocess.fit != "whole" or preprocess.margin):
             return 0.0  # the graph takes one size
         height, width = self.images.shape[2:]
@@ -283,7 +283,7 @@ def deploy(
             raise UserError(f"nothing was written: {why}", mend="allow more with --max-drop, or take --precision auto")
         validation.display.say(f"timing with {counted(threads, 'thread')}")
         # Pieces of an image that is taken whole are run one by one.
-        batches = (1,) if card.preprocess.fit == "whole" else BATCHES
+        batches = (1,) if image_input(card).fit == "whole" else BATCHES
         trials = choose(trials, work.images, threads=threads, batches=batches)
         (chosen,) = (trial for trial in trials if trial.refused is None)
         record = {
@@ -299,4 +299,4 @@ def deploy(
 
 
 def _answered(predictor: Predictor, golden: Golden) -> Golden:
-    return Golden(golden.image, {name: value[0] for name, value in predictor.raw([golden.image]).items()})
+    return Golden(golden.input, {name: value[0] for name, value in predictor.raw([golden.input]).items()})

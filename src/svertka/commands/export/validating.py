@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from svertka.data.batching.batches import Loader, Part
-from svertka.data.batching.handling import pixel_inputs
+from svertka.data.batching.handling import inputs_of
 from svertka.data.preparing import Division, Prepared
 from svertka.runtime.card import Card
 from svertka.runtime.decoding import distances
@@ -107,7 +107,7 @@ class Validation:
             return torch.from_numpy(engine.run(images.numpy())["logits"])
 
         for batch in Loader(self._part(_some(self._prepared, part, count)), 1).in_order():
-            self._task.run(forward, batch.images, batch.targets)
+            self._task.run(forward, batch.inputs, batch.targets)
         return [image for image in given[:count] if image.shape == given[0].shape]
 
     def decoded(self, count: int) -> list[NDArray[np.uint8]]:
@@ -118,7 +118,7 @@ class Validation:
     def _part(self, prepared: Prepared) -> Part:
         (part,) = prepared.parts
         targets = self._task.targets(prepared.parts[part].labels)
-        return Part(pixel_inputs(prepared, part, self._card.preprocess), targets)
+        return Part(inputs_of(prepared, part, self._card.input), targets)
 
 
 def _some(prepared: Prepared, part: str, most: int) -> Prepared:

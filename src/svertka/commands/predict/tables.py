@@ -27,7 +27,7 @@ def table_for(path: Path, card: Card) -> Write | None:
         UserError: Such a file holds what the model does not say.
     """
     name = path.name.lower()
-    own = record(card.task).files
+    own = record(card.task, card.provenance).files
     for task in records():
         for ending, writer in task.files.items():
             if name.endswith(ending) and ending not in own:

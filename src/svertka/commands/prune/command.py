@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from svertka.commands.prune.pruning import Choice, Pruning
     from svertka.layers.net import Net
     from svertka.runtime.card import Card
-    from svertka.workflows.training.job import Learnt
+    from svertka.workflows.training.stages import Learnt
 
 REPORT_NAME = "prune.html"
 MACS, STEPS, EPOCHS = 0.7, 2, 4
@@ -159,6 +159,7 @@ class _Way:
 
     def _saved(self, learnt: Learnt, file: Path, name: str) -> tuple[Card, dict[str, dict[str, float]]]:
         from svertka.workflows.training.card import card_of
+        from svertka.workflows.training.stages import Data
         from svertka.zoo.engine import TorchEngine
         from svertka.zoo.modelfile import save_model
 
@@ -172,13 +173,14 @@ class _Way:
         how = {} if self.choice is None else {"ranking": self.choice.ranking, "allocation": self.choice.allocation}
         learnt = dataclasses.replace(learnt, record={**learnt.record, "pruning": {"left": name, **how}})
         engine = TorchEngine(learnt.net)
-        card = card_of(learnt, task, pruning.card.preprocess, pruning.prepared, metrics, engine, pruning.judged_on)
+        data = Data(pruning.prepared, task, pruning.preprocess)
+        card = card_of(learnt, data, metrics, engine, pruning.judged_on)
         return save_model(file, learnt.outcome.weights, card), metrics
 
     def _macs(self, net: Net) -> int:
         from svertka.zoo.measure import measure
 
-        preprocess = self.pruning.card.preprocess
+        preprocess = self.pruning.preprocess
         stages = measure(copy.deepcopy(net).to("meta"), preprocess.height, preprocess.width)
         return sum(stage.macs for stage in stages)
 
@@ -211,8 +213,7 @@ def _latencies(nets: Sequence[Net], card: Card) -> list[float | None]:
     from svertka.deploy.timing import measure
     from svertka.runtime.engines import OnnxRuntimeEngine
 
-    preprocess = card.preprocess
-    images = np.zeros((1, preprocess.channels, preprocess.height, preprocess.width), np.float32)
+    images = np.zeros((1, *card.input.shape), np.float32)
     with tempfile.TemporaryDirectory(prefix="svertka-") as place:
         runs = {}
         for number, net in enumerate(nets):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from svertka.data.batching.batches import Loader, Part
-from svertka.data.batching.handling import pixel_inputs
+from svertka.data.batching.handling import inputs_of
 from svertka.data.preparing import Prepared, prepare
 from svertka.deploy.allocation import alike, allocate, by_sensitivity
 from svertka.deploy.importance import Importance, magnitude, taylor
@@ -27,7 +27,7 @@ from svertka.layers.channels import Channels, follow_channels
 from svertka.layers.net import Net
 from svertka.layers.transfer import TransferHead
 from svertka.layers.trunk import Classifier
-from svertka.runtime.card import Card
+from svertka.runtime.card import Card, image_input
 from svertka.tasks.making import task_for, task_of
 from svertka.tasks.task import Choices
 from svertka.training.evaluation import evaluate
@@ -36,7 +36,7 @@ from svertka.training.machine import Machine
 from svertka.training.recipe import Recipe
 from svertka.workflows.evaluation_data import divided_as_trained
 from svertka.workflows.run_folder import SPLIT_NAME, Run
-from svertka.workflows.training.job import Clock, Job, Learnt
+from svertka.workflows.training.stages import Clock, Context, Data, Learnt, Plan
 from svertka.workflows.training.transfer import from_weights
 from svertka.zoo import registry
 from svertka.zoo.engine import TorchEngine
@@ -107,11 +107,12 @@ class Pruning:
     ) -> None:
         self.net, self.card, self.model, self.prepared = net, card, model, prepared
         self.recipe, self.display, self.folder = recipe, display, folder
+        self.preprocess = image_input(card, where=model)
         self.judged_on = "test" if "test" in prepared.parts else "val"
         labels = prepared.parts["train"].labels
         if len(labels) < 2:
             raise UserError("there is only one image to learn from", where=prepared.dataset.root, mend="add images")
-        self.task = task_for(labels, card.classes, card.preprocess, Choices(label_smoothing=recipe.label_smoothing))
+        self.task = task_for(labels, card.classes, self.preprocess, Choices(label_smoothing=recipe.label_smoothing))
         if self.task.name != card.task:
             raise UserError(f"the model is for {card.task}, and the images are labelled for {self.task.name}")
         self._targets = {part: self.task.targets(division.labels) for part, division in prepared.parts.items()}
@@ -119,7 +120,7 @@ class Pruning:
 
     def judge(self, net: Net, part: str) -> Evaluation:
         """A network by a part of the data, in PyTorch, with the thresholds of the model that it was."""
-        inputs = pixel_inputs(self.prepared, part, self.card.preprocess)
+        inputs = inputs_of(self.prepared, part, self.preprocess)
         batches = self.display.judging(Loader(Part(inputs, self._targets[part]), _BATCH))
         return evaluate(TorchEngine(net).forward, task_of(self.card), batches)
 
@@ -129,7 +130,7 @@ class Pruning:
         Raises:
             UserError: None can be taken out.
         """
-        channels = follow_channels(self.net, self.card.preprocess.height, self.card.preprocess.width)
+        channels = follow_channels(self.net, self.preprocess.height, self.preprocess.width)
         if not channels.units:
             raise UserError(
                 f"{self.card.net} has no channels that could be taken out", mend="give --sparsity to zero weights"
@@ -177,20 +178,10 @@ class Pruning:
         recipe = self.recipe.changed({"weights": str(start), **({} if masks else _head_again(net, arguments))})
         run = Run(self.folder / f"run{number}", recipe, resumed=False, finished=False)
         self.display.plan(epochs=recipe.epochs, batch=recipe.batch)
-        job = Job(
-            run,
-            recipe,
-            self.prepared,
-            self.task,
-            self.card.preprocess,
-            Machine(recipe),
-            self.display,
-            Clock(),
-            memory=self.folder / "memory",
-            masks=masks,
-        )
+        data = Data(self.prepared, self.task, self.preprocess)
+        context = Context(self.display, Clock(), self.folder / "memory")
         try:
-            learnt = from_weights(job)
+            learnt = from_weights(Plan(run, Machine(recipe)), data, context, masks)
         except InterruptedTrainingError:
             raise KeyboardInterrupt from None
         self.net, self.card = learnt.net, dataclasses.replace(self.card, arguments=learnt.arguments)
@@ -241,11 +232,11 @@ class Pruning:
 
     def _some(self, count: int) -> Iterator[tuple[Tensor, Tensor]]:
         # Training images, not augmented, and their targets.
-        inputs = pixel_inputs(self.prepared, "train", self.card.preprocess, learning=True, seed=self.recipe.seed)
+        inputs = inputs_of(self.prepared, "train", self.preprocess, learning=True, seed=self.recipe.seed)
         # Normalisations are measured on these batches, and of a single image they may have nothing to measure.
         loader = Loader(Part(inputs, self._targets["train"], self.recipe.seed), _BATCH, least=2)
         for batch in itertools.islice(loader.training(0), -(-count // _BATCH)):
-            yield batch.images, batch.targets
+            yield batch.inputs, batch.targets
 
 
 def _head_again(net: Net, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -262,6 +253,7 @@ def divide(data: Path, model: Path, card: Card, display: Display, *, format: str
     Raises:
         UserError: It cannot be used, or there is nothing to learn from or to choose by.
     """
+    preprocess = image_input(card, where=model)
     told = card.provenance.get("data", {})
     prepared = divided_as_trained(data, model, card, display, format=format)
     same = prepared.fingerprint == told.get("fingerprint")
@@ -276,9 +268,7 @@ def divide(data: Path, model: Path, card: Card, display: Display, *, format: str
             "split": str(split) if told.get("split_given") else None,
         }
     else:
-        prepared = prepare(
-            data, card.preprocess, val_fraction=VAL_FRACTION, seed=0, format=format, advance=display.advance
-        )
+        prepared = prepare(data, preprocess, val_fraction=VAL_FRACTION, seed=0, format=format, advance=display.advance)
         if same:
             display.warn("nothing was held out in training: what chooses and judges has been learnt from")
     for part in ("train", "val"):
@@ -289,7 +279,7 @@ def divide(data: Path, model: Path, card: Card, display: Display, *, format: str
                 mend="name its folders train/ and val/, or one of them only",
             )
     recipe = Recipe.of(
-        {"weights": str(model), "net": card.net, "image_size": card.preprocess.height, "format": format, **division},
+        {"weights": str(model), "net": card.net, "image_size": preprocess.height, "format": format, **division},
         kind=registry.record(card.net).kind,
     )
     return prepared, recipe.changed({"head": "own", "freeze": "none"})

@@ -26,8 +26,8 @@ def explaining(path: Path) -> Explain:
     module = subject.stages[layer]
 
     def explain(image: Image, target: str | None) -> Explanation:
-        pixels = middle(card.preprocess.place(image), *subject.size)
-        images = torch.from_numpy(card.preprocess.normalise(pixels[None]))
+        pixels = middle(subject.preprocess.place(image), *subject.size)
+        images = torch.from_numpy(subject.preprocess.normalise(pixels[None]))
         named = None if target is None else subject.class_number(target)
         chosen = subject.target(subject.logits(images), named)
         maps = enlarged(subject.class_activation(net, module, chosen, images), subject.size)

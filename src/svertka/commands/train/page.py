@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from svertka.training.recipe import Recipe
     from svertka.workflows.rejection import Rejection
     from svertka.workflows.trained import Trained
-    from svertka.workflows.training.job import Learnt
+    from svertka.workflows.training.stages import Data, Learnt
 
 _EXAMPLES = 24
 _NAMED = 10  # files of a finding
@@ -37,17 +37,10 @@ _METRICS = {
 _PART_NAMES = {"train": "training", "val": "validation", "test": "test"}
 
 
-def write_run_report(
-    trained: Trained,
-    card: Card,
-    task: Task,
-    prepared: Prepared,
-    learnt: Learnt,
-    findings: Sequence[Finding],
-    doctor: Section | None,
-) -> None:
+def write_run_report(trained: Trained, card: Card, data: Data, learnt: Learnt, doctor: Section | None) -> None:
     """Write the report of a finished run; ``doctor`` is what the doctor says of it, where one looked on."""
     outcome, evaluations, recipe = learnt.outcome, learnt.evaluations, learnt.recipe
+    prepared, task = data.prepared, data.task
     sections = []
     images = prepared.counts.get("train", 0)
     seconds = outcome.seconds or trained.seconds
@@ -80,7 +73,7 @@ def write_run_report(
     sections.insert(1 if sections else 0, Section(name="How it learnt", exhibits=how))
     if doctor:
         sections.append(doctor)
-    sections.append(Section(name="The data", exhibits=_data(prepared, findings)))
+    sections.append(Section(name="The data", exhibits=_data(prepared, data.findings or ())))
     stages = [(name, value) for name, value in trained.seconds.items() if value >= 0.005]
     sections.append(Section(name="Time", exhibits=[Bars(title="Time by stage", unit="s", items=stages)]))
     sections.append(
@@ -128,33 +121,29 @@ def _steps(learnt: Learnt, metric: str) -> list[Exhibit]:
 
 def _curves(outcome: Outcome, recipe: Recipe) -> list[Curves]:
     history = outcome.history
-    epochs = [row["epoch"] for row in history]
+    columns = list(dict.fromkeys(name for row in history for name in row))
 
     def curve(name: str, column: str) -> list[Curve]:
-        return [Curve(name=name, x=epochs, y=[row[column] for row in history])] if column in history[0] else []
+        rows = [row for row in history if column in row]  # an update may not run in every epoch
+        return [Curve(name=name, x=[row["epoch"] for row in rows], y=[row[column] for row in rows])] if rows else []
 
-    terms = [name for name in history[0] if name.startswith("train_") and name != "train_loss"]
+    terms = [name for name in columns if name.startswith("train_") and name != "train_loss"]
     best = float(outcome.best_epoch) if "val_loss" in history[0] else None
     note = f"The weights of epoch {outcome.best_epoch} were kept." if best else "The last epoch's weights were kept."
     if recipe.augment or recipe.dropout or recipe.label_smoothing:
         note += " Training loss is measured under augmentation and regularisation, so it may lie above validation's."
-    plots = [
-        Curves(
-            title="Loss",
-            x_label="epoch",
-            y_label="loss",
-            curves=[*curve("training", "train_loss"), *curve("validation", "val_loss")],
-            mark=best,
-            note=note,
-        )
-    ]
+    losses = [*curve("training", "train_loss"), *curve("validation", "val_loss")]
+    plots = [Curves(title="Loss", x_label="epoch", y_label="loss", curves=losses, mark=best, note=note)]
+    if not losses:  # of several updates, each has its own
+        plots = []
     if terms:
         curves = [item for term in terms for item in curve(term.removeprefix("train_"), term)]
         plots.append(Curves(title="Loss by term", x_label="epoch", y_label="loss", curves=curves))
     scores = [item for name in _METRICS for item in curve(_METRICS[name], f"val_{name}")]
     if scores:
         plots.append(Curves(title="On validation", x_label="epoch", y_label="share of one", curves=scores, mark=best))
-    plots.append(Curves(title="Learning rate", x_label="epoch", y_label="learning rate", curves=curve("", "lr")))
+    rates = [item for name in columns if name.partition("_")[0] == "lr" for item in curve(name[3:], name)]
+    plots.append(Curves(title="Learning rate", x_label="epoch", y_label="learning rate", curves=rates))
     return plots
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,44 +40,63 @@ from svertka.data.augmentation.mixing import MIXTURES
 from svertka.data.augmentation.mosaic import MOSAIC
 from svertka.data.chance import uniform
 from svertka.errors import UserError, nearest
+from svertka.plugins import Registry, lacks
+from svertka.signatures import checked_class
 
 _LEFT = 0.25  # of a box that stays; one of which less is left is dropped
 
 
+_OF_SEVERAL = (*MIXTURES, MOSAIC)
+
+
+@checked_class
 @dataclass(frozen=True)
 class Augmentation:
-    """One way to change images.
+    """An augmentation, one way to change images.
 
     Attributes:
+        name: As a recipe has it.
         pixels: Takes and gives images ``(N, H, W, C)`` uint8.
         moves: Where their points go, by height, width and the same chance; None if every point stays.
         points: The same for what is no matrix: where every pixel comes from, ``(N, 2, H, W)``.
         around: Moves that depend on the boxes of each sample; they are made instead of ``pixels`` where there are some.
     """
 
+    registers: ClassVar[str] = "augmentation"
+
+    name: str
     pixels: Callable[[Pixels, Chance], Pixels]
     moves: Callable[[int, int, Chance], Moves] | None = None
     points: Callable[[int, int, Chance], NDArray[np.float64]] | None = None
     around: Callable[[int, int, Chance, Sequence[NDArray[np.floating]]], Moves] | None = None
 
+    def check_parts(self) -> None:
+        """See `svertka.plugins.Registrable.check_parts`."""
+        if self.name in (*_OF_SEVERAL, "none"):
+            raise UserError(f"an augmentation of a plug-in is called {self.name!r}, and so is one of Svertka's")
+        if not callable(self.pixels):
+            raise lacks("augmentation", self.name, "pixels", "a function of images and chance")
 
-AUGMENTATIONS: dict[str, Augmentation] = {
-    "flip": Augmentation(flip, flip_moves),
-    "flip_vertical": Augmentation(flip_vertical, flip_vertical_moves),
-    "crop": Augmentation(crop, crop_moves),
-    "resized_crop": Augmentation(resized_crop, resized_crop_moves),
-    "affine": Augmentation(affine, affine_moves),
-    "rotation": Augmentation(rotation, rotation_moves),
-    "elastic": Augmentation(elastic, points=elastic_points),
-    "colour": Augmentation(colour),
-    "randaugment": Augmentation(randaugment, randaugment_moves),
-    "erasing": Augmentation(erasing),
-    "box_crop": Augmentation(box_crop, around=part_moves),
-    "zoom_out": Augmentation(zoom_out, zoom_out_moves),
-}
-"""What a recipe can name, beside `MIXTURES` and mosaics, which are made of several samples."""
 
-_OF_SEVERAL = (*MIXTURES, MOSAIC)
+_OWN = (
+    Augmentation("flip", flip, flip_moves),
+    Augmentation("flip_vertical", flip_vertical, flip_vertical_moves),
+    Augmentation("crop", crop, crop_moves),
+    Augmentation("resized_crop", resized_crop, resized_crop_moves),
+    Augmentation("affine", affine, affine_moves),
+    Augmentation("rotation", rotation, rotation_moves),
+    Augmentation("elastic", elastic, points=elastic_points),
+    Augmentation("colour", colour),
+    Augmentation("randaugment", randaugment, randaugment_moves),
+    Augmentation("erasing", erasing),
+    Augmentation("box_crop", box_crop, around=part_moves),
+    Augmentation("zoom_out", zoom_out, zoom_out_moves),
+)
+
+OWN = {"augmentation": lambda: _OWN}
+"""Svertka's own things for `svertka.plugins`, by kind."""
+
+AUGMENTATIONS: Registry[Augmentation] = Registry("augmentation")
 
 
 def check_names(names: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -15,9 +16,9 @@ from torch.utils.data import Dataset
 from svertka.data.augmentation.augment import augment
 from svertka.data.augmentation.mixing import Mixing
 from svertka.data.augmentation.mosaic import Mosaic
+from svertka.data.batching.samplers import Sampler, Shuffled
 from svertka.data.batching.workers import from_workers
 from svertka.data.cache.images import Images
-from svertka.data.chance import permutation
 from svertka.runtime.preprocess import Preprocess
 
 
@@ -25,13 +26,13 @@ class Batch(NamedTuple):
     """What one step gets.
 
     Attributes:
-        images: Inputs of the network, float32, first axis N: ``(N, C, H, W)``.
+        inputs: Of the network, float32, first axis N: ``(N, C, H, W)`` of images.
         targets: As the task made them, first axis N.
         indices: Which samples of their part these are, ``(N,)`` int64.
         weight: What this process's mean loss counts for in the mean over all processes: 1 with equal shares.
     """
 
-    images: Tensor
+    inputs: Tensor
     targets: Tensor
     indices: Tensor
     weight: float
@@ -147,8 +148,9 @@ class Loader:
         part: The samples.
         batch: Samples a batch, over all processes.
         workers: Processes that prepare batches beside this one; they change nothing but the speed.
-        rank, world: This process takes every ``world``-th sample of each batch from the ``rank``-th on.
+        rank, world: This process is the ``rank``-th of so many, and takes its share of each batch.
         least: Samples that every process needs for a training step; a last batch with fewer joins the one before it.
+        sampler: Says which samples are in a batch to learn from; None for each once an epoch, shuffled.
     """
 
     part: Part
@@ -157,6 +159,13 @@ class Loader:
     rank: int = 0
     world: int = 1
     least: int = 1
+    sampler: Sampler | None = None
+
+    @cached_property
+    def _sampler(self) -> Sampler:
+        # A process may go without a sample of its own, unless its step needs several.
+        least = self.least * self.world if self.least > 1 else 1
+        return Shuffled(len(self.part), self.batch, self.part.seed, least) if self.sampler is None else self.sampler
 
     @property
     def samples(self) -> int:
@@ -166,23 +175,16 @@ class Loader:
     @property
     def batches(self) -> int:
         """Number of batches an epoch."""
-        whole, rest = divmod(len(self.part), self.batch)
-        # A process may go without a sample of its own, unless its step needs several.
-        joins = rest < self.least * self.world and self.least > 1 and whole > 0
-        return whole + (rest > 0 and not joins)
+        return len(self._sampler)
+
+    def size(self, number: int) -> int:
+        """Samples of this batch of an epoch, over all processes."""
+        return self._sampler.size(number)
 
     def training(self, epoch: int, skip: int = 0) -> Iterator[Batch]:
-        """One epoch in an order that depends on (seed, epoch) alone, from its ``skip``-th batch on."""
-        order = permutation(len(self.part), self.part.seed, epoch)
-        keys = []
-        for number in range(skip, self.batches):
-            start = number * self.batch
-            whole = order[start : start + self.batch] if number + 1 < self.batches else order[start:]
-            mine = whole[self.rank :: self.world]
-            # All processes must take the same number of steps: one left without a sample takes any, at no weight.
-            weight = len(mine) * self.world / len(whole)
-            keys.append(_Key(epoch, mine if len(mine) else whole[:1], weight))
-        return self._load(keys)
+        """One epoch, from its ``skip``-th batch on."""
+        shares = self._sampler.shares(epoch, self.rank, self.world)
+        return self._load([_Key(epoch, *share) for share in shares[skip:]])
 
     def in_order(self) -> Iterator[Batch]:
         """All samples once, in order."""

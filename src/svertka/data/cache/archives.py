@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from svertka.data.cache.images import cache_limit
+from svertka.data.cache.loaded import cache_limit
 from svertka.errors import UserError
 from svertka.runtime.checked import DamagedError, read_checked, report_damaged, write_checked
 from svertka.runtime.cores import available_cores

@@ -64,31 +64,32 @@ class MappedRows:
 
 
 class MappedArrays:
-    """Arrays of different heights and widths in a file, one after another; as `MappedRows`.
+    """Arrays of different shapes in a file, one after another; as `MappedRows`.
 
     Args:
-        path: The file; nothing but uint8 arrays.
+        path: The file; nothing but arrays.
         shapes: Of every array.
+        dtype: Of their values.
 
     Raises:
         OSError: The file cannot be read.
         ValueError: Its size is not that of these arrays.
     """
 
-    def __init__(self, path: Path, shapes: Sequence[tuple[int, ...]]) -> None:
-        self._bytes = MappedRows(path, np.uint8, ())
-        self._source = path, shapes
+    def __init__(self, path: Path, shapes: Sequence[tuple[int, ...]], dtype: DTypeLike = np.uint8) -> None:
+        self._values = MappedRows(path, dtype, ())
+        self._source = path, shapes, dtype
         self.shapes = shapes
         self._starts = np.concatenate([[0], np.cumsum([math.prod(shape) for shape in shapes])])
-        if self._starts[-1] != len(self._bytes):
-            raise ValueError(f"{counted(len(self._bytes), 'byte')}, not {self._starts[-1]}")
+        if self._starts[-1] != len(self._values):
+            raise ValueError(f"{counted(len(self._values), 'value')}, not {self._starts[-1]}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return MappedArrays, self._source
 
-    def get(self, position: int) -> NDArray[np.uint8]:
+    def get(self, position: int) -> NDArray[Any]:
         """A copy of one of them."""
-        return self._bytes.between(*self._starts[position : position + 2].tolist()).reshape(self.shapes[position])
+        return self._values.between(*self._starts[position : position + 2].tolist()).reshape(self.shapes[position])
 
 
 class HeldRows:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svertka.annotations import Mask, MaskSource
-from svertka.data.cache.images import Advance, Images, load_images
+from svertka.data.cache.images import Images, load_images
+from svertka.data.cache.loaded import Advance
 from svertka.runtime.image import ImageError
 from svertka.runtime.preprocess import Preprocess
 

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from svertka.data.cache.images import Advance, cache_limit
+from svertka.data.cache.loaded import Advance, cache_limit
 from svertka.data.cache.mapped import HeldRows, MappedRows
 from svertka.data.chance import uniform
 from svertka.errors import UserError

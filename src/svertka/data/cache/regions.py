@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from svertka.data.cache.images import Advance, Images
+from svertka.data.cache.images import Images
+from svertka.data.cache.loaded import Advance
 from svertka.data.cache.memory import Store
 from svertka.runtime.proposals import SELECTIVE_SEARCH
 

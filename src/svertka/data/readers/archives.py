@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from svertka.data.cache.archives import kept
-from svertka.data.cache.images import cache_limit
+from svertka.data.cache.loaded import cache_limit
 from svertka.data.files.tar import Member, is_tar, members
 from svertka.errors import UserError
 from svertka.runtime.files import partial_name

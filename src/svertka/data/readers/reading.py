@@ -33,14 +33,21 @@ from svertka.data.readers.voc import VOC
 from svertka.data.readers.yolo import YOLO
 from svertka.data.samples import Dataset, Format
 from svertka.errors import UserError, nearest
+from svertka.plugins import Registry
 
 _CLASS_LIST = 1 << 20  # bytes
 
-FORMATS: tuple[Format, ...] = (
+_OWN: tuple[Format, ...] = (
     *(LABEL_COLUMNS_CSV, TABLE, PARQUET, SHARDS, IDX, IMAGEFOLDER, HUGGING_FACE, PANOPTIC, COCO, LABEL_STUDIO),
     *(CREATEML, LABELME, VOC, CVAT, YOLO, MASKS, PAIRS, NESTED, FOLDERS),
 )
 """Those with the plainest marks come first; what has none is taken for class folders."""
+
+OWN = {"format": lambda: _OWN}
+"""Svertka's own things for `svertka.plugins`, by kind."""
+
+FORMATS: Registry[Format] = Registry("format")
+"""The formats that are read, by name."""
 
 
 def open_dataset(path: Path, format: str | None = None) -> Dataset:  # noqa: A002 (the user's word)
@@ -63,15 +70,14 @@ def open_dataset(path: Path, format: str | None = None) -> Dataset:  # noqa: A00
     if not shards and (kind := archive_kind(path)):
         return _in_archive(path, kind, format)
     if format is not None:
-        named = {entry.name: entry for entry in FORMATS}
-        if format not in named:
-            raise UserError(f"unknown format {format!r}", mend=nearest(format, named))
+        if format not in FORMATS:
+            raise UserError(f"unknown format {format!r}", mend=nearest(format, FORMATS))
         try:
-            return _with_class_list(_with_links(named[format].read, path), path)
+            return _with_class_list(_with_links(FORMATS[format].read, path), path)
         except (NotADirectoryError, IsADirectoryError) as error:
             kind = "folder" if path.is_dir() else "file"
             raise UserError(f"a {kind}, and no data set of the format {format}", where=path) from error
-    for entry in FORMATS:
+    for entry in _in_order():
         if entry.fits(path):
             if entry not in (NESTED, FOLDERS):
                 return _with_class_list(_with_links(entry.read, path), path)
@@ -85,6 +91,12 @@ def open_dataset(path: Path, format: str | None = None) -> Dataset:  # noqa: A00
         where=path,
         mend="give a folder with class folders, or a .csv of file,label",
     )
+
+
+def _in_order() -> list[Format]:
+    # A plug-in's marks are looked for before anything is taken for class folders, which have none.
+    plain = [NESTED, FOLDERS]
+    return [entry for entry in FORMATS.values() if entry not in plain] + plain
 
 
 def _with_links(read: Callable[[Path], Dataset], path: Path) -> Dataset:

@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 from svertka.annotations import Annotation, Box, Boxes, ImageSource, Mask, names_in
-from svertka.data.cache.images import Advance
+from svertka.data.cache.loaded import Advance
 from svertka.data.samples import Dataset, ImageFile, Sample, Skipped
 from svertka.data.writers import formats
 from svertka.data.writers.formats import ClassList, Item, Lost, lost

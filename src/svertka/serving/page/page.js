@@ -237,7 +237,8 @@ const KINDS = {
   },
 };
 
-const kindOf = (result) => KINDS[Object.keys(KINDS).find((key) => result[key])];
+const OTHER = { bars: () => [], headline: (result, line) => line, gist: (result, line) => line };
+const kindOf = (result) => KINDS[Object.keys(KINDS).find((key) => result[key])] ?? OTHER;
 const headlineOf = ({ result, line }) => kindOf(result).headline(result, line);
 
 function drawBar(bar, explain) {

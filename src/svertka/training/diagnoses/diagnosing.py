@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 
+from svertka.errors import UserError, nearest
 from svertka.training.diagnoses.data import duplicated_data, loader_bound, validation_leak, wrong_split
 from svertka.training.diagnoses.diagnosis import Diagnosis
 from svertka.training.diagnoses.fit import needs_more_epochs, overfitting, stopped_too_early, underfitting
@@ -56,11 +57,13 @@ class Known:
         live: Share of what is planned after which it can be told while training goes on; None before the end of it.
         unless: Kinds that explain what this one would be seen by: where one of them is found, this one is not looked
             for.
+        of_data: It is about the data, whatever learns from them.
     """
 
     look: Callable[[Signals], Diagnosis | None]
     live: float | None = None
     unless: tuple[str, ...] = ()
+    of_data: bool = False
 
     @property
     def kind(self) -> str:
@@ -88,10 +91,10 @@ DIAGNOSES: tuple[Known, ...] = (
     ),
     Known(weight_decay_too_strong, live=0.3, unless=("everything_frozen", "dead_relus")),
     Known(batch_too_small_for_norm, live=0.05),
-    Known(loader_bound, live=0.05),
-    Known(validation_leak),
-    Known(duplicated_data),
-    Known(wrong_split, live=0.05),
+    Known(loader_bound, live=0.05, of_data=True),
+    Known(validation_leak, of_data=True),
+    Known(duplicated_data, of_data=True),
+    Known(wrong_split, live=0.05, of_data=True),
     Known(labels_shuffled, live=0.6, unless=(*_HALTED, "wrong_split")),
     Known(noisy_labels, live=0.6, unless=(*_STUCK, "wrong_split", "labels_shuffled")),
     Known(imbalance_ignored),
@@ -107,20 +110,37 @@ DIAGNOSES: tuple[Known, ...] = (
 )
 
 
+def check_kinds(kinds: Collection[str], task: str) -> None:
+    """See that there are diagnoses of these names.
+
+    Raises:
+        UserError: One of them there is not.
+    """
+    every = [known.kind for known in DIAGNOSES]
+    for kind in sorted(kinds):
+        if kind not in every:
+            raise UserError(f"the task {task!r} asks for a diagnosis {kind!r}", mend=nearest(kind, every))
+
+
 def diagnose(signals: Signals, *, live: bool = False) -> list[Diagnosis]:
     """All that is wrong with a training, as far as its record shows: what is sure first, and causes before effects.
+
+    Only what its task says makes sense is looked for.
 
     Args:
         signals: The record.
         live: Training goes on: only what can be told before its end.
     """
     found: dict[str, Diagnosis] = {}
+    wanted = signals.facts.get("diagnostics")
     if live and signals.done < _LIVE_STEPS:
         return []
     for known in DIAGNOSES:
         early = live and (known.live is None or signals.progress < known.live)
-        if not early and not found.keys() & set(known.unless):
+        asked = wanted is None or known.kind in wanted
+        if asked and not early and not found.keys() & set(known.unless):
             diagnosis = known.look(signals)
             if diagnosis is not None:
-                found[diagnosis.kind] = diagnosis
+                update = "" if known.of_data else signals.update
+                found[diagnosis.kind] = replace(diagnosis, update=update)
     return sorted(found.values(), key=lambda diagnosis: diagnosis.confidence < SURE)

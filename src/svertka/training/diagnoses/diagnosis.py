@@ -22,6 +22,7 @@ class Diagnosis:
         mend: The one thing to do about it.
         evidence: What it is seen by.
         images: Files that it is about, the plainest first.
+        update: Which update of a step it is about, where there are several, and where it is not about the data.
     """
 
     kind: str
@@ -30,10 +31,21 @@ class Diagnosis:
     mend: str
     evidence: Curves | Bars
     images: Sequence[str] = ()
+    update: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its kind, and of which update."""
+        return f"{self.kind} ({self.update})" if self.update else self.kind
+
+    @property
+    def title(self) -> str:
+        """That in words."""
+        return self.name.replace("_", " ")
 
     def line(self) -> str:
         """In one line of text."""
-        return f"{self.kind.replace('_', ' ')}: {self.message}; {self.mend}"
+        return f"{self.title}: {self.message}; {self.mend}"
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object; the evidence by line, as pairs."""
@@ -51,4 +63,5 @@ class Diagnosis:
             "mend": self.mend,
             "evidence": {"title": self.evidence.title, "values": drawn},
             "images": list(self.images[:_MOST]),
+            **({"update": self.update} if self.update else {}),
         }

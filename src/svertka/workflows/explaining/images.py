@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from svertka.data.cache.images import load_images
 from svertka.data.samples import ImageFile
 from svertka.errors import UserError
+from svertka.runtime.card import image_input
 from svertka.runtime.image import IMAGE_SUFFIXES
 from svertka.runtime.tiling import mirrored
 from svertka.wording import none_can
@@ -132,12 +133,13 @@ def _is_image(path: Path) -> bool:
 
 
 def _golden(card: Card) -> Material:
-    placed = [card.preprocess.place(golden.image) for golden in card.golden]
+    preprocess = image_input(card)
+    placed = [preprocess.place(golden.input) for golden in card.golden]
     if not placed:
         raise UserError("the model file brings no images along", mend="name image files, or a data set")
     everything = np.arange(len(placed))
     names = tuple(f"golden input {number}" for number in range(1, len(placed) + 1))
-    return Material(_Held(placed), everything, names, None, everything, "", (), card.preprocess)
+    return Material(_Held(placed), everything, names, None, everything, "", (), preprocess)
 
 
 def _data_set(path: Path, model: Path, card: Card, display: Display, format: str | None) -> Material:  # noqa: A002
@@ -152,20 +154,21 @@ def _data_set(path: Path, model: Path, card: Card, display: Display, format: str
         np.searchsorted(positions, prepared.parts[part].positions).astype(np.int64),
         part,
         tuple(item.to_json() for item in prepared.skipped),
-        card.preprocess,
+        image_input(card),
     )
 
 
 def _files(files: Sequence[Path], card: Card, display: Display) -> Material:
     if not files:
         raise UserError("no image was given", mend="name image files, a folder of them, or a data set")
-    images = load_images([ImageFile(file) for file in files], card.preprocess, advance=display.advance)
+    preprocess = image_input(card)
+    images = load_images([ImageFile(file) for file in files], preprocess, advance=display.advance)
     skipped = tuple({"file": str(files[position]), "error": error} for position, error in sorted(images.errors.items()))
     positions = np.array([position for position in range(len(files)) if position not in images.errors], np.int64)
     if not len(positions):
         raise UserError(f"{none_can(len(files), 'image')} be read; the first: {skipped[0]['error']}")
     names = tuple(str(files[position]) for position in positions.tolist())
-    return Material(images, positions, names, None, np.arange(len(positions)), "", skipped, card.preprocess)
+    return Material(images, positions, names, None, np.arange(len(positions)), "", skipped, preprocess)
 
 
 def middle(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

@@ -14,5 +14,5 @@ def subject_of(net: Net, card: Card) -> Subject:
     Raises:
         UserError: This release does not know its task.
     """
-    subject: Subject = resolve(record(card.task).subject)(net, card)
+    subject: Subject = resolve(record(card.task, card.provenance).subject)(net, card)
     return subject

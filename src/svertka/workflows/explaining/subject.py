@@ -16,7 +16,7 @@ from svertka.explaining.gradcam import grad_cam
 from svertka.explaining.running import Target, at_rest
 from svertka.layers.net import Net
 from svertka.results import Result
-from svertka.runtime.card import Card
+from svertka.runtime.card import Card, image_input
 from svertka.runtime.decoding import DEFAULT_THRESHOLD, decode
 
 _WIDE = 4  # positions along each axis that a map has at least to show where something is
@@ -64,7 +64,8 @@ class Subject(ABC):
     def __init__(self, net: Net, card: Card) -> None:
         self.net: Net = net
         self.card = card
-        self.size = (card.preprocess.height, card.preprocess.width)
+        self.preprocess = image_input(card)
+        self.size = (self.preprocess.height, self.preprocess.width)
         self.stages: dict[str, nn.Module] = dict(net.trunk.named_children())
 
     @abstractmethod
