@@ -166,7 +166,7 @@ def test_frozen_stages_are_run_anew_where_they_cannot_be_remembered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from svertka.training.budget import TooSlowError
-    from svertka.workflows.training import planning as _planning
+    from svertka.workflows.training import budgeting as _budgeting
     from svertka.workflows.training import transfer as _transfer
 
     def late(*_: object) -> None:
@@ -178,7 +178,7 @@ def test_frozen_stages_are_run_anew_where_they_cannot_be_remembered(
         monkeypatch.setattr(_transfer, "Deadline", lambda _: SimpleNamespace(look=late))
     if why != "no room":
         flags = ("--budget", "20s")
-        monkeypatch.setattr(_planning, "choose_phase", lambda *_: None)  # no time for more than what has to be
+        monkeypatch.setattr(_budgeting, "choose_phase", lambda *_: None)  # no time for more than what has to be
     run = tmp_path / "run"
     begin = ("--net", "unet", "--weights", weights, "--image-size", 32)
     command = ("train", discs, *begin, *flags, *QUICK, *ENGINE, *plain)

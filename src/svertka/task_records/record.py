@@ -40,6 +40,7 @@ class TaskRecord:
         handling: How such data are prepared and handed to a network; see `svertka.data.batching.handling.Handling`.
         decoder: From raw outputs, card and sizes to results; see `svertka.runtime.decoding.Decoder`.
         subject: What is explained of such a network: a `svertka.workflows.explaining.subject.Subject`.
+        session: How its results are given over time: a `svertka.runtime.session.Session`.
         fields: Fields of a recipe that it learns by, and others may not.
         thresholds: Predictions depend on thresholds, one a class.
         published: It is the task of published weights of such networks.
@@ -61,6 +62,7 @@ class TaskRecord:
     handling: Reference = _OF_LABELS
     decoder: Reference
     subject: Reference
+    session: Reference = "svertka.runtime.session:Session"
     fields: tuple[str, ...] = ()
     thresholds: bool = False
     published: bool = True
@@ -73,7 +75,7 @@ class TaskRecord:
         for part in ("gives", "media", "contract"):
             if not isinstance(getattr(self, part), str) or not getattr(self, part):
                 raise lacks("task", self.name, part, "a word")
-        for part in ("learnt", "opened", "handling", "decoder", "subject"):
+        for part in ("learnt", "opened", "handling", "decoder", "subject", "session"):
             if not is_reference(getattr(self, part)):
                 raise lacks("task", self.name, part, 'where it lives, "module:name", or the thing itself')
         if not callable(self.suits):

@@ -142,8 +142,8 @@ class Task(ABC):
 
     whole_batch: bool = False
     """Whether the loss goes by pairs of samples. On several processes it is given then what the network says of the
-    whole batch, and all targets, as on one: it calls the network with the batch, and gets a row for each sample. Batches
-    are not accumulated, as the pairs across them would be missing."""
+    whole batch, and all targets, as on one: it calls the network with the batch, and gets a row for each sample.
+    Batches are not accumulated, as the pairs across them would be missing."""
 
     diagnostics: Set[str] | None = None
     """Which diagnoses make sense for it, of `svertka.training.diagnoses.diagnosing.DIAGNOSES`; None for all."""

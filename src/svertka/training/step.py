@@ -171,6 +171,9 @@ class Stepper:
     @contextmanager
     def _alone(self, owned: OwnedUpdate) -> Iterator[None]:
         """Within, no parameter but those of an update requires a gradient."""
+        if self._net is not None:  # it owns all
+            yield
+            return
         own = {id(parameter) for parameter in owned.parameters.values()}
         others = [
             parameter for parameter in self.module.parameters() if parameter.requires_grad and id(parameter) not in own

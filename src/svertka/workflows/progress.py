@@ -39,6 +39,7 @@ class Display:
         self.show = show
         self.epochs, self.batch = epochs, batch
         self.stop_requested = False
+        self._warned: set[str] = set()
         self._bar: Progress | None = None
         self._started = time.monotonic()
         self._first_batch: tuple[int, int] | None = None
@@ -52,6 +53,12 @@ class Display:
     def warn(self, text: str) -> None:
         """A warning, shown in any case."""
         self.console.print(f"warning: {harmless(text)}", markup=False, soft_wrap=True, style="yellow")
+
+    def warn_once(self, text: str) -> None:
+        """The same, unless it was shown before."""
+        if text not in self._warned:
+            self._warned.add(text)
+            self.warn(text)
 
     def stopping(self) -> bool:
         """Whether Ctrl-C or a request to terminate came."""

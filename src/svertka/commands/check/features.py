@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from svertka.annotations import class_names
 from svertka.data.cache.images import load_images
 from svertka.data.preparing import Division, Prepared
-from svertka.tasks.making import task_for
 from svertka.training.machine import Machine
 from svertka.training.recipe import Recipe
 from svertka.workflows.images import preprocess_of
 from svertka.workflows.models import model_file
-from svertka.workflows.run_folder import Run
 from svertka.workflows.training.frozen import FrozenMemory, Kind
-from svertka.workflows.training.job import Clock, Job
+from svertka.workflows.training.stages import Clock, Context
 from svertka.zoo import weights
 from svertka.zoo.transfer import start_from, taps_of
 
@@ -64,12 +61,8 @@ def frozen_features(survey: Survey, positions: NDArray[np.int64], display: Displ
         own_head=False,
         seed=0,
     )
-    run = Run(Path(), recipe, resumed=False, finished=False)  # nothing is written to it
-    task = task_for(everything.labels, class_names(everything.labels), preprocess)
-    job = Job(run, recipe, prepared, task, preprocess, Machine(recipe), display, Clock())
-    memory = FrozenMemory(start, job)
     taps = taps_of(start.net, recipe.taps, preprocess.height)
-    job.recipe = recipe.changed({"engine": memory.choose_engine(taps)})
+    memory = FrozenMemory(start, recipe, Machine(recipe), prepared, preprocess, Context(display, Clock()), taps)
     kinds = [*map(Kind, taps)]
     memory.remember(kinds)
     (rows,) = memory.inputs(kinds).values()

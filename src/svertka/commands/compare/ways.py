@@ -34,8 +34,8 @@ from svertka.workflows.images import preprocess_of
 from svertka.workflows.models import MODEL_NAME, model_file
 from svertka.workflows.run_folder import Run
 from svertka.workflows.training.card import card_of
-from svertka.workflows.training.job import Clock, Job
 from svertka.workflows.training.scratch import from_scratch
+from svertka.workflows.training.stages import Clock, Context, Data, Plan
 from svertka.workflows.training.transfer import from_weights
 from svertka.zoo.engine import TorchEngine
 from svertka.zoo.modelfile import load_model, save_model
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from svertka.commands.compare.course import Course, Image
     from svertka.tasks.task import Evaluation
     from svertka.training.recipe import Recipe
-    from svertka.workflows.training.job import Learnt
+    from svertka.workflows.training.stages import Learnt
 
 _SIDE = 64  # pixels that descriptors are taken from
 _NAMES: Mapping[Kind, str] = {
@@ -229,20 +229,12 @@ def _learn(
     display, clock = course.display, Clock()
     display.plan(epochs=recipe.epochs, batch=recipe.batch)
     display.show, shown = display.show and name == "run", display.show
-    job = Job(
-        dataclasses.replace(entrant.run, folder=folder),
-        recipe,
-        dataclasses.replace(prepared, parts=dict(parts)),
-        course.task,
-        preprocess,
-        Machine(recipe),
-        display,
-        clock,
-        memory=folder / "memory",
-    )
+    plan = Plan(dataclasses.replace(entrant.run, folder=folder, recipe=recipe), Machine(recipe))
+    data = Data(dataclasses.replace(prepared, parts=dict(parts)), course.task, preprocess)
+    learn = from_scratch if recipe.weights is None else from_weights
     started = time.perf_counter()
     try:
-        learnt = from_scratch(job) if recipe.weights is None else from_weights(job)
+        learnt = learn(plan, data, Context(display, clock, folder / "memory"))
     except InterruptedTrainingError:
         raise KeyboardInterrupt from None
     finally:

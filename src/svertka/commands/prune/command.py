@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from svertka.commands.prune.pruning import Choice, Pruning
     from svertka.layers.net import Net
     from svertka.runtime.card import Card
-    from svertka.workflows.training.job import Learnt
+    from svertka.workflows.training.stages import Learnt
 
 REPORT_NAME = "prune.html"
 MACS, STEPS, EPOCHS = 0.7, 2, 4

@@ -36,7 +36,7 @@ from svertka.training.machine import Machine
 from svertka.training.recipe import Recipe
 from svertka.workflows.evaluation_data import divided_as_trained
 from svertka.workflows.run_folder import SPLIT_NAME, Run
-from svertka.workflows.training.job import Clock, Job, Learnt
+from svertka.workflows.training.stages import Clock, Context, Data, Learnt, Plan
 from svertka.workflows.training.transfer import from_weights
 from svertka.zoo import registry
 from svertka.zoo.engine import TorchEngine
@@ -178,20 +178,10 @@ class Pruning:
         recipe = self.recipe.changed({"weights": str(start), **({} if masks else _head_again(net, arguments))})
         run = Run(self.folder / f"run{number}", recipe, resumed=False, finished=False)
         self.display.plan(epochs=recipe.epochs, batch=recipe.batch)
-        job = Job(
-            run,
-            recipe,
-            self.prepared,
-            self.task,
-            self.preprocess,
-            Machine(recipe),
-            self.display,
-            Clock(),
-            memory=self.folder / "memory",
-            masks=masks,
-        )
+        data = Data(self.prepared, self.task, self.preprocess)
+        context = Context(self.display, Clock(), self.folder / "memory")
         try:
-            learnt = from_weights(job)
+            learnt = from_weights(Plan(run, Machine(recipe)), data, context, masks)
         except InterruptedTrainingError:
             raise KeyboardInterrupt from None
         self.net, self.card = learnt.net, dataclasses.replace(self.card, arguments=learnt.arguments)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from svertka.training.recipe import Recipe
     from svertka.workflows.rejection import Rejection
     from svertka.workflows.trained import Trained
-    from svertka.workflows.training.job import Learnt
+    from svertka.workflows.training.stages import Data, Learnt
 
 _EXAMPLES = 24
 _NAMED = 10  # files of a finding
@@ -37,17 +37,10 @@ _METRICS = {
 _PART_NAMES = {"train": "training", "val": "validation", "test": "test"}
 
 
-def write_run_report(
-    trained: Trained,
-    card: Card,
-    task: Task,
-    prepared: Prepared,
-    learnt: Learnt,
-    findings: Sequence[Finding],
-    doctor: Section | None,
-) -> None:
+def write_run_report(trained: Trained, card: Card, data: Data, learnt: Learnt, doctor: Section | None) -> None:
     """Write the report of a finished run; ``doctor`` is what the doctor says of it, where one looked on."""
     outcome, evaluations, recipe = learnt.outcome, learnt.evaluations, learnt.recipe
+    prepared, task = data.prepared, data.task
     sections = []
     images = prepared.counts.get("train", 0)
     seconds = outcome.seconds or trained.seconds
@@ -80,7 +73,7 @@ def write_run_report(
     sections.insert(1 if sections else 0, Section(name="How it learnt", exhibits=how))
     if doctor:
         sections.append(doctor)
-    sections.append(Section(name="The data", exhibits=_data(prepared, findings)))
+    sections.append(Section(name="The data", exhibits=_data(prepared, data.findings or ())))
     stages = [(name, value) for name, value in trained.seconds.items() if value >= 0.005]
     sections.append(Section(name="Time", exhibits=[Bars(title="Time by stage", unit="s", items=stages)]))
     sections.append(

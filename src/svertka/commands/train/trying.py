@@ -10,78 +10,61 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from svertka.commands.train.result import Trial
-from svertka.errors import UserError
 from svertka.exhibits import Curve, Curves, Facts
 from svertka.report.page import Section, write_report
 from svertka.runtime.files import make_folder
-from svertka.training import speed
-from svertka.training.machine import Machine
 from svertka.training.range_test import find_rate
 from svertka.training.signals import Background
 from svertka.training.wiring import check_wiring
 from svertka.wording import counted
-from svertka.workflows.training.scratch import arguments_of, build
+from svertka.workflows.training.setting_up import set_up
 
 if TYPE_CHECKING:
-    from svertka.layers.net import Net
-    from svertka.workflows.training.job import Job
+    from svertka.workflows.progress import Display
+    from svertka.workflows.training.stages import Data, Plan
 
 REPORT_NAMES = {"find_lr": "find-lr.html", "check_wiring": "wiring.html"}
 
 
-def try_out(job: Job, test: str, out: Path | None) -> Trial:
+def try_out(plan: Plan, data: Data, display: Display, test: str, out: Path | None) -> Trial:
     """Do a test on the network of a recipe.
 
     Args:
-        job: All that is decided.
+        plan: What was asked for.
+        data: What is learnt from.
+        display: Is told how it goes.
         test: ``find_lr`` or ``check_wiring``.
         out: Folder for a page with the curve.
 
     Raises:
-        UserError: The network cannot be built like this, it begins from trained weights, or the loss never falls.
+        UserError: The network cannot be built like this, or the loss never falls.
     """
-    flag = f"--{test.replace('_', '-')}"
-    if job.recipe.weights is not None:
-        raise UserError(f"{flag} is for learning from scratch", mend="leave --weights out")
-    net = _net(job)
-    inputs = job.pixels()
-    advance = functools.partial(job.display.working, "trying")
-    loader = job.loader(inputs, "train", job.recipe)
+    setup = set_up(plan, data, display)
+    recipe, machine, task = setup.recipe, setup.machine, data.task
+    advance = functools.partial(display.working, "trying")
+    loader = data.loader(data.pixels(recipe.augment, recipe.seed), "train", setup, display)
     if test == "find_lr":
-        found = find_rate(net, job.task, loader, job.recipe, machine=job.machine, advance=advance)
+        found = find_rate(setup.net, task, loader, recipe, machine=machine, advance=advance)
         done = Trial(test, True, found.suggestion, found.rates, found.losses, (), loader.samples)
     else:
         plain = dataclasses.replace(loader, part=dataclasses.replace(loader.part, mixing=None))
-        targets = job.targets["train"]
-        background = Background(mean=job.preprocess.mean, std=job.preprocess.std)
-        if targets.ndim == 1 and job.task.exclusive:
-            counts = np.bincount(targets, minlength=len(job.task.classes))
+        targets = data.targets["train"]
+        background = Background(mean=data.transform.mean, std=data.transform.std)
+        if targets.ndim == 1 and task.exclusive:
+            counts = np.bincount(targets, minlength=len(task.classes))
             background = dataclasses.replace(background, counts={"train": counts.tolist()})
         batch = next(iter(plain.training(0)))
-        wired = check_wiring(
-            net, job.task, batch, job.recipe, machine=job.machine, background=background, advance=advance
-        )
+        wired = check_wiring(setup.net, task, batch, recipe, machine=machine, background=background, advance=advance)
         rates = (wired.lr,) * len(wired.losses)
         done = Trial(test, wired.ok, wired.lr, rates, wired.losses, wired.faults, wired.images)
     if out is None:
         return done
     report = make_folder(out) / REPORT_NAMES[test]
-    _write_page(report, done, job)
+    _write_page(report, done, f"{recipe.net} on {data.prepared.dataset.root.resolve().name}")
     return dataclasses.replace(done, report=report)
 
 
-def _net(job: Job) -> Net:
-    preprocess = job.preprocess
-    net = build(job.recipe, arguments_of(job.recipe, job.task, preprocess.height, preprocess.channels))
-    shape = (preprocess.channels, preprocess.height, preprocess.width)
-    chosen = speed.choose(net, job.task, job.recipe, image_shape=shape, machine=job.machine)
-    job.recipe = job.recipe.changed(chosen._asdict())
-    job.machine = Machine(job.recipe)
-    job.check_batches(net, shape)
-    return net
-
-
-def _write_page(path: Path, done: Trial, job: Job) -> None:
+def _write_page(path: Path, done: Trial, title: str) -> None:
     if done.test == "find_lr":
         # The suggestion is marked at the step that came nearest to it.
         mark = min(done.rates, key=lambda rate: abs(rate - done.lr))
@@ -106,5 +89,4 @@ def _write_page(path: Path, done: Trial, job: Job) -> None:
         items = [(f"{number}", fault) for number, fault in enumerate(done.faults, 1)]
         facts = Facts(title="Likeliest first", items=items)
         sections.insert(0, Section(name="What is wrong", exhibits=[facts]))
-    title = f"{job.recipe.net} on {job.prepared.dataset.root.resolve().name}"
     write_report(path, title=title, lead=lead, sections=sections)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from svertka.data.preparing import Prepared
     from svertka.runtime.preprocess import Preprocess
     from svertka.tasks.task import Task
-    from svertka.workflows.training.job import Learnt
+    from svertka.workflows.training.stages import Learnt
     from svertka.zoo.engine import TorchEngine
 
 _GOLDEN = 4  # inputs that prove a model file

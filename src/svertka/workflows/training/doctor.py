@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,39 +11,50 @@ import numpy as np
 from svertka.data.batching.parts import are_images
 from svertka.training.contracts import Observer
 from svertka.training.doctor import Doctor
-from svertka.training.signals import Background, signals_file
+from svertka.training.signals import Background
 
 if TYPE_CHECKING:
     from svertka.data.batching.batches import Inputs
-    from svertka.workflows.training.job import Job
+    from svertka.workflows.progress import Display
+    from svertka.workflows.training.stages import Data
 
 
-def doctor_for(job: Job, inputs: Mapping[str, Inputs], name: str = "", *, frozen: bool = False) -> Observer:
-    """Who looks on at a training: the doctor, in the first process of a run.
+def doctor_for(
+    data: Data,
+    inputs: Mapping[str, Inputs],
+    file: Path,
+    display: Display,
+    *,
+    before: float | None = None,
+    frozen: bool = False,
+) -> Observer:
+    """Who looks on at a training: the doctor, where the data were looked at, as the first process of a run does.
 
     Args:
-        job: All that is decided.
+        data: What is learnt from.
         inputs: What the network gets, by part.
-        name: Of the training, where a run has several.
+        file: Where to write down what was seen.
+        display: Is told what is found.
+        before: The score on validation that was had before what learns now.
         frozen: Whether there are stages that are kept as they are, and are no part of what learns.
     """
-    if job.findings is None or not job.machine.first:
+    if data.findings is None:
         return Observer()
-    task, prepared = job.task, job.prepared
+    task, prepared, transform = data.task, data.prepared, data.transform
     counts = {}
     if task.exclusive and task.net_kind == "classifier":
         classes = len(task.classes)
-        counts = {part: np.bincount(targets, minlength=classes).tolist() for part, targets in job.targets.items()}
+        counts = {part: np.bincount(targets, minlength=classes).tolist() for part, targets in data.targets.items()}
     images = are_images(inputs["train"])
     positions = prepared.parts["val"].positions if "val" in prepared.parts else np.zeros(0, np.int64)
     background = Background(
         counts=counts,
-        mean=job.preprocess.mean if images else (),
-        std=job.preprocess.std if images else (),
-        findings=[finding.to_json() for finding in job.findings if finding.severity != "note"],
+        mean=transform.mean if images else (),
+        std=transform.std if images else (),
+        findings=[finding.to_json() for finding in data.findings if finding.severity != "note"],
         names=lambda number: prepared.samples[positions[number]].name,
-        before=job.before,
+        before=before,
         frozen=frozen,
         images=len(prepared.parts["train"].positions),
     )
-    return Doctor(background, signals_file(job.run.folder, name), lambda text: job.display.say(f"diagnosis: {text}"))
+    return Doctor(background, file, lambda text: display.say(f"diagnosis: {text}"))

@@ -10,7 +10,7 @@ from svertka.data.cache.memory import VIEWS
 from svertka.errors import UserError, nearest
 from svertka.task_records.record import of_contract, records
 from svertka.workflows.images import preprocess_of
-from svertka.workflows.training.scratch import flag_arguments
+from svertka.workflows.training.network import flag_arguments
 from svertka.zoo import registry
 from svertka.zoo.records import KINDS
 

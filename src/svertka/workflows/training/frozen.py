@@ -7,8 +7,9 @@ import json
 import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,8 +24,14 @@ from svertka.layers.frozen import FrozenStages
 from svertka.runtime.choices import remembered_choice
 from svertka.runtime.files import cache_folder
 from svertka.wording import counted
-from svertka.workflows.training.job import Job
-from svertka.zoo.transfer import Start
+
+if TYPE_CHECKING:
+    from svertka.data.preparing import Prepared
+    from svertka.runtime.preprocess import Preprocess
+    from svertka.training.machine import Machine
+    from svertka.training.recipe import Recipe
+    from svertka.workflows.training.stages import Context
+    from svertka.zoo.transfer import Start
 
 _EXAMPLES = 16  # images that engines are timed with
 _WORTH_SAYING = 10_000_000  # bytes that are to be written
@@ -43,58 +50,71 @@ class Kind:
     maps: bool = False
 
 
-@dataclass
 class FrozenMemory:
     """The stores of one network and one way to prepare images.
 
     Args:
         start: The network; its weights must not have changed in the stages that are asked for.
-        job: All that is decided; its recipe names the engine, once `choose_engine` has chosen.
+        recipe: Names the network, the views, and the engine, or leaves it open.
+        machine: Processes.
+        prepared: The images.
+        transform: What makes inputs of them.
+        context: Is told how it goes, and where to remember.
+        reads: The stages that engines are timed with, if the engine is left open.
     """
 
-    start: Start
-    job: Job
-    _engines: dict[tuple[Kind, ...], Bulk] = field(default_factory=dict)
-    _stores: dict[tuple[str, Kind], Store] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.trunk, self.preprocess = self.start.net.trunk, self.job.preprocess
+    def __init__(
+        self,
+        start: Start,
+        recipe: Recipe,
+        machine: Machine,
+        prepared: Prepared,
+        transform: Preprocess,
+        context: Context,
+        reads: Sequence[str],
+    ) -> None:
+        self.start, self.trunk, self.recipe, self.machine = start, start.net.trunk, recipe, machine
+        self.prepared, self.transform, self.context, self._timed = prepared, transform, context, reads
         self.digests = self.trunk.digests()
-        self.shapes = self.trunk.shapes(self.preprocess.height, self.preprocess.width)
+        self.shapes = self.trunk.shapes(transform.height, transform.width)
+        self._engines: dict[tuple[Kind, ...], Bulk] = {}
+        self._stores: dict[tuple[str, Kind], Store] = {}
 
-    def choose_engine(self, taps: Sequence[str]) -> str:
+    @cached_property
+    def engine(self) -> BulkName:
         """The engine of the recipe, or the fastest here to compute the means of these stages."""
-        if self.job.recipe.engine != "auto":
-            return self.job.recipe.engine
-        if self.job.machine.world > 1:  # processes might choose differently
+        if self.recipe.engine != "auto":
+            return self.recipe.engine
+        if self.machine.world > 1:  # processes might choose differently
             return "pytorch"
-        circumstances = [platform.node(), torch.__version__, self.job.recipe.net, self.preprocess.to_json()]
-        return remembered_choice(circumstances, engines(), lambda: self._start_engine([*map(Kind, taps)], None).name)
+        circumstances = [platform.node(), torch.__version__, self.recipe.net, self.transform.to_json()]
+        kinds = [*map(Kind, self._timed)]
+        return remembered_choice(circumstances, engines(), lambda: self._start_engine(kinds, None).name)
 
     @cached_property
     def _looked_at(self) -> Pictures:
         # What is taken whole differs in size, and is run in pieces that do not.
-        images = self.job.prepared.images
-        return images if images.shapes is None else Pieces(images, self.preprocess)
+        images = self.prepared.images
+        return images if images.shapes is None else Pieces(images, self.transform)
 
     def _positions(self, part: str) -> NDArray[np.int64]:
-        positions, looked_at = self.job.prepared.parts[part].positions, self._looked_at
+        positions, looked_at = self.prepared.parts[part].positions, self._looked_at
         return looked_at.of(positions) if isinstance(looked_at, Pieces) else positions
 
     def counts(self) -> dict[str, int]:
         """How many images, or pieces of images, there are to be run, by part."""
-        return {part: len(self._positions(part)) for part in self.job.prepared.parts}
+        return {part: len(self._positions(part)) for part in self.prepared.parts}
 
     def bytes_to_write(self, kinds: Sequence[Kind]) -> int:
         """How much would be written to the stores for these."""
         return sum(
             len(self._absent(view, kinds)) * sum(self._store(view, kind).bytes_a_row for kind in kinds)
-            for view in self.job.recipe.views
+            for view in self.recipe.views
         )
 
     def lacking(self, kinds: Sequence[Kind], writing: int) -> str:
         """Why so much cannot be written for these; empty where it can."""
-        room = room_bytes(self.job.memory)
+        room = room_bytes(self.context.memory)
         if not any(kind.maps for kind in kinds) or writing <= room:
             return ""
         return f"what they give takes {writing / 1e9:,.1f} GB, of which {room / 1e9:,.1f} GB may be kept"
@@ -102,7 +122,7 @@ class FrozenMemory:
     @cached_property
     def seconds_a_byte(self) -> float:
         """How long it takes to write a byte to the stores."""
-        return seconds_a_byte(self.job.memory)
+        return seconds_a_byte(self.context.memory)
 
     def remember(self, kinds: Sequence[Kind], look: Callable[[int, int], None] | None = None) -> None:
         """See that what is to be remembered of stages is in the stores.
@@ -111,27 +131,27 @@ class FrozenMemory:
             kinds: What of which.
             look: Is told how many images of how many are done; what it raises ends it.
         """
-        job = self.job
         if not kinds:
             return
+        display, memory = self.context.display, self.context.memory
         last = max((kind.stage for kind in kinds), key=self.trunk.depth)
         what = ("piece of an image", "pieces of images") if isinstance(self._looked_at, Pieces) else ("image",)
         writing = self.bytes_to_write(kinds)
         if writing >= _WORTH_SAYING:
-            place = job.memory or cache_folder() / "memory"
-            job.display.say(f"frozen stages up to {last}: {writing / 1e6:,.0f} MB will be written to {place}")
-        absent = [len(self._absent(view, kinds)) for view in job.recipe.views]
+            place = memory or cache_folder() / "memory"
+            display.say(f"frozen stages up to {last}: {writing / 1e6:,.0f} MB will be written to {place}")
+        absent = [len(self._absent(view, kinds)) for view in self.recipe.views]
 
-        for number, view in enumerate(job.recipe.views):
+        for number, view in enumerate(self.recipe.views):
             before = sum(absent[:number])
 
             def advance(done: int, total: int, before: int = before) -> None:
-                job.display.remembering(done, total)
+                display.remembering(done, total)
                 if look:
                     look(before + done, sum(absent))
 
             positions = self._seen(view)
-            with job.clock.stage("running frozen stages"), job.machine.first_goes_first():
+            with self.context.clock.stage("running frozen stages"), self.machine.first_goes_first():
                 count = remember(
                     self._looked_at,
                     positions,
@@ -140,16 +160,16 @@ class FrozenMemory:
                     lambda: self._engine(kinds),
                     advance=advance,
                 )
-            how = f" by {job.recipe.engine}" if count else ""
-            kept = "" if job.memory else f"; {memory_bytes() / 1e6:,.0f} MB are kept in all"
-            job.display.say(
+            how = f" by {self.engine}" if count else ""
+            kept = "" if memory else f"; {memory_bytes() / 1e6:,.0f} MB are kept in all"
+            display.say(
                 f"frozen stages up to {last} ({view}): {count:,} of {counted(len(positions), *what)} run{how}, "
                 f"the others remembered{kept}"
             )
 
     def _seen(self, view: str) -> NDArray[np.int64]:
         # What is judged is judged by the first view alone.
-        parts = list(self.job.prepared.parts) if view == self.job.recipe.views[0] else ["train"]
+        parts = list(self.prepared.parts) if view == self.recipe.views[0] else ["train"]
         return np.concatenate([self._positions(part) for part in parts])
 
     def _absent(self, view: str, kinds: Sequence[Kind]) -> set[str]:
@@ -159,18 +179,18 @@ class FrozenMemory:
 
     def inputs(self, kinds: Sequence[Kind]) -> dict[str, Inputs]:
         """What is remembered, by part; training sees every view, the others the first."""
-        digests, views = self._looked_at.digests, self.job.recipe.views
+        digests, views = self._looked_at.digests, self.recipe.views
         found: dict[str, Inputs] = {}
-        size = self.preprocess.height, self.preprocess.width
-        for part in self.job.prepared.parts:
+        size = self.transform.height, self.transform.width
+        for part in self.prepared.parts:
             seen, chosen = views if part == "train" else views[:1], self._positions(part)
             remembered = Remembered(
                 [[self._store(view, kind) for kind in kinds] for view in seen],
                 [digests[position] for position in chosen],
-                seed=self.job.recipe.seed,
+                seed=self.recipe.seed,
             )
             cut = (self._looked_at, chosen) if isinstance(self._looked_at, Pieces) else None
-            found[part] = remembered_inputs(self.job.prepared, part, Kept(remembered, seen, size, cut))
+            found[part] = remembered_inputs(self.prepared, part, Kept(remembered, seen, size, cut))
         return found
 
     def seconds_an_image(self, taps: Sequence[str]) -> float:
@@ -185,15 +205,14 @@ class FrozenMemory:
             heads = ("classes", "head", "dropout")
             arguments = {name: value for name, value in self.start.arguments.items() if name not in heads}
             shape = self.shapes[kind.stage] if kind.maps else self.shapes[kind.stage][:1]
-            what = [1, self.job.recipe.net, arguments, self.digests[kind.stage], kind.stage, shape]
-            text = json.dumps([what, self.preprocess.to_json(), view, self.job.recipe.engine], sort_keys=True)
-            self._stores[view, kind] = Store(hashlib.sha256(text.encode()).hexdigest()[:32], shape, self.job.memory)
+            what = [1, self.recipe.net, arguments, self.digests[kind.stage], kind.stage, shape]
+            text = json.dumps([what, self.transform.to_json(), view, self.engine], sort_keys=True)
+            self._stores[view, kind] = Store(hashlib.sha256(text.encode()).hexdigest()[:32], shape, self.context.memory)
         return self._stores[view, kind]
 
     def _engine(self, kinds: Sequence[Kind]) -> Bulk:
         running = self._engines.get(tuple(kinds))
-        assert self.job.recipe.engine != "auto"
-        return running or self._start_engine(kinds, self.job.recipe.engine)
+        return running or self._start_engine(kinds, self.engine)
 
     def _start_engine(self, kinds: Sequence[Kind], wanted: BulkName | None) -> Bulk:
         means = [kind.stage for kind in kinds if not kind.maps]
@@ -202,4 +221,4 @@ class FrozenMemory:
         return engine
 
     def _examples(self) -> NDArray[np.float32]:
-        return self.preprocess.normalise(self._looked_at.take(np.resize(self._positions("train"), _EXAMPLES)))
+        return self.transform.normalise(self._looked_at.take(np.resize(self._positions("train"), _EXAMPLES)))

@@ -7,19 +7,19 @@ from collections.abc import Callable, Set
 from typing import TYPE_CHECKING
 
 from svertka.errors import UserError
-from svertka.workflows.training.job import Job, Learnt
 from svertka.workflows.training.scratch import from_scratch
 from svertka.workflows.training.transfer import from_weights
 from svertka.zoo import registry
 
 if TYPE_CHECKING:
     from svertka.training.recipe import Recipe
+    from svertka.workflows.training.stages import Context, Data, Learnt, Plan
 
 _OF_WEIGHTS = ("head", "taps", "freeze", "views", "engine", "lr_decay")
 """What a recipe says of trained weights alone."""
 
 
-def learner_of(recipe: Recipe, typed: Set[str] = frozenset()) -> Callable[[Job], Learnt]:
+def learner_of(recipe: Recipe, typed: Set[str] = frozenset()) -> Callable[[Plan, Data, Context], Learnt]:
     """What makes the network of a recipe learn.
 
     Args:

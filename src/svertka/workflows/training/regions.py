@@ -6,8 +6,8 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,56 +26,54 @@ from svertka.tasks.box_losses import Truth, proposals, truths
 from svertka.training.evaluation import evaluate
 from svertka.training.loop import Outcome
 from svertka.training.region_machines import Regions, fit_machines
-from svertka.workflows.models import model_file
-from svertka.workflows.training.job import Job, Learnt, Tried
-from svertka.workflows.training.scratch import options_of
+from svertka.workflows.training.network import around_weights
+from svertka.workflows.training.setting_up import begin
+from svertka.workflows.training.stages import Learnt, Setup, Tried
 from svertka.zoo.engine import TorchEngine
-from svertka.zoo.transfer import Start, start_from
+
+if TYPE_CHECKING:
+    from svertka.training.recipe import Recipe
+    from svertka.workflows.training.stages import Context, Data, Plan
 
 _AT_ONCE = 8  # crops that an engine is given
 _LOOKED_AT = 2 * _AT_ONCE  # that engines are timed with
 _SEGMENT = 16  # images after which what was computed is written
 
 
-def from_regions(job: Job) -> Learnt:
+def from_regions(plan: Plan, data: Data, context: Context) -> Learnt:
     """Fit a machine for each class to what a trained trunk makes of regions, and of the objects' own boxes.
+
+    Args:
+        plan: What was asked for.
+        data: What is learnt from.
+        context: Stands beside.
 
     Raises:
         UserError: The weights cannot be used like this.
     """
-    recipe, preprocess, task = job.recipe, job.preprocess, job.task
-    assert recipe.weights is not None
-    with job.clock.stage("setting up"):
-        start = start_from(
-            model_file(Path(recipe.weights)),
-            classes=len(task.classes),
-            in_channels=preprocess.channels,
-            side=preprocess.height,
-            own_head=True,
-            net=recipe.net,
-            options=options_of(recipe, task),
-            seed=recipe.seed,
-        )
+    prepared, classes, display = data.prepared, data.task.classes, context.display
+    with context.clock.stage("setting up"):
+        start = around_weights(plan.recipe, data.task, data.transform, own_head=True)
         net = start.net.eval()
         assert isinstance(net, RCNN)
-        memory = _Memory(start, net, job)
-    job.recipe = recipe = recipe.changed({"engine": memory.engine.name, "freeze": "all"})
-    job.begin(weights=start.card.weights)
+        memory = _Memory(start.arguments, net, plan.recipe, data, context)
+    recipe = plan.recipe.changed({"engine": memory.engine.name, "freeze": "all", "image_size": data.transform.height})
+    setup = Setup(net, start.arguments, recipe, plan.machine)
+    begin(plan.run, setup, prepared, start.card.weights)
     started = time.perf_counter()
-    with job.clock.stage("running frozen stages"), job.machine.first_goes_first():
-        found = {part: memory.regions(part) for part in ("train", "val") if part in job.prepared.parts}
-    with job.clock.stage("fitting the machines"):
-        machines = fit_machines(found["train"], found.get("val", []), len(task.classes), seed=recipe.seed)
+    with context.clock.stage("running frozen stages"), plan.machine.first_goes_first():
+        found = {part: memory.regions(part) for part in ("train", "val") if part in prepared.parts}
+    with context.clock.stage("fitting the machines"):
+        machines = fit_machines(found["train"], found.get("val", []), len(classes), seed=recipe.seed)
     net.decoder.load_state_dict({name: torch.from_numpy(value) for name, value in machines.tensors.items()})
-    inputs = job.pixels()
-    engine = TorchEngine(net)
-    with job.clock.stage("evaluation"):
+    inputs, forward = data.pixels(recipe.augment, recipe.seed), TorchEngine(net).forward
+    with context.clock.stage("evaluation"):
         evaluations = {
             part: evaluate(
-                engine.forward,
-                task,
-                job.display.judging(job.loader(inputs, part, recipe)),
-                processes=job.machine.world,
+                forward,
+                data.task,
+                display.judging(data.loader(inputs, part, setup, display)),
+                processes=plan.machine.world,
             )
             for part in inputs
             if part != "train"
@@ -83,11 +81,6 @@ def from_regions(job: Job) -> Learnt:
     seconds = time.perf_counter() - started
     metrics = dict(evaluations["val"].metrics) if "val" in evaluations else {}
     weights = {name: value.detach().clone().contiguous() for name, value in net.state_dict().items()}
-    negatives = dict(zip(task.classes, machines.negatives, strict=True))
-    record = {
-        "regions": {"hard negatives": negatives},
-        "transfer": {"from": start.card.provenance.get("weights", start.card.weights)},
-    }
     name = f"a linear machine a class on {net.taps[0]} of {net.crop}-pixel crops"
     return Learnt(
         net,
@@ -96,7 +89,10 @@ def from_regions(job: Job) -> Learnt:
         Outcome(weights, 0, [], {}),
         evaluations,
         (Tried(name, metrics, seconds, True),),
-        record,
+        {
+            "regions": {"hard negatives": dict(zip(classes, machines.negatives, strict=True))},
+            "transfer": {"from": start.card.provenance.get("weights", start.card.weights)},
+        },
         start.card.licence,
     )
 
@@ -104,29 +100,29 @@ def from_regions(job: Job) -> Learnt:
 class _Memory:
     """What the trunk makes of the regions of every image, and of its objects' own boxes."""
 
-    def __init__(self, start: Start, net: RCNN, job: Job) -> None:
-        self.net, self.job = net, job
-        self.truths = {part: truths(torch.from_numpy(np.asarray(rows))) for part, rows in job.targets.items()}
+    def __init__(self, arguments: Mapping[str, Any], net: RCNN, recipe: Recipe, data: Data, context: Context) -> None:
+        self.net, self.data, self.display = net, data, context.display
+        self.truths = {part: truths(torch.from_numpy(np.asarray(rows))) for part, rows in data.targets.items()}
         self.most = max(len(truth.boxes) for found in self.truths.values() for truth in found)
         (tap,) = net.taps
         stages = FrozenStages(net.trunk, [tap], []).eval()
         examples = next(self._crops(self._batch("train", 0), torch.tensor([[[0.2, 0.2, 0.8, 0.8]]])))
         examples = np.resize(examples, (_LOOKED_AT, *examples.shape[1:]))
-        if job.recipe.engine != "auto":
-            wanted: BulkName = job.recipe.engine
+        if recipe.engine != "auto":
+            wanted: BulkName = recipe.engine
         else:
-            circumstances = [platform.node(), torch.__version__, job.recipe.net, start.arguments["trunk"], net.crop]
+            circumstances = [platform.node(), torch.__version__, recipe.net, arguments["trunk"], net.crop]
             wanted = remembered_choice(circumstances, engines(), lambda: fastest(stages, examples).name)
         self.engine: Bulk = fastest(stages, examples, wanted=wanted)
-        width = net.trunk.channels(job.preprocess.height, job.preprocess.width)[tap]
-        what = [1, SELECTIVE_SEARCH, net.trunk.digests()[tap], net.crop, job.preprocess.to_json(), self.engine.name]
+        width = net.trunk.channels(data.transform.height, data.transform.width)[tap]
+        what = [1, SELECTIVE_SEARCH, net.trunk.digests()[tap], net.crop, data.transform.to_json(), self.engine.name]
         key = hashlib.sha256(json.dumps([*what, self.most], sort_keys=True).encode()).hexdigest()[:32]
-        self.store = Store(key, (net.regions + self.most, width), job.memory)
+        self.store = Store(key, (net.regions + self.most, width), context.memory)
 
     def regions(self, part: str) -> list[Regions]:
         """What is known of every image of a part; what the trunk makes of it is computed if it was not before."""
-        job, truth = self.job, self.truths[part]
-        images, positions = job.prepared.images, job.prepared.parts[part].positions
+        truth, classes = self.truths[part], len(self.data.task.classes)
+        images, positions = self.data.prepared.images, self.data.prepared.parts[part].positions
         digests = [
             hashlib.sha256(images.digests[position].encode() + own.boxes.numpy().tobytes()).hexdigest()
             for position, own in zip(positions.tolist(), truth, strict=True)
@@ -138,22 +134,22 @@ class _Memory:
             rows = []
             for done, number in enumerate(few, start + 1):
                 rows.append(self._features(self._batch(part, number), self._places(part, number)))
-                job.display.remembering(done, len(absent))
+                self.display.remembering(done, len(absent))
             self.store.add([digests[number] for number in few], np.stack(rows))
         found = []
         for number, features in enumerate(self.store.take(self.store.places(digests))):
             places = self._places(part, number)
             there = (places[:, 2:] > places[:, :2]).all(dim=1)
-            found.append(_known(features[there.numpy()], places[there], truth[number], len(job.task.classes)))
+            found.append(_known(features[there.numpy()], places[there], truth[number], classes))
         return found
 
     def _batch(self, part: str, number: int) -> Tensor:
-        position = self.job.prepared.parts[part].positions[[number]]
-        return torch.from_numpy(self.job.preprocess.normalise(self.job.prepared.images.take(position)))
+        position = self.data.prepared.parts[part].positions[[number]]
+        return torch.from_numpy(self.data.transform.normalise(self.data.prepared.images.take(position)))
 
     def _places(self, part: str, number: int) -> Tensor:
         """The regions that were proposed, then the objects' own boxes; without area to fill."""
-        (regions,) = proposals(torch.from_numpy(np.asarray(self.job.targets[part][[number]])))
+        (regions,) = proposals(torch.from_numpy(np.asarray(self.data.targets[part][[number]])))
         own = torch.zeros(self.most, 4)
         boxes = self.truths[part][number].boxes
         own[: len(boxes)] = boxes

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from svertka.layers.transfer import ClassDistance
     from svertka.tasks.task import Task
     from svertka.training.recipe import Recipe
-    from svertka.workflows.training.job import Job
+    from svertka.workflows.progress import Display
 
 
 def check_reject(recipe: Recipe, prepared: Prepared, task: Task) -> None:
@@ -42,41 +42,47 @@ def check_reject(recipe: Recipe, prepared: Prepared, task: Task) -> None:
 
 
 def learn_to_reject(
-    layer: ClassDistance, features: Callable[[Tensor], Tensor], inputs: Mapping[str, Inputs], job: Job
+    layer: ClassDistance,
+    features: Callable[[Tensor], Tensor],
+    inputs: Mapping[str, Inputs],
+    targets: Mapping[str, NDArray[np.generic]],
+    recipe: Recipe,
+    display: Display,
 ) -> Rejection:
     """Measure the classes on training images, and choose the limit on validation images.
 
     Args:
         layer: Is filled in.
         features: From a batch of inputs to what the head's rule reads, ``(N, features)``.
-        inputs: By part.
-        job: All that is decided.
+        inputs, targets: By part.
+        recipe: Says which share of known images may be refused.
+        display: Is told how many are.
     """
 
     def read(part: str) -> Iterator[tuple[Tensor, Tensor]]:
-        for batch in Loader(Part(inputs[part], job.targets[part]), job.recipe.batch).in_order():
+        for batch in Loader(Part(inputs[part], targets[part]), recipe.batch).in_order():
             yield features(batch.inputs), batch.targets
 
     with torch.inference_mode():
-        batches = ((seen.numpy(), targets.numpy()) for seen, targets in read("train"))
-        means = class_means(batches, len(job.task.classes))
+        batches = ((seen.numpy(), labels.numpy()) for seen, labels in read("train"))
+        means = class_means(batches, len(layer.centres))
     layer.load_state_dict({name: torch.from_numpy(value) for name, value in means.items()})
     found: dict[str, NDArray[np.float32]] = {}
     with torch.inference_mode():
         for part in inputs:
             if part != "train":
                 found[part] = torch.cat([layer(seen) for seen, _ in read(part)]).numpy()
-    limit = reject_limit(found["val"], job.recipe.reject)
+    limit = reject_limit(found["val"], recipe.reject)
     count = len(found["val"])
-    if (count + 1) * job.recipe.reject < 1:
-        job.display.warn(
+    if (count + 1) * recipe.reject < 1:
+        display.warn(
             f"{counted(count, 'validation image is', 'validation images are')} too few to promise that "
-            f"{job.recipe.reject:.1%} of known images are refused"
+            f"{recipe.reject:.1%} of known images are refused"
             f" at most; the limit is the largest distance among them"
         )
     refused = {part: Rate(int((away > limit).sum()), len(away)) for part, away in found.items()}
     for part, rate in refused.items():
-        job.display.say(
+        display.say(
             f"none of these beyond a distance of {limit:.2f}: refuses {rate.hits:,} of "
             f"{counted(rate.images, 'image')} of {part}"
         )

@@ -6,88 +6,63 @@ import dataclasses
 import math
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from svertka.data.batching.batches import Inputs, Loader, Part
 from svertka.data.cache.memory import Remembered
-from svertka.errors import UserError
 from svertka.layers.frozen import Behind, BehindPieces, behind, frozen_stages
 from svertka.layers.transfer import TransferHead
 from svertka.layers.trunk import Classifier
-from svertka.training import speed
 from svertka.training.budget import Deadline, Pace, Phase, TooSlowError
 from svertka.training.checkpoint import Checkpoints
 from svertka.training.evaluation import evaluate
 from svertka.training.heads import FITS, examples, temperature
 from svertka.training.loop import Outcome, Training
-from svertka.training.machine import Machine
+from svertka.training.signals import signals_file
 from svertka.wording import counted
-from svertka.workflows.models import model_file
 from svertka.workflows.rejection import Rejection
+from svertka.workflows.training.budgeting import Times, give_up, keeps_pixels, paced, plan_depth, run_anew
 from svertka.workflows.training.candidate import Candidate
 from svertka.workflows.training.doctor import doctor_for
 from svertka.workflows.training.frozen import FrozenMemory, Kind
-from svertka.workflows.training.job import Job, Learnt, Tried
-from svertka.workflows.training.planning import give_up, keeps_pixels, paced, plan_depth, run_anew
+from svertka.workflows.training.network import around_weights, put_head_of
 from svertka.workflows.training.rejecting import learn_to_reject
-from svertka.workflows.training.scratch import options_of
-from svertka.zoo.transfer import Start, put_head, scale_logits, start_from, taps_of
+from svertka.workflows.training.setting_up import begin, least_batch, suited
+from svertka.workflows.training.stages import Learnt, Setup, Tried
+from svertka.zoo.transfer import Start, put_head, scale_logits
 
 if TYPE_CHECKING:
     from svertka.tasks.task import Evaluation
-    from svertka.training.recipe import Recipe
-
-_HIDDEN = 256
-"""Units of the hidden layer of ``mlp``."""
+    from svertka.workflows.training.stages import Context, Data, Plan
 
 _MLP = {"epochs": 60, "lr": 1e-3, "batch": 64, "schedule": "one_cycle", "optimizer": "adamw"}
-_EXCLUSIVE = ("svm", "kernel_svm", "means")
 
 
-def from_weights(job: Job) -> Learnt:
+def from_weights(plan: Plan, data: Data, context: Context, masks: Mapping[str, Tensor] | None = None) -> Learnt:
     """Learn from trained weights: see `Transfer`.
+
+    Args:
+        plan: What was asked for.
+        data: What is learnt from.
+        context: Stands beside.
+        masks: Where parameters of the network are to stay zero; see `svertka.training.loop.Training`.
 
     Raises:
         UserError: The weights cannot be used like this, something is not finite, or cannot be written.
         InterruptedTrainingError: A stop was asked for; all is saved.
     """
-    recipe, preprocess, classes = job.recipe, job.preprocess, len(job.task.classes)
-    assert recipe.weights is not None
-    with job.clock.stage("setting up"):
-        start = start_from(
-            model_file(Path(recipe.weights)),
-            classes=classes,
-            in_channels=preprocess.channels,
-            side=preprocess.height,
-            own_head=recipe.head == "own",
-            net=recipe.net,
-            options=options_of(recipe, job.task),
-            seed=recipe.seed,
-        )
-        if recipe.head != "own":
-            assert isinstance(start.net, Classifier)  # flags are checked
-            if recipe.head in _EXCLUSIVE and not job.task.exclusive:
-                raise UserError(
-                    f"the head {recipe.head!r} gives an image one class, and here it may have several labels",
-                    mend="give --head linear, mlp or own",
-                )
-            taps = taps_of(start.net, recipe.taps, preprocess.height)
-            options: dict[str, Any] = {"taps": list(taps), "rule": "linear", "dropout": recipe.dropout or 0.0}
-            if recipe.head == "mlp":
-                options |= {"rule": "mlp", "hidden": _HIDDEN}
-            elif recipe.head == "kernel_svm":
-                options |= {"rule": "kernel", "supports": 0}  # fitting says how many
-            if recipe.reject:
-                options["reject"] = True
-            put_head(start, options, side=preprocess.height)
+    own = plan.recipe.head == "own"
+    with context.clock.stage("setting up"):
+        start = around_weights(plan.recipe, data.task, data.transform, own_head=own)
+        if not own:
+            put_head_of(plan.recipe, data.task, start, data.transform.height)
         for note in start.notes:
-            job.display.say(f"  {note}")
-    return Transfer(start, job).run()
+            context.display.say(f"  {note}")
+    return Transfer(start, plan, data, context, masks).run()
 
 
 class Transfer:
@@ -95,27 +70,34 @@ class Transfer:
 
     Args:
         start: The network with its trained trunk.
-        job: All that is decided.
+        plan: What was asked for.
+        data: What is learnt from.
+        context: Stands beside.
+        masks: Where parameters are to stay zero.
     """
 
-    def __init__(self, start: Start, job: Job) -> None:
-        self.start, self.net, self.job = start, start.net, job
-        self.prepared, self.task, self.preprocess = job.prepared, job.task, job.preprocess
-        self.display, self.clock = job.display, job.clock
-        trunk = self.net.trunk
-        self.depth = frozen_stages(trunk, job.recipe.freeze)
+    def __init__(
+        self, start: Start, plan: Plan, data: Data, context: Context, masks: Mapping[str, Tensor] | None
+    ) -> None:
+        self.start, self.net, self.data, self.context = start, start.net, data, context
+        self.folder, self.masks, recipe, trunk = plan.run.folder, masks, plan.recipe, start.net.trunk
+        self.depth = frozen_stages(trunk, recipe.freeze)
         head = getattr(self.net, "head", None)
         self.taps = head.taps if isinstance(head, TransferHead) else ()
-        self.memory = FrozenMemory(start, job)
-        with self.clock.stage("choosing an engine"):
+        # The weights' own head may be one that reads several stages, from a run like this.
+        self.fits_head = bool(self.taps) and recipe.head != "own"
+        if not self.depth and not self.fits_head and not recipe.budget:
             # Where all stages learn from the first step on, none is run beforehand.
-            idle = not self.depth and not self._fits_head and not job.recipe.budget
-            engine = "pytorch" if idle else self.memory.choose_engine(self.taps or trunk.names[-1:])
-            self.recipe = job.recipe = job.recipe.changed({"engine": engine})
+            recipe = recipe.changed({"engine": "pytorch"})
+        reads = self.taps or trunk.names[-1:]
+        self.memory = FrozenMemory(start, recipe, plan.machine, data.prepared, data.transform, context, reads)
+        with context.clock.stage("choosing an engine"):
+            recipe = recipe.changed({"engine": self.memory.engine, "image_size": data.transform.height})
         trunk.freeze(self.depth)
         trunk.keeps_statistics = True
-        job.check_batches(self.net, (self.preprocess.channels, self.preprocess.height, self.preprocess.width))
-        job.begin(weights=start.card.weights)
+        least = least_batch(self.net, recipe, plan.machine.world, data, context.display)
+        self.setup = Setup(self.net, start.arguments, recipe, plan.machine, least)
+        begin(plan.run, self.setup, data.prepared, start.card.weights)
 
     def run(self) -> Learnt:
         """Learn.
@@ -129,19 +111,18 @@ class Transfer:
         trunk.freeze(whole)
         tried: list[Candidate] = []
         started = time.perf_counter()
-        if self._fits_head:
+        if self.fits_head:
             # Where it is known from the beginning what learns, one pass gives all that is needed.
-            known = self._boundary(self.depth) if self.depth < whole and not self.recipe.budget else None
+            known = self._boundary(self.depth) if self.depth < whole and not self.setup.recipe.budget else None
             means, maps = [*map(Kind, self.taps)], [Kind(known, maps=True)] if known else []
             lacking = self.memory.lacking(maps, self.memory.bytes_to_write(maps))
-            self.memory.remember(means if lacking or keeps_pixels(self.job) else means + maps)
+            self.memory.remember(means if lacking or self._keeps_pixels() else means + maps)
             tried.append(self._fit_head(started))
         if more := self._phase():
             started = time.perf_counter()
             if tried:
                 self.net.load_state_dict(tried[0].weights)
-                self.job.before = tried[0].metrics.get(self.task.headline[0])
-            if found := self._go_on(*more, started):
+            if found := self._go_on(*more, tried[0] if tried else None, started):
                 tried.append(found)
         best = kept = max(reversed(tried), key=self._rank)
         self.net.load_state_dict(best.weights)
@@ -150,9 +131,9 @@ class Transfer:
         if any(after[name] != self.memory.digests[name] for name in trunk.names[: best.depth]):
             raise RuntimeError("frozen stages have changed; this is a fault of svertka, please report it")
         record = dict(best.record)
-        with self.clock.stage("evaluation"):
+        with self.context.clock.stage("evaluation"):
             if isinstance(best.module, BehindPieces):  # learning may have gone by pieces; images are judged whole
-                best = dataclasses.replace(best, module=self.net, inputs=self.job.pixels())
+                best = dataclasses.replace(best, module=self.net, inputs=self._pixels())
             elif "val" in best.inputs and isinstance(self.net, Classifier):
                 record["temperature"] = self._calibrate(best)
             evaluations = {part: self._judge(best, part) for part in best.inputs if part != "train"}
@@ -165,7 +146,7 @@ class Transfer:
         return Learnt(
             self.net.eval(),
             self.start.arguments,
-            self.recipe,
+            self.setup.recipe,
             Outcome(weights, best.outcome.best_epoch if best.outcome else 0, history, {}),
             evaluations,
             tuple(Tried(one.name, one.metrics, one.seconds, one is kept) for one in tried),
@@ -174,31 +155,36 @@ class Transfer:
             rejection,
         )
 
-    @property
-    def _fits_head(self) -> bool:
-        # The weights' own head may be one that reads several stages, from a run like this.
-        return bool(self.taps) and self.job.recipe.head != "own"
+    def _keeps_pixels(self) -> bool:
+        return not self.setup.recipe.budget and keeps_pixels(self.folder)
+
+    def _pixels(self) -> dict[str, Inputs]:
+        return self.data.pixels(self.setup.recipe.augment, self.setup.recipe.seed)
 
     def _boundary(self, depth: int) -> str | None:
         return self.net.trunk.names[depth - 1] if depth else None
 
     def _rank(self, candidate: Candidate) -> tuple[float, ...]:
         # Where nothing was held out, whatever came last.
-        return self.task.rank(candidate.metrics) if candidate.metrics else ()
+        return self.data.task.rank(candidate.metrics) if candidate.metrics else ()
 
     def _phase(self) -> tuple[Phase, Pace | None] | None:
         """What learns after the head, if anything: how many stages stay frozen, for how many epochs, and who counts."""
         whole = len(self.net.trunk.names)
-        if not self.recipe.budget:
-            learns = self.depth < whole or not self._fits_head
-            phase = Phase(self.depth, self.recipe.epochs, pixels=keeps_pixels(self.job))
+        if not self.setup.recipe.budget:
+            learns = self.depth < whole or not self.fits_head
+            phase = Phase(self.depth, self.setup.recipe.epochs, pixels=self._keeps_pixels())
             return (phase, None) if learns else None
         # Where there is no head to be fitted, something has to learn.
-        last = whole if self._fits_head else whole + 1
+        last = whole if self.fits_head else whole + 1
         depths = [depth for depth in reversed(range(last)) if depth == whole or self._has_weights(depth)]
-        reads, must = self.taps or self.net.trunk.names[-1:], not self._fits_head
+        reads, must = self.taps or self.net.trunk.names[-1:], not self.fits_head
         return paced(
-            self.job, lambda: plan_depth(self.job, self.memory, self.net, depths, self._learner, reads, must=must)
+            self.folder,
+            self.context.clock,
+            lambda: plan_depth(
+                Times(self.setup, self.data, self.context), self.memory, depths, self._learner, reads, must=must
+            ),
         )
 
     def _has_weights(self, depth: int) -> bool:
@@ -208,23 +194,23 @@ class Transfer:
     # Learning
 
     def _fit_head(self, started: float) -> Candidate:
-        recipe, classes, head = self.recipe, len(self.task.classes), self.net.head
+        recipe, classes, head = self.setup.recipe, len(self.data.task.classes), self.net.head
         assert isinstance(head, TransferHead)
         inputs = self.memory.inputs([*map(Kind, self.taps)])
         record: dict[str, Any] = {}
         outcome = None
-        with self.clock.stage("fitting the head"):
+        with self.context.clock.stage("fitting the head"):
             if recipe.head == "mlp":
-                outcome = self._train(head.rule, inputs, recipe.changed(_MLP), "head")
+                outcome = self._train(head.rule, inputs, self.setup.changed(_MLP), "head")
             else:
-                weights = self.task.sample_weights(self.job.targets["train"])
-                train = examples(_remembered(inputs["train"]), self.job.targets["train"], weights)
-                val = examples(_remembered(inputs["val"]), self.job.targets["val"]) if "val" in inputs else None
+                weights = self.data.task.sample_weights(self.data.targets["train"])
+                train = examples(_remembered(inputs["train"]), self.data.targets["train"], weights)
+                val = examples(_remembered(inputs["val"]), self.data.targets["val"]) if "val" in inputs else None
                 fitted = FITS[recipe.head](train, val, classes, recipe.seed)
                 tensors = {name: torch.from_numpy(np.asarray(value)) for name, value in fitted.tensors.items()}
                 if recipe.head == "kernel_svm":
                     options = {**self.start.arguments["head"], "supports": len(tensors["supports"])}
-                    put_head(self.start, options, side=self.preprocess.height)
+                    put_head(self.start, options, side=self.data.transform.height)
                     head = self.start.net.head
                     assert isinstance(head, TransferHead)
                 else:
@@ -235,26 +221,30 @@ class Transfer:
         whole = len(self.net.trunk.names)
         return self._candidate(name, whole, head.rule, inputs, started, outcome, record)
 
-    def _go_on(self, phase: Phase, pace: Pace | None, started: float) -> Candidate | None:
-        """Train all stages that are not frozen, and the head; None where the budget has no time for it."""
+    def _go_on(self, phase: Phase, pace: Pace | None, head: Candidate | None, started: float) -> Candidate | None:
+        """Train all stages that are not frozen, and the head, which may have been fitted before.
+
+        Returns:
+            None where the budget has no time for it.
+        """
         depth, boundary = phase.depth, self._boundary(phase.depth)
         if boundary is not None and not phase.pixels and (reason := self._cannot_remember(depth, pace)):
-            if pace and self._fits_head:
-                self.display.say(f"the head alone learns: {reason}")
-                give_up(self.job)
+            if pace and self.fits_head:
+                self.context.display.say(f"the head alone learns: {reason}")
+                give_up(self.folder)
                 return None
-            self.display.say(f"frozen stages up to {boundary} are run anew in every epoch: {reason}")
-            phase, pace = run_anew(self.job, phase, pace)
+            self.context.display.say(f"frozen stages up to {boundary} are run anew in every epoch: {reason}")
+            phase, pace = run_anew(self.folder, phase, pace)
         module, size = self._learner(depth, pixels=phase.pixels)
-        inputs = self.job.pixels()
+        inputs = self._pixels()
         if isinstance(module, Behind | BehindPieces):
             inputs = self.memory.inputs([Kind(*read) for read in module.reads])
-        recipe = self.recipe.changed({"epochs": phase.epochs})
-        with self.clock.stage("setting up"):
-            chosen = speed.choose(module, self.task, recipe, image_shape=size, machine=self.job.machine)
-            recipe = recipe.changed(chosen._asdict())
-            self.job.machine = Machine(recipe)
-        outcome = self._train(module, inputs, recipe, boundary or "all", pace)
+        with self.context.clock.stage("setting up"):
+            planned = self.setup.recipe.changed({"epochs": phase.epochs})
+            recipe, machine = suited(planned, self.setup.machine, module, self.data.task, size)
+        setup = dataclasses.replace(self.setup, recipe=recipe, machine=machine)
+        before = head.metrics.get(self.data.task.headline[0]) if head else None
+        outcome = self._train(module, inputs, setup, boundary or "all", pace, before)
         epochs = len(outcome.history)
         what = f"all that follows {boundary}" if boundary else "the whole network"
         return self._candidate(f"{what}, {counted(epochs, 'epoch')}", depth, module, inputs, started, outcome, {})
@@ -284,34 +274,42 @@ class Transfer:
                 part.requires_grad_(True)
         boundary = self._boundary(depth)
         if boundary is None or pixels:
-            return self.net, (self.preprocess.channels, self.preprocess.height, self.preprocess.width)
-        module = behind(self.net, boundary, self.memory.shapes, (self.preprocess.height, self.preprocess.width))
-        shapes = self.memory.shapes
+            return self.net, self.data.shape
+        shapes, transform = self.memory.shapes, self.data.transform
+        module = behind(self.net, boundary, shapes, (transform.height, transform.width))
         return module, (sum(math.prod(shapes[name] if maps else shapes[name][:1]) for name, maps in module.reads),)
 
     def _train(
-        self, module: nn.Module, inputs: Mapping[str, Inputs], recipe: Recipe, name: str, pace: Pace | None = None
+        self,
+        module: nn.Module,
+        inputs: Mapping[str, Inputs],
+        setup: Setup,
+        name: str,
+        pace: Pace | None = None,
+        before: float | None = None,
     ) -> Outcome:
         """Train ``module`` by gradient descent, from its checkpoint if there is one; its best weights stay in it."""
-        self.display.plan(epochs=recipe.epochs, batch=recipe.batch)
+        data, display = self.data, self.context.display
+        display.plan(epochs=setup.recipe.epochs, batch=setup.recipe.batch)
+        signals = signals_file(self.folder, name)
         training = Training(
             module,
-            self.task,
-            self.job.loader(inputs, "train", recipe),
-            self.job.loader(inputs, "val", recipe) if "val" in inputs else None,
-            recipe,
-            machine=self.job.machine,
-            checkpoints=Checkpoints(self.job.run.folder, f"checkpoint-{name}"),
-            watcher=self.display,
-            observer=doctor_for(self.job, inputs, name, frozen=name != "all"),
-            masks=self.job.masks,
+            data.task,
+            data.loader(inputs, "train", setup, display),
+            data.loader(inputs, "val", setup, display) if "val" in inputs else None,
+            setup.recipe,
+            machine=setup.machine,
+            checkpoints=Checkpoints(self.folder, f"checkpoint-{name}"),
+            watcher=display,
+            observer=doctor_for(data, inputs, signals, display, before=before, frozen=name != "all"),
+            masks=self.masks,
             pace=pace,
         )
-        with self.display.catching_interrupts():
+        with display.catching_interrupts():
             outcome = training.run()
         module.load_state_dict(outcome.weights)
         for stage, seconds in outcome.seconds.items():
-            self.clock.add(stage, seconds)
+            self.context.clock.add(stage, seconds)
         return outcome
 
     # Judging
@@ -331,27 +329,28 @@ class Transfer:
         if "val" in inputs:
             made.metrics = dict(self._judge(made, "val").metrics)
         made.seconds = time.perf_counter() - started
-        main = self.task.headline[0]
+        main = self.data.task.headline[0]
         said = (
             f"{main.replace('_', ' ')} {made.metrics[main]:.1%} on validation"
             if made.metrics
             else "nothing was held out"
         )
-        self.display.say(f"{name}: {said}, {made.seconds:.1f} s")
+        self.context.display.say(f"{name}: {said}, {made.seconds:.1f} s")
         return made
 
     def _judge(self, candidate: Candidate, part: str) -> Evaluation:
         module = candidate.module.cpu().float().to(memory_format=torch.contiguous_format).eval()
-        batches = self.display.judging(self.job.loader(candidate.inputs, part, self.recipe))
-        return evaluate(module, self.task, batches, processes=self.job.machine.world)
+        data, display = self.data, self.context.display
+        batches = display.judging(data.loader(candidate.inputs, part, self.setup, display))
+        return evaluate(module, data.task, batches, processes=self.setup.machine.world)
 
     def _calibrate(self, candidate: Candidate) -> float:
         """Scale the logits so that the scores of validation images are right as often as they say."""
         module = candidate.module.eval()
-        part = Part(candidate.inputs["val"], self.job.targets["val"])
+        part = Part(candidate.inputs["val"], self.data.targets["val"])
         with torch.inference_mode():
-            logits = torch.cat([module(batch.inputs) for batch in Loader(part, self.recipe.batch).in_order()])
-        found = temperature(logits.double().numpy(), self.job.targets["val"])
+            logits = torch.cat([module(batch.inputs) for batch in Loader(part, self.setup.recipe.batch).in_order()])
+        found = temperature(logits.double().numpy(), self.data.targets["val"])
         assert isinstance(self.net, Classifier)
         scale_logits(self.net, 1 / found)
         return found
@@ -363,8 +362,10 @@ class Transfer:
             return None
         # What a rule alone was given are the features themselves.
         features = module.features if isinstance(module, Behind | Classifier) else nn.Identity()
-        with self.clock.stage("learning to refuse"):
-            return learn_to_reject(head.distance, features, candidate.inputs, self.job)
+        with self.context.clock.stage("learning to refuse"):
+            return learn_to_reject(
+                head.distance, features, candidate.inputs, self.data.targets, self.setup.recipe, self.context.display
+            )
 
 
 def _remembered(inputs: Inputs) -> Remembered:

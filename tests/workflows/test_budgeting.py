@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from svertka.errors import UserError
 from svertka.training.budget import Phase
-from svertka.workflows.training.planning import paced
+from svertka.workflows.training.budgeting import paced
+from svertka.workflows.training.stages import Clock
 
 
 def planned(folder: Path, phase: Phase | None = None) -> Any:
     """The plan of the run in this folder; made only if there is a phase to make it of."""
-    job = SimpleNamespace(
-        run=SimpleNamespace(folder=folder), clock=SimpleNamespace(stage=lambda _: contextlib.nullcontext())
-    )
-    return paced(job, lambda: phase)  # type: ignore[arg-type]
+    return paced(folder, Clock(), lambda: phase)
 
 
 def test_a_plan_is_kept_and_followed(tmp_path: Path) -> None:

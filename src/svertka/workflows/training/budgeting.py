@@ -19,8 +19,12 @@ from svertka.training.evaluation import evaluate
 from svertka.workflows.training.frozen import Kind
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from svertka.data.batching.batches import Batch, Loader
+    from svertka.tasks.task import Task
     from svertka.workflows.training.frozen import FrozenMemory
-    from svertka.workflows.training.job import Job
+    from svertka.workflows.training.stages import Clock, Context, Data, Setup
 
 _PLAN = "plan.json"  # in the run's folder
 _NOTHING = "null"  # is in it where nothing is to learn
@@ -28,13 +32,14 @@ _FORWARD_SHARE = 3  # a forward pass is about a third of a training step
 _JUDGED = 8  # images, that are timed with
 
 
-def paced(job: Job, plan: Callable[[], Phase | None]) -> tuple[Phase, Pace] | None:
+def paced(folder: Path, clock: Clock, plan: Callable[[], Phase | None]) -> tuple[Phase, Pace] | None:
     """What learns and for how long, as was planned when the run began, and what counts its epochs.
 
     A resumed run does what it has decided, however long it was away.
 
     Args:
-        job: All that is decided.
+        folder: Of the run.
+        clock: Counts the time that planning takes.
         plan: Plans now.
 
     Returns:
@@ -43,8 +48,7 @@ def paced(job: Job, plan: Callable[[], Phase | None]) -> tuple[Phase, Pace] | No
     Raises:
         UserError: What was planned cannot be read.
     """
-    file = job.run.folder / _PLAN
-
+    file = folder / _PLAN
     if file.is_file():
         try:
             if file.read_text() == _NOTHING:
@@ -56,45 +60,45 @@ def paced(job: Job, plan: Callable[[], Phase | None]) -> tuple[Phase, Pace] | No
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise UserError("damaged, so the run cannot be resumed", where=file, mend="begin a new run") from error
     else:
-        with job.clock.stage("planning"):
+        with clock.stage("planning"):
             found = plan()
         if found is None:
-            give_up(job)
+            give_up(folder)
             return None
         phase, decided = found, {0: found.epochs}
-    return phase, pace_of(job, phase, decided)
+    return phase, pace_of(folder, phase, decided)
 
 
-def pace_of(job: Job, phase: Phase, decided: Mapping[float, float]) -> Pace:
+def pace_of(folder: Path, phase: Phase, decided: Mapping[float, float]) -> Pace:
     """What counts the epochs of a phase, and keeps what is decided in the run's folder."""
 
     def keep(pace: Pace) -> None:
         times = [pace.times.prepare, pace.times.epoch, pace.times.judging, pace.times.after]
         plan = {"depth": phase.depth, "seconds": pace.seconds, "epochs": pace.decided, "times": times}
-        write_checked(job.run.folder / _PLAN, {**plan, "pixels": phase.pixels})
+        write_checked(folder / _PLAN, {**plan, "pixels": phase.pixels})
 
     pace = Pace(phase.seconds, dict(decided), keep, phase.times)
     keep(pace)
     return pace
 
 
-def run_anew(job: Job, phase: Phase, pace: Pace | None) -> tuple[Phase, Pace | None]:
+def run_anew(folder: Path, phase: Phase, pace: Pace | None) -> tuple[Phase, Pace | None]:
     """Decide that frozen stages are run anew in every epoch of a phase, and keep that in the run's folder."""
     if pace:
         phase = from_pixels(pace.times, pace.seconds)
-        return phase, pace_of(job, phase, {0: phase.epochs})
-    write_checked(job.run.folder / _PLAN, {"pixels": True})
+        return phase, pace_of(folder, phase, {0: phase.epochs})
+    write_checked(folder / _PLAN, {"pixels": True})
     return replace(phase, pixels=True), None
 
 
-def keeps_pixels(job: Job) -> bool:
-    """Whether that was decided when the run began."""
-    return not job.recipe.budget and (job.run.folder / _PLAN).is_file()
+def keeps_pixels(folder: Path) -> bool:
+    """Whether that was decided when a run without a budget began."""
+    return (folder / _PLAN).is_file()
 
 
-def give_up(job: Job) -> None:
+def give_up(folder: Path) -> None:
     """Decide that nothing learns after the head, and keep that in the run's folder."""
-    write_text(job.run.folder / _PLAN, _NOTHING)
+    write_text(folder / _PLAN, _NOTHING)
 
 
 def _number(value: str | float) -> float:
@@ -103,9 +107,8 @@ def _number(value: str | float) -> float:
 
 
 def plan_depth(
-    job: Job,
+    times: Times,
     memory: FrozenMemory,
-    net: nn.Module,
     depths: Sequence[int],
     learner: Callable[[int], tuple[nn.Module, tuple[int, ...]]],
     reads: Sequence[str],
@@ -115,9 +118,8 @@ def plan_depth(
     """How much of a trained network learns, and for how long, of what the budget leaves.
 
     Args:
-        job: All that is decided.
+        times: How long all takes that is repeated.
         memory: Runs what is frozen.
-        net: All that is judged in the end.
         depths: How many stages may be frozen, from the most to the least.
         learner: From such a number to what learns then, and the shape of what it is given.
         reads: Stages that are read, for the time that it takes to run what is frozen.
@@ -128,7 +130,6 @@ def plan_depth(
     """
     counts = memory.counts()
     frozen = memory.seconds_an_image(reads) * sum(counts.values())
-    times = _Times(job, net)
     found: list[Option] = []
     for depth in depths:
         module, size = learner(depth)
@@ -149,7 +150,7 @@ def plan_depth(
     return chosen
 
 
-def _in_any_case(options: Sequence[Option], depth: int, times: _Times) -> Phase:
+def _in_any_case(options: Sequence[Option], depth: int, times: Times) -> Phase:
     """What learns where there is no time for several epochs: something has to, from pixels if need be."""
     option = options[0] if options else Option(depth, 0.0, 0.0, 0.0, times.after)
     seconds = option.learning(times.left)
@@ -165,34 +166,45 @@ def from_pixels(option: Option, seconds: float) -> Phase:
     return Phase(option.depth, max(1, epochs), max(0.0, seconds), times, pixels=True)
 
 
-def plan_epochs(job: Job, net: nn.Module, shape: tuple[int, ...]) -> Phase:
-    """As many of the recipe's epochs of the whole network as the budget has time for; one at least."""
-    times = _Times(job, net)
+def plan_epochs(times: Times, net: nn.Module, shape: tuple[int, ...], most: int) -> Phase:
+    """As many epochs of the whole network as the budget has time for; one at least.
+
+    Args:
+        times: How long all takes that is repeated.
+        net: The network.
+        shape: (C, H, W) of the images.
+        most: Epochs, at most.
+    """
     epoch, judging = times.epoch(net, shape, times.images["train"], times.images.get("val", 0), pixels=True)
     option = Option(0, 0.0, epoch, judging, times.after)
-    epochs = max(1, option.epochs(times.left, job.recipe.epochs))
+    epochs = max(1, option.epochs(times.left, most))
     return Phase(0, epochs, max(0.0, option.learning(times.left)), option)
 
 
-class _Times:
+class Times:
     """How long the parts of a run take that all ways to learn have in common.
 
     Args:
-        job: All that is decided.
-        net: All that is judged in the end.
+        setup: Says the budget; its network is what is judged in the end.
+        data: What is learnt from.
+        context: Its clock says how much of the budget has gone.
     """
 
-    def __init__(self, job: Job, net: nn.Module) -> None:
-        self.job = job
-        self.images = {part: len(division.positions) for part, division in job.prepared.parts.items()}
-        self.loading = _loading(job)
-        judging, self.scoring = _judging(job, net)
+    def __init__(self, setup: Setup, data: Data, context: Context) -> None:
+        self.task, self.recipe, self.machine, self.clock = data.task, setup.recipe, setup.machine, context.clock
+        self.images = {part: len(division.positions) for part, division in data.prepared.parts.items()}
+        inputs = data.pixels(setup.recipe.augment, setup.recipe.seed)
+        self.loading = _loading(data.loader(inputs, "train", setup, context.display))
+        part = "val" if "val" in inputs else "train"
+        # Of one batch, which no processes need to be started for.
+        loader = data.loader(inputs, part, setup.changed({"workers": 0}), context.display)
+        judging, self.scoring = _judging(setup.net, data.task, next(loader.in_order()))
         self.after = judging * sum(count for part, count in self.images.items() if part != "train")
 
     @property
     def left(self) -> float:
         """Seconds of the budget, without those that the judging at the end takes."""
-        return self.job.recipe.budget - self.job.clock.elapsed - self.after
+        return self.recipe.budget - self.clock.elapsed - self.after
 
     def epoch(
         self, module: nn.Module, size: tuple[int, ...], learnt: int, judged: int, *, pixels: bool
@@ -201,16 +213,14 @@ class _Times:
 
         So much is learnt from and judged, which are pixels, or remembered.
         """
-        job, recipe = self.job, self.job.recipe
-        step = speed.seconds_a_step(module, job.task, recipe, image_shape=size, machine=job.machine) / recipe.batch
-        val, loading = self.images.get("val", 0), self.loading if pixels else 0.0
-        judging = step * judged / _FORWARD_SHARE + (self.scoring + loading) * val
+        steps = speed.seconds_a_step(module, self.task, self.recipe, image_shape=size, machine=self.machine)
+        step, loading = steps / self.recipe.batch, self.loading if pixels else 0.0
+        judging = step * judged / _FORWARD_SHARE + (self.scoring + loading) * self.images.get("val", 0)
         return (step + loading) * learnt + judging, judging
 
 
-def _loading(job: Job) -> float:
+def _loading(loader: Loader) -> float:
     """Seconds to decode and augment an image, where that is not done beside the learning."""
-    loader = job.loader(job.pixels(), "train", job.recipe)
     if loader.workers:
         return 0.0
     batches = loader.training(0)
@@ -220,11 +230,8 @@ def _loading(job: Job) -> float:
     return (time.perf_counter() - started) / len(batch.indices)
 
 
-def _judging(job: Job, net: nn.Module) -> tuple[float, float]:
+def _judging(net: nn.Module, task: Task, whole: Batch) -> tuple[float, float]:
     """Seconds to judge the network by an image, all in all, and without what the network itself computes."""
-    inputs, part = job.pixels(), "val" if "val" in job.prepared.parts else "train"
-    # Of one batch, which no processes need to be started for.
-    whole = next(job.loader(inputs, part, job.recipe.changed({"workers": 0})).in_order())
     batch = whole._replace(**{name: getattr(whole, name)[:_JUDGED] for name in ("inputs", "targets", "indices")})
     module = copy.deepcopy(net).cpu().float().eval()
     answers: list[Any] = []
@@ -235,7 +242,7 @@ def _judging(job: Job, net: nn.Module) -> tuple[float, float]:
 
     def seconds(forward: Callable[..., Any]) -> float:
         started = time.perf_counter()
-        evaluate(forward, job.task, iter([batch]))
+        evaluate(forward, task, iter([batch]))
         return (time.perf_counter() - started) / len(batch.indices)
 
     seconds(module)  # warms up
