@@ -139,7 +139,7 @@ class Prepared:
 
 
 def prepare(
-    path: Path,
+    data: Path | Dataset,
     preprocess: Preprocess | Callable[[Sequence[ImageSource]], Preprocess],
     *,
     val_fraction: float,
@@ -151,10 +151,10 @@ def prepare(
     format: str | None = None,  # noqa: A002 (the user's word)
     advance: Advance | None = None,
 ) -> Prepared:
-    """Read, decode and divide the data set at ``path``.
+    """Read, decode and divide a data set.
 
     Args:
-        path: A data set as `open_dataset` takes it.
+        data: Where it lies, as `open_dataset` takes it; or the data set.
         preprocess: Its geometry; or what gives one for these images.
         val_fraction: Share of the training images to hold out where the data set names no validation part.
         seed: Of that division.
@@ -169,7 +169,7 @@ def prepare(
     Raises:
         UserError: There is nothing usable, or it cannot be divided.
     """
-    dataset = open_dataset(path, format)
+    dataset = data if isinstance(data, Dataset) else open_dataset(data, format)
     parts_of, samples = flat(dataset)
     sources = [sample.source for sample in samples]
     if not isinstance(preprocess, Preprocess):
@@ -185,7 +185,7 @@ def prepare(
         raise UserError(
             f"{none_can(len(samples), 'image')} be read; the first, {skipped[-len(samples)].file}: "
             f"{skipped[-len(samples)].error}",
-            where=path,
+            where=data if isinstance(data, Path) else data.root,
         )
     positions: dict[str, list[int]] = {}
     for position, part in enumerate(parts_of):

@@ -123,7 +123,7 @@ def arguments_of(instance: nn.Module) -> dict[str, Any]:
         if not hasattr(instance, name):
             if parameter.default is inspect.Parameter.empty:
                 raise UserError(
-                    f"{name_of(kind)} does not keep its constructor's argument {name!r}, so it could not be built again",
+                    f"{name_of(kind)} does not keep its constructor's argument {name!r}: it could not be built again",
                     mend=f"write self.{name} = {name} in its __init__",
                 )
             continue
@@ -227,7 +227,7 @@ def _check_signature(name: str, module: nn.Module) -> None:
     ]
     if len(wanted) > 1:
         raise UserError(
-            f"the forward of {name} needs {' and '.join(wanted[1:])} beside {wanted[0]}, and a network is given images alone",
+            f"the forward of {name} needs {' and '.join(wanted[1:])} beside {wanted[0]}, and is given images alone",
             mend="give these a default, or let a Task of your own call it",
         )
 
