@@ -157,7 +157,7 @@ def test_every_public_name_is_there_and_documented() -> None:
         thing = getattr(svertka, name)
         assert thing.__name__ == name
         assert inspect.getdoc(thing), name
-        if inspect.isfunction(thing) and name != "register":
+        if inspect.isfunction(thing) and name not in ("open_dataset", "register"):
             assert thing.__module__.startswith("svertka.commands."), name
 
 
