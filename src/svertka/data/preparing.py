@@ -108,11 +108,13 @@ class Prepared:
     groups: list[str] | None = None
     masks: Images | None = None
     """Images that belong to the annotations, such as the masks of whole images, in the order of the samples."""
+    wanted: str | None = None
+    """The name of the task that is wanted, if one is."""
 
     @cached_property
     def task(self) -> TaskRecord | None:
-        """The task that its annotations ask for; None if there is none for them."""
-        return record_for([label for division in self.parts.values() for label in division.labels])
+        """The task that is wanted, or that its annotations ask for; None if there is none for them."""
+        return record_for([label for division in self.parts.values() for label in division.labels], name=self.wanted)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -149,6 +151,7 @@ def prepare(
     split: Path | None = None,
     divide_if: str | None = None,
     format: str | None = None,  # noqa: A002 (the user's word)
+    task: str | None = None,
     advance: Advance | None = None,
 ) -> Prepared:
     """Read, decode and divide the data set at ``path``.
@@ -164,6 +167,7 @@ def prepare(
         split: A file that says the part of each image; see `svertka.data.splitting.split.read_split`.
         divide_if: Divide an undivided data set only if it has this fingerprint.
         format: The format to insist on.
+        task: The name of the task that is wanted, if one is.
         advance: Told how decoding goes.
 
     Raises:
@@ -176,7 +180,7 @@ def prepare(
         preprocess = preprocess(sources)
     images = load_images(sources, preprocess, advance=advance)
     labels = [sample.annotation for sample in samples]
-    handling: Preparation = handling_of(record_for(labels))
+    handling: Preparation = handling_of(record_for(labels, name=task))
     masks = handling.decoded(labels, images, advance)
     skipped = dataset.skipped + [
         Skipped(samples[position].name, _without_place(error)) for position, error in sorted(images.errors.items())
@@ -219,7 +223,7 @@ def prepare(
         for part in ("train", "val", "test", "all")
         if positions.get(part)
     }
-    return Prepared(dataset, samples, images, parts, skipped, fingerprint, notes, looks, groups, masks)
+    return Prepared(dataset, samples, images, parts, skipped, fingerprint, notes, looks, groups, masks, task)
 
 
 def learnable_classes(prepared: Prepared) -> tuple[str, ...]:
@@ -233,7 +237,7 @@ def learnable_classes(prepared: Prepared) -> tuple[str, ...]:
     if "train" not in prepared.parts:
         raise UserError("nothing to train on", where=root, mend="name a folder or a split 'train'")
     classes = class_names(prepared.parts["train"].labels)
-    handling: Preparation = handling_of(record_for(prepared.parts["train"].labels))
+    handling: Preparation = handling_of(prepared.task)
     if len(classes) < handling.least_classes:
         what = f"only one class, {classes[0]!r}" if classes else f"no image has a {handling.each}"
         raise UserError(what, where=where, mend=handling.too_few)

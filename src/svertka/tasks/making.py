@@ -14,22 +14,27 @@ from svertka.tasks.task import Choices, Task
 
 
 def task_for(
-    labels: Sequence[Annotation], classes: Sequence[str], preprocess: Preprocess, choices: Choices | None = None
+    labels: Sequence[Annotation],
+    classes: Sequence[str],
+    preprocess: Preprocess,
+    choices: Choices | None = None,
+    name: str | None = None,
 ) -> Task:
-    """The task that training images ask for.
+    """The task that training images ask for, or that is wanted of them.
 
     Args:
         labels: What is said of them.
         classes: All names in them, in the order of the outputs.
         preprocess: Of the images.
         choices: How it is learnt; see there.
+        name: Of the task, if one is wanted.
 
     Raises:
         UserError: No task here learns what is said of the images, or it cannot be learnt so.
     """
     if longest := next((name for name in classes if len(name) > LONGEST_CLASS), None):
         raise UserError(f"the class {longest[:40]}… has a name of more than {LONGEST_CLASS:,} characters")
-    asked = record_for(labels)
+    asked = record_for(labels, name=name)
     if asked is None:
         raise UserError(
             "the images have pictures or several kinds of annotations, and networks here learn classes, labels, masks "
