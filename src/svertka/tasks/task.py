@@ -17,8 +17,8 @@ from svertka.errors import UserError
 from svertka.exhibits import Exhibit
 from svertka.results import Result
 from svertka.runtime.card import Card
+from svertka.runtime.inputs import InputTransform
 from svertka.runtime.outputs import OutputSpec
-from svertka.runtime.preprocess import Preprocess
 
 Output = Any
 """What a network says of a batch: a tensor, or a named tuple of tensors. Each task knows which."""
@@ -142,8 +142,8 @@ class Task(ABC):
 
     whole_batch: bool = False
     """Whether the loss goes by pairs of samples. On several processes it is given then what the network says of the
-    whole batch, and all targets, as on one: it calls the network with the batch, and gets a row for each sample. Batches
-    are not accumulated, as the pairs across them would be missing."""
+    whole batch, and all targets, as on one: it calls the network with the batch, and gets a row for each sample.
+    Batches are not accumulated, as the pairs across them would be missing."""
 
     diagnostics: Set[str] | None = None
     """Which diagnoses make sense for it, of `svertka.training.diagnoses.diagnosing.DIAGNOSES`; None for all."""
@@ -151,14 +151,14 @@ class Task(ABC):
     @classmethod
     @abstractmethod
     def learnt_from(
-        cls, labels: Sequence[Annotation], classes: Sequence[str], preprocess: Preprocess, choices: Choices
+        cls, labels: Sequence[Annotation], classes: Sequence[str], transform: InputTransform, choices: Choices
     ) -> Self:
         """The task that training images ask for.
 
         Args:
             labels: What is said of them.
             classes: All names in them, in the order of the outputs.
-            preprocess: Of the images.
+            transform: How samples become inputs.
             choices: How it is learnt.
 
         Raises:
