@@ -16,7 +16,9 @@ from svertka.annotations import Annotation, Source, class_names, names_in
 from svertka.errors import UserError
 from svertka.plugins import lacks
 from svertka.runtime.image import decode, read_file
+from svertka.runtime.series import load_series
 from svertka.signatures import checked_class
+from svertka.wording import inflected
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,22 @@ class ImageFile:
         """See `ImageSource.load`."""
         data = self.read()
         return decode(data, where=self.path), digest_of(data)
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesFile:
+    """A series in a file of its own: ``.csv`` or ``.npy``."""
+
+    path: Path
+
+    def stamp(self) -> str:
+        """See `svertka.annotations.Source.stamp`."""
+        return file_stamp(self.path)
+
+    def load(self) -> tuple[NDArray[np.float32], str]:
+        """See `svertka.annotations.Source.load`: the series, and a digest of its values, however they were written."""
+        values = load_series(self.path).values
+        return values, digest_of(repr(values.shape).encode() + values.tobytes())
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +222,17 @@ class Dataset:
 def place_of(root: Path, files: Sequence[Path]) -> Path:
     """The file that annotations are in, where there is just one; else the folder."""
     return files[0] if len(files) == 1 else root
+
+
+def images_only(dataset: Dataset) -> Dataset:
+    """The data set, once it is sure that it is of images.
+
+    Raises:
+        UserError: It is not, and what is asked for is done to images alone.
+    """
+    if dataset.media != "image":
+        raise UserError(f"these are {inflected(2, dataset.media)}, and this is for images", where=dataset.root)
+    return dataset
 
 
 def flat(dataset: Dataset) -> tuple[list[str], list[Sample]]:

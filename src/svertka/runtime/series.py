@@ -7,7 +7,7 @@ import io
 import math
 import re
 from array import array
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from svertka.errors import UserError, harmless
+from svertka.results.curves import drawn_curves
 from svertka.runtime.inputs import InputTransform, aligned
 from svertka.wording import counted
 
@@ -71,6 +72,7 @@ class SeriesTransform(InputTransform):
     """
 
     media: ClassVar[str] = "series"
+    suffixes: ClassVar[Collection[str]] = SERIES_SUFFIXES
     graph_input: ClassVar[str] = "series"
 
     channels: int
@@ -165,6 +167,10 @@ class SeriesTransform(InputTransform):
         result = aligned((len(batch), self.channels, batch.shape[1]))
         result[:] = ((batch - mean) / std).transpose(0, 2, 1)
         return result
+
+    def picture(self, value: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """See `InputTransform.picture`: a curve for each channel, one above another."""
+        return drawn_curves(value, self.names)
 
     def to_json(self) -> dict[str, Any]:
         """See `InputTransform.to_json`."""

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from svertka.runtime.preprocess import Preprocess
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from svertka.data.checks.findings import Finding
     from svertka.data.preparing import Prepared
     from svertka.layers.net import Net
-    from svertka.runtime.preprocess import Preprocess
+    from svertka.runtime.inputs import InputTransform
     from svertka.tasks.task import Evaluation, Task
     from svertka.training.loop import Outcome
     from svertka.training.machine import Machine
@@ -95,38 +97,44 @@ class Data:
     """What is learnt from, and what is to be learnt of it.
 
     Attributes:
-        prepared: The images, decoded and divided.
+        prepared: The samples, read and divided.
         task: What to learn.
-        transform: What makes inputs of the images.
+        transform: What makes inputs of them.
         findings: What was found in the data; None where no doctor is to look on.
     """
 
     prepared: Prepared
     task: Task
-    transform: Preprocess
+    transform: InputTransform
     findings: Sequence[Finding] | None = None
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of the images that a network gets."""
-        return self.transform.channels, self.transform.height, self.transform.width
+    def shape(self) -> tuple[int, ...]:
+        """Of what a network gets of a sample: ``(C, H, W)`` of an image, ``(C, T)`` of a series."""
+        return self.transform.shape
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """The transform, of images."""
+        assert isinstance(self.transform, Preprocess)
+        return self.transform
 
     @cached_property
     def targets(self) -> dict[str, NDArray[np.generic]]:
         """What is to be learnt of every sample, by part."""
         return {part: self.task.targets(division.labels) for part, division in self.prepared.parts.items()}
 
-    def pixels(self, augment: Sequence[str], seed: int) -> dict[str, Inputs]:
-        """The images themselves as inputs, by part; those of training are augmented.
+    def inputs(self, augment: Sequence[str], seed: int) -> dict[str, Inputs]:
+        """The samples themselves as inputs, by part; images of training are augmented.
 
         Args:
             augment: Names of augmentations, in order.
             seed: Of the run.
         """
-        from svertka.data.batching.handling import pixel_inputs
+        from svertka.data.batching.handling import inputs_of
 
         return {
-            part: pixel_inputs(
+            part: inputs_of(
                 self.prepared, part, self.transform, learning=part == "train", augmentations=augment, seed=seed
             )
             for part in self.prepared.parts
