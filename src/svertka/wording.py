@@ -30,6 +30,8 @@ def none_can(count: int, one: str) -> str:
 
 
 def _plural(one: str) -> str:
+    if one.endswith("series"):
+        return one
     if _CONSONANT_Y.search(one):
         return _CONSONANT_Y.sub("ies", one)
     return one + ("es" if _HISSING.search(one) else "s")

@@ -14,7 +14,7 @@ from svertka.data.augmentation.augment import AUGMENTATIONS, augment_together
 from svertka.data.augmentation.mosaic import Mosaic
 from svertka.data.batching.batches import Loader, Part
 from svertka.data.batching.boxed import Boxed, RememberedBoxed
-from svertka.data.batching.handling import pixel_inputs
+from svertka.data.batching.handling import inputs_of
 from svertka.data.cache.images import load_images
 from svertka.data.cache.memory import VIEWS
 from svertka.data.preparing import learnable_classes, prepare
@@ -185,7 +185,7 @@ def test_boxes_are_mended_and_have_the_size_of_their_image(tmp_path: Path) -> No
     assert first == Boxes((Box("cell", 10, 5, 30, 20), Box("cell", 20, 20, 40, 30)), (30, 40))
     assert isinstance(second, Boxes)
     assert third == Boxes((), (30, 40))
-    assert isinstance(pixel_inputs(prepared, "train", SIZE, learning=True, augmentations=("flip",)), Boxed)
+    assert isinstance(inputs_of(prepared, "train", SIZE, learning=True, augmentations=("flip",)), Boxed)
 
 
 def test_augmentations_for_boxes_need_none() -> None:

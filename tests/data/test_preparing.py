@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from svertka.annotations import Boxes
-from svertka.data.preparing import Prepared, learnable_classes, measure, prepare
+from svertka.data.preparing import Prepared, learnable_classes, measured, prepare
 from svertka.errors import UserError
 from svertka.runtime.preprocess import Preprocess
 
@@ -231,16 +231,19 @@ def test_mean_and_deviation_by_hand(tmp_path: Path) -> None:
     for name, colour in (("a/1.png", (255, 0, 51)), ("b/1.png", (255, 255, 153))):
         (tmp_path / name).parent.mkdir()
         Image.new("RGB", (4, 4), colour).save(tmp_path / name)
-    mean, std = measure(prepared(tmp_path, val_fraction=0))
-    np.testing.assert_allclose(mean, (1, 0.5, 0.4), atol=1e-4)
-    np.testing.assert_allclose(std, (0.001, 0.5, 0.2), atol=1e-4)
+    found = measured(prepared(tmp_path, val_fraction=0))
+    assert isinstance(found, Preprocess)
+    np.testing.assert_allclose(found.mean, (1, 0.5, 0.4), atol=1e-4)
+    np.testing.assert_allclose(found.std, (0.001, 0.5, 0.2), atol=1e-4)
 
 
 def test_only_training_images_are_measured(tmp_path: Path) -> None:
     for name, level in (("train/a/1.png", 100), ("train/b/1.png", 100), ("val/a/1.png", 255), ("test/b/1.png", 0)):
         (tmp_path / name).parent.mkdir(parents=True)
         Image.new("L", (4, 4), level).save(tmp_path / name)
-    assert measure(prepared(tmp_path))[0] == (round(100 / 255, 4),) * 3
+    found = measured(prepared(tmp_path))
+    assert isinstance(found, Preprocess)
+    assert found.mean == (round(100 / 255, 4),) * 3
 
 
 def test_real_hand_signs_are_divided_by_class(shared_data: Path, tmp_path: Path) -> None:

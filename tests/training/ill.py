@@ -26,8 +26,8 @@ from torch import Tensor, nn
 
 from svertka.commands.train.findings import quick_findings
 from svertka.data.batching.batches import Inputs, Loader, Part
-from svertka.data.batching.handling import pixel_inputs
-from svertka.data.preparing import Prepared, learnable_classes, measure, prepare
+from svertka.data.batching.handling import inputs_of
+from svertka.data.preparing import Prepared, learnable_classes, measured, prepare
 from svertka.data.readers.idx import read_idx
 from svertka.errors import UserError
 from svertka.runtime.preprocess import Preprocess
@@ -145,8 +145,8 @@ def training(case: Case, *, observer: Observer | None = None) -> Training:
     prepared, findings = _prepared(case.data, case.count, case.seed, side, case.spoil, case.parts)
     recipe = Recipe().changed({"net": case.net, **_RECIPES[case.net], **_FIXED, "seed": case.seed, **case.recipe})
     classes = learnable_classes(prepared)
-    mean, std = measure(prepared)
-    wanted = dataclasses.replace(prepared.images.preprocess, mean=mean, std=std)
+    wanted = measured(prepared)
+    assert isinstance(wanted, Preprocess)
     real = case.preprocess(wanted) if case.preprocess else wanted
     torch.manual_seed(case.seed)
     options: dict[str, Any] = {"classes": len(classes), "in_channels": 1, **case.options}
@@ -166,14 +166,14 @@ def training(case: Case, *, observer: Observer | None = None) -> Training:
     def loader(part: str) -> Loader:
         learning = part == "train"
         augment = recipe.augment if learning else ()
-        inputs = pixel_inputs(prepared, part, real, learning=learning, augmentations=augment, seed=recipe.seed)
+        inputs = inputs_of(prepared, part, real, learning=learning, augmentations=augment, seed=recipe.seed)
         samples = Part(Slow(inputs, case.slow) if case.slow and learning else inputs, targets[part], recipe.seed)
         return (Sorted if case.order and learning else Loader)(samples, recipe.batch)
 
     background = Background(
         counts={part: np.bincount(values, minlength=len(classes)).tolist() for part, values in targets.items()},
-        mean=mean,
-        std=std,
+        mean=wanted.mean,
+        std=wanted.std,
         findings=findings,
         names=lambda number: prepared.samples[prepared.parts["val"].positions[number]].name,
     )

@@ -22,7 +22,7 @@ def predict(
     threads: Whole | None = None,
     json: Json = False,
 ) -> int:
-    """Say what is in images. A .onnx model runs without torch.
+    """Say what is in images, or in series. A .onnx model runs without torch.
 
     The exit status is 1 if an image could not be read; the others are predicted all the same.
 
@@ -31,7 +31,8 @@ def predict(
     model
         Model file (.safetensors or .onnx) or a run's folder.
     images
-        Image files, folders of them, patterns such as 'photos/**/*.jpg', and videos where PyAV is installed.
+        Image files, folders of them, patterns such as 'photos/**/*.jpg', and videos where PyAV is installed; for a
+        model of series, .csv and .npy files.
     out
         A .csv or .json for all predictions, a .coco.json for boxes as COCO has them, or a folder for what is predicted
         of each image: drawn on it, as JSON, and of masks the mask itself.

@@ -16,6 +16,7 @@ from svertka.annotations import Annotation, Source, class_names, names_in
 from svertka.errors import UserError
 from svertka.plugins import lacks
 from svertka.runtime.image import decode, read_file
+from svertka.runtime.series import load_series
 from svertka.signatures import checked_class
 
 
@@ -37,6 +38,22 @@ class ImageFile:
         """See `ImageSource.load`."""
         data = self.read()
         return decode(data, where=self.path), digest_of(data)
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesFile:
+    """A series in a file of its own: ``.csv`` or ``.npy``."""
+
+    path: Path
+
+    def stamp(self) -> str:
+        """See `svertka.annotations.Source.stamp`."""
+        return file_stamp(self.path)
+
+    def load(self) -> tuple[NDArray[np.float32], str]:
+        """See `svertka.annotations.Source.load`: the series, and a digest of its values, however they were written."""
+        values = load_series(self.path).values
+        return values, digest_of(repr(values.shape).encode() + values.tobytes())
 
 
 @dataclass(frozen=True, slots=True)

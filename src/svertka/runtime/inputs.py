@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -28,6 +28,9 @@ class InputTransform(ABC):
 
     media: ClassVar[str] = ""
     """The media type, such as ``image`` or ``series``."""
+
+    suffixes: ClassVar[Collection[str]] = ()
+    """What files of the media type end in."""
 
     graph_input: ClassVar[str] = ""
     """What the input of an exported graph is called."""
@@ -91,6 +94,10 @@ class InputTransform(ABC):
     def __call__(self, values: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
         """Arrays of the media type, of any sizes, to one batch ``(N, *shape)`` float32."""
         return self.normalise(np.stack([self.place(value) for value in values]))
+
+    @abstractmethod
+    def picture(self, value: NDArray[Any]) -> NDArray[np.uint8]:
+        """What a person is shown of an array of the media type, ``(H, W, 3)`` uint8 RGB."""
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from svertka.errors import UserError
-from svertka.runtime.image import pixels_of, read_image
+from svertka.runtime.image import IMAGE_SUFFIXES, pixels_of, read_image
 from svertka.runtime.inputs import InputTransform
 from svertka.runtime.proposals import selective_search
 from svertka.wording import counted
@@ -63,6 +63,7 @@ class Preprocess(InputTransform):
     """
 
     media: ClassVar[str] = "image"
+    suffixes: ClassVar[Collection[str]] = IMAGE_SUFFIXES
     graph_input: ClassVar[str] = "images"
 
     height: int
@@ -185,6 +186,10 @@ class Preprocess(InputTransform):
             placed: By `place`.
         """
         return (np.stack([selective_search(image, self.regions) for image in placed]),) if self.regions else ()
+
+    def picture(self, value: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """See `InputTransform.picture`: the image as it is."""
+        return value
 
     def to_json(self) -> dict[str, Any]:
         """The values, for the card."""

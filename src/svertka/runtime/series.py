@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from svertka.errors import UserError, harmless
+from svertka.results.curves import drawn_curves
 from svertka.runtime.inputs import InputTransform
 from svertka.wording import counted
 
@@ -65,6 +66,7 @@ class SeriesTransform(InputTransform):
     """
 
     media: ClassVar[str] = "series"
+    suffixes: ClassVar[Collection[str]] = SERIES_SUFFIXES
     graph_input: ClassVar[str] = "series"
 
     channels: int
@@ -157,6 +159,10 @@ class SeriesTransform(InputTransform):
         """Arithmetic: ``(N, length, C)`` to ``(N, C, length)``, scaled."""
         mean, std = (np.asarray(values, np.float32) for values in (self.mean, self.std))
         return np.ascontiguousarray(((batch - mean) / std).transpose(0, 2, 1))
+
+    def picture(self, value: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """See `InputTransform.picture`: a curve for each channel, one above another."""
+        return drawn_curves(value, self.names)
 
     def to_json(self) -> dict[str, Any]:
         """See `InputTransform.to_json`."""

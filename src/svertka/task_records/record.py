@@ -14,11 +14,16 @@ from svertka.annotations import Annotation
 from svertka.errors import UserError, nearest
 from svertka.plugins import Registry, lacks, missing_hint
 from svertka.signatures import checked_class
+from svertka.wording import inflected
 
 Reference = str | Callable[..., Any]
 """Where something lives, ``"module:name"``; or the thing itself."""
 
-_OF_LABELS: Reference = "svertka.data.batching.handling:Handling"
+_HANDLINGS: Mapping[str, Reference] = {
+    "image": "svertka.data.batching.handling:ImageHandling",
+    "series": "svertka.data.batching.series:SeriesHandling",
+}
+"""How samples with labels are handled, by medium."""
 
 
 @checked_class
@@ -37,7 +42,8 @@ class TaskRecord:
         learnt: Makes the `svertka.tasks.task.Task` of labels, classes, preprocessing and
             `svertka.tasks.task.Choices`.
         opened: Makes it of a card.
-        handling: How such data are prepared and handed to a network; see `svertka.data.batching.handling.Handling`.
+        handling: How such data are prepared and handed to a network, a `svertka.data.batching.handling.Handling`; where
+            none is named, as its medium is with labels.
         decoder: From raw outputs, card and sizes to results; see `svertka.runtime.decoding.Decoder`.
         subject: What is explained of such a network: a `svertka.workflows.explaining.subject.Subject`.
         session: How its results are given over time: a `svertka.runtime.session.Session`.
@@ -59,7 +65,7 @@ class TaskRecord:
     asked: bool = False
     learnt: Reference
     opened: Reference
-    handling: Reference = _OF_LABELS
+    handling: Reference | None = None
     decoder: Reference
     subject: Reference
     session: Reference = "svertka.runtime.session:Session"
@@ -76,8 +82,11 @@ class TaskRecord:
             if not isinstance(getattr(self, part), str) or not getattr(self, part):
                 raise lacks("task", self.name, part, "a word")
         for part in ("learnt", "opened", "handling", "decoder", "subject", "session"):
-            if not is_reference(getattr(self, part)):
+            if not is_reference(getattr(self, part)) and (part, self.handling) != ("handling", None):
                 raise lacks("task", self.name, part, 'where it lives, "module:name", or the thing itself')
+        if self.media not in _HANDLINGS:
+            what = f"the task {self.name!r} predicts of the unknown medium {self.media!r}"
+            raise UserError(what, mend=nearest(self.media, _HANDLINGS))
         if not callable(self.suits):
             raise lacks("task", self.name, "suits", "a function of annotations")
         if self.contract not in _NET_KINDS:
@@ -144,7 +153,8 @@ def record_for(labels: Sequence[Annotation], media: str = "image", name: str | N
         raise UserError(f"unknown task {name!r}", mend=nearest(name, _TASKS))
     wanted = _TASKS[name]
     if wanted.media != media:
-        raise UserError(f"the task {name} learns from {wanted.media} data, and these are of {media} data")
+        told = inflected(2, wanted.media), inflected(2, media)
+        raise UserError(f"the task {name} learns from {told[0]}, and these are {told[1]}")
     if not wanted.suits(labels):
         suited = record_for(labels, media)
         raise UserError(
@@ -154,9 +164,14 @@ def record_for(labels: Sequence[Annotation], media: str = "image", name: str | N
     return wanted
 
 
-def of_contract(contract: str) -> tuple[TaskRecord, ...]:
-    """The tasks that a kind of network can be trained for; that of its published weights first."""
-    found = [record for record in records() if record.contract == contract]
+def of_contract(contract: str, media: str = "image") -> tuple[TaskRecord, ...]:
+    """The tasks that a kind of network can be trained for; that of its published weights first.
+
+    Args:
+        contract: The kind.
+        media: What the network takes.
+    """
+    found = [record for record in records() if record.contract == contract and record.media == media]
     return tuple(sorted(found, key=lambda record: not record.published))
 
 
@@ -181,6 +196,7 @@ def _imported(reference: str) -> Any:
     return found
 
 
-def handling_of(task: TaskRecord | None) -> Any:
-    """How data of a task are prepared and handed to a network; without a task, as labels are."""
-    return resolve(_OF_LABELS if task is None else task.handling)()
+def handling_of(task: TaskRecord | None, media: str) -> Any:
+    """How data of a task are prepared and handed to a network; without a task, as their medium is with labels."""
+    named = None if task is None else task.handling
+    return resolve(_HANDLINGS[media] if named is None else named)()

@@ -16,7 +16,7 @@ from svertka.annotations import Annotation
 from svertka.errors import UserError
 from svertka.exhibits import Exhibit, Matrix, Table
 from svertka.runtime.card import Card
-from svertka.runtime.preprocess import Preprocess
+from svertka.runtime.inputs import InputTransform
 from svertka.tasks.task import Choices, Evaluation, Score, Task
 from svertka.wording import counted
 
@@ -45,10 +45,10 @@ class Classification(Task):
 
     @classmethod
     def learnt_from(
-        cls, labels: Sequence[Annotation], classes: Sequence[str], preprocess: Preprocess, choices: Choices
+        cls, labels: Sequence[Annotation], classes: Sequence[str], transform: InputTransform, choices: Choices
     ) -> Self:
         """See `Task.learnt_from`."""
-        del preprocess
+        del transform
         choices.check_one_loss()
         counts = Counter(label for label in labels if isinstance(label, str))
         shares = [len(labels) / len(classes) / counts[name] for name in classes] if choices.balanced else None

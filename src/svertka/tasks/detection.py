@@ -20,7 +20,7 @@ from svertka.runtime.boxes import MOST, choose
 from svertka.runtime.card import Card
 from svertka.runtime.decoders.detection import found_boxes
 from svertka.runtime.decoding import DEFAULT_THRESHOLD
-from svertka.runtime.preprocess import Preprocess
+from svertka.runtime.inputs import InputTransform
 from svertka.tasks.box_losses import (
     ABSENT,
     COUNTED,
@@ -73,10 +73,10 @@ class DetectionTask(Task):
 
     @classmethod
     def learnt_from(
-        cls, labels: Sequence[Annotation], classes: Sequence[str], preprocess: Preprocess, choices: Choices
+        cls, labels: Sequence[Annotation], classes: Sequence[str], transform: InputTransform, choices: Choices
     ) -> Self:
         """See `Task.learnt_from`."""
-        del preprocess
+        del transform
         choices.check_one_loss()
         if choices.label_smoothing or choices.balanced:
             raise UserError("boxes are learnt as they are", mend="leave out --label-smoothing and --balance")

@@ -7,36 +7,48 @@ from collections.abc import Sequence
 from svertka.annotations import Annotation
 from svertka.errors import UserError
 from svertka.runtime.card import Card
+from svertka.runtime.inputs import InputTransform
 from svertka.runtime.outputs import LONGEST_CLASS
-from svertka.runtime.preprocess import Preprocess
 from svertka.task_records.record import record, record_for, resolve
 from svertka.tasks.task import Choices, Task
+from svertka.wording import inflected
 
 
 def task_for(
-    labels: Sequence[Annotation], classes: Sequence[str], preprocess: Preprocess, choices: Choices | None = None
+    labels: Sequence[Annotation],
+    classes: Sequence[str],
+    transform: InputTransform,
+    choices: Choices | None = None,
+    *,
+    name: str | None = None,
 ) -> Task:
-    """The task that training images ask for.
+    """The task that training samples ask for.
 
     Args:
         labels: What is said of them.
         classes: All names in them, in the order of the outputs.
-        preprocess: Of the images.
+        transform: How samples become inputs.
         choices: How it is learnt; see there.
+        name: Of the task, where it is asked for by that.
 
     Raises:
         UserError: No task here learns what is said of the images, or it cannot be learnt so.
     """
     if longest := next((name for name in classes if len(name) > LONGEST_CLASS), None):
         raise UserError(f"the class {longest[:40]}… has a name of more than {LONGEST_CLASS:,} characters")
-    asked = record_for(labels)
+    asked = record_for(labels, transform.media, name)
+    if asked is None and transform.media != "image":
+        raise UserError(
+            f"no task here learns from {inflected(2, transform.media)} with such annotations",
+            mend="install the plug-in that has one",
+        )
     if asked is None:
         raise UserError(
             "the images have pictures or several kinds of annotations, and networks here learn classes, labels, masks "
             "or boxes",
             mend="svertka check reads them; to train, give class folders, labels, masks or boxes",
         )
-    made: Task = resolve(asked.learnt)(labels, classes, preprocess, choices or Choices())
+    made: Task = resolve(asked.learnt)(labels, classes, transform, choices or Choices())
     return made
 
 

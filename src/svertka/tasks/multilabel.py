@@ -18,7 +18,7 @@ from svertka.errors import UserError
 from svertka.exhibits import Exhibit, Table
 from svertka.runtime.card import Card
 from svertka.runtime.decoding import DEFAULT_THRESHOLD, sigmoid
-from svertka.runtime.preprocess import Preprocess
+from svertka.runtime.inputs import InputTransform
 from svertka.tasks.task import Choices, Evaluation, Score, Task
 from svertka.wording import counted
 
@@ -54,10 +54,10 @@ class MultiLabel(Task):
 
     @classmethod
     def learnt_from(
-        cls, labels: Sequence[Annotation], classes: Sequence[str], preprocess: Preprocess, choices: Choices
+        cls, labels: Sequence[Annotation], classes: Sequence[str], transform: InputTransform, choices: Choices
     ) -> Self:
         """See `Task.learnt_from`."""
-        del preprocess
+        del transform
         choices.check_one_loss()
         held = Counter(name for label in labels for name in names_in(label))
         odds = [max(len(labels) - held[name], 1) / held[name] for name in classes] if choices.balanced else None

@@ -16,6 +16,7 @@ from svertka.errors import UserError
 from svertka.exhibits import Exhibit, Matrix, Table
 from svertka.results import Result, Segmentation, css, drawn_colour, tinted
 from svertka.runtime.card import Card, image_input
+from svertka.runtime.inputs import InputTransform
 from svertka.runtime.preprocess import Preprocess
 from svertka.runtime.tiling import assemble
 from svertka.tasks.mask_losses import VOID, border_weights, dice_loss, pixel_weights, within
@@ -58,14 +59,15 @@ class SegmentationTask(Task):
 
     @classmethod
     def learnt_from(
-        cls, labels: Sequence[Annotation], classes: Sequence[str], preprocess: Preprocess, choices: Choices
+        cls, labels: Sequence[Annotation], classes: Sequence[str], transform: InputTransform, choices: Choices
     ) -> Self:
         """See `Task.learnt_from`."""
         if choices.label_smoothing:
             raise UserError("masks are learnt as they are", mend="leave out --label-smoothing")
         masks = [label for label in labels if isinstance(label, Mask)]
         weights = pixel_weights(masks, classes) if choices.balanced else None
-        return cls(classes, preprocess, losses=choices.losses or _LOSSES, weights=weights, border=choices.border)
+        assert isinstance(transform, Preprocess)
+        return cls(classes, transform, losses=choices.losses or _LOSSES, weights=weights, border=choices.border)
 
     @classmethod
     def of_card(cls, card: Card) -> Self:

@@ -17,8 +17,8 @@ from svertka.errors import UserError
 from svertka.exhibits import Exhibit
 from svertka.results import Result
 from svertka.runtime.card import Card
+from svertka.runtime.inputs import InputTransform
 from svertka.runtime.outputs import OutputSpec
-from svertka.runtime.preprocess import Preprocess
 
 Output = Any
 """What a network says of a batch: a tensor, or a named tuple of tensors. Each task knows which."""
@@ -151,14 +151,14 @@ class Task(ABC):
     @classmethod
     @abstractmethod
     def learnt_from(
-        cls, labels: Sequence[Annotation], classes: Sequence[str], preprocess: Preprocess, choices: Choices
+        cls, labels: Sequence[Annotation], classes: Sequence[str], transform: InputTransform, choices: Choices
     ) -> Self:
         """The task that training images ask for.
 
         Args:
             labels: What is said of them.
             classes: All names in them, in the order of the outputs.
-            preprocess: Of the images.
+            transform: How samples become inputs.
             choices: How it is learnt.
 
         Raises:

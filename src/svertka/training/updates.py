@@ -83,7 +83,7 @@ def owned_updates(net: nn.Module, task: Task, recipe: Recipe, device: torch.devi
     Raises:
         UserError: A parameter belongs to no update or to two, or an update names none, or cannot be run.
     """
-    updates = task.updates(net)
+    updates = tuple(task.updates(net))
     _check(updates, task)
     owned = [_parameters(net, update) for update in updates]
     owners: dict[int, list[str]] = {}

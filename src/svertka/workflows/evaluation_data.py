@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from svertka.errors import UserError
-from svertka.runtime.card import image_input
+from svertka.task_records.record import record
+from svertka.wording import inflected
 from svertka.workflows.run_folder import SPLIT_NAME
 
 if TYPE_CHECKING:
@@ -36,13 +37,14 @@ def divided_as_trained(data: Path, model: Path, card: Card, display: Display, *,
     known = written is not None or not told.get("split_given")
     prepared = prepare(
         data,
-        image_input(card, where=model),
+        card.input,
         val_fraction=float(told.get("val_fraction", 0.0)),
         seed=int(told.get("seed", 0)),
         fold=(int(fold[0]), int(fold[1])) if fold else None,
         group=told.get("group"),
         split=written,
         format=format,
+        task=card.task if record(card.task).asked else None,
         divide_if=str(told.get("fingerprint", "")) if known else "",
         advance=display.advance,
     )
@@ -52,7 +54,8 @@ def divided_as_trained(data: Path, model: Path, card: Card, display: Display, *,
         and prepared.fingerprint == told.get("fingerprint")
         and prepared.division != told["split"]
     ):
-        display.warn("the images cannot be divided as they were in training: some that were learnt from are judged")
+        nouns = inflected(2, card.media)
+        display.warn(f"the {nouns} cannot be divided as they were in training: some that were learnt from are judged")
     return prepared
 
 

@@ -1,14 +1,13 @@
-"""Which image files are meant, and reading them a batch at a time; needs no torch."""
+"""Which files are meant, of images or series, and reading them a batch at a time; needs no torch."""
 
 from __future__ import annotations
 
 import glob
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from svertka.annotations import natural
@@ -24,37 +23,42 @@ class ReadBatch(NamedTuple):
 
     Attributes:
         files: All of them.
-        images: Decoded, ``(H, W, 3)`` uint8 RGB, by position among the files.
-        errors: Why there is no image, by position.
+        values: Decoded, images ``(H, W, 3)`` uint8 RGB or series ``(T, C)`` float32, by position among the files.
+        errors: Why there is none, by position.
     """
 
     files: Sequence[Path]
-    images: dict[int, NDArray[np.uint8]]
+    values: dict[int, NDArray[Any]]
     errors: dict[int, str]
 
 
-def image_files(given: Path) -> list[Path]:
-    """The file itself; of a folder all images in it, in natural order."""
+def image_files(given: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> list[Path]:
+    """The file itself; of a folder all images in it, in natural order.
+
+    Args:
+        given: File or folder.
+        suffixes: What the files in a folder end in; those of images, if not given.
+    """
     if not given.is_dir():
         return [given]
-    found = [path for path in given.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
+    found = [path for path in given.rglob("*") if path.suffix.lower() in suffixes and path.is_file()]
     return sorted(found, key=lambda path: natural(path.as_posix()))
 
 
-def matching_files(given: Path) -> list[Path]:
+def matching_files(given: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> list[Path]:
     """As `image_files`, also for a pattern such as ``photos/**/*.jpg``, which matches files and folders.
 
     Raises:
         UserError: A pattern matches nothing.
     """
     if given.exists() or not glob.has_magic(str(given)):
-        return image_files(given)
+        return image_files(given, suffixes)
     names = glob.glob(_literal_start(given), recursive=True)  # noqa: PTH207 (a pattern may be absolute)
     found = sorted(map(Path, names), key=lambda path: natural(path.as_posix()))
     if not found:
         raise UserError("nothing matches", where=given)
     # Of `**`, folders match beside what is in them.
-    return list(dict.fromkeys(file for path in found for file in image_files(path)))
+    return list(dict.fromkeys(file for path in found for file in image_files(path, suffixes)))
 
 
 def _literal_start(pattern: Path) -> str:
@@ -66,14 +70,19 @@ def _literal_start(pattern: Path) -> str:
     return str(Path(glob.escape(str(place)), *parts))
 
 
-def read_batches(files: Sequence[Path]) -> Iterator[ReadBatch]:
-    """Read files, a few at a time, in order."""
+def read_batches(files: Sequence[Path], read: Callable[[Path], NDArray[Any]] = read_image) -> Iterator[ReadBatch]:
+    """Read files, a few at a time, in order.
+
+    Args:
+        files: Of one medium.
+        read: Reads one; raises a `svertka.errors.UserError` of one that cannot be used.
+    """
     for start in range(0, len(files), _BATCH):
         batch = ReadBatch(files[start : start + _BATCH], {}, {})
         for position, file in enumerate(batch.files):
             try:
-                batch.images[position] = read_image(file)
-            except ImageError as error:
+                batch.values[position] = read(file)
+            except UserError as error:
                 batch.errors[position] = error.what
         yield batch
 
@@ -104,7 +113,7 @@ def _frame_batches(file: Path, every: float) -> Iterator[ReadBatch]:
         batch = ReadBatch(names, {}, {})
         try:
             for seconds, picture in itertools.islice(seen, _BATCH):
-                batch.images[len(names)] = picture
+                batch.values[len(names)] = picture
                 names.append(file.with_name(f"{file.stem}@{seconds:.2f}s{file.suffix}"))
             more = len(names) == _BATCH
         except ImageError as error:

@@ -96,9 +96,9 @@ def judge_rejection(
     unknown, skipped = np.empty(0, np.float32), []
     for batch in read_batches(others):
         skipped += [{"file": str(batch.files[place]), "error": error} for place, error in batch.errors.items()]
-        if batch.images:
-            outputs = predictor.raw(list(batch.images.values()))
-            unknown = np.concatenate([unknown, distances(outputs, len(batch.images))])
+        if batch.values:
+            outputs = predictor.raw(list(batch.values.values()))
+            unknown = np.concatenate([unknown, distances(outputs, len(batch.values))])
     for item in skipped[:5]:
         display.warn(f"skipped {item['file']}: {item['error']}")
     if not len(unknown):

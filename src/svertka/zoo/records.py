@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from svertka.errors import UserError, nearest
@@ -83,16 +84,18 @@ class NetRecord:
         name: Registry name.
         kind: ``classifier``, a trunk and a head; ``segmenter`` or ``detector``, a trunk and a decoder; or the name of
             another `NetKind`.
+        media: What it takes: ``image``, or ``series``.
         builder: Where its constructor lives, ``"module:name"``; or the constructor itself.
         arguments: Arguments that make this entry of its family. ``trunk`` among them says which classifier's trunk
             it is built on, see `trunk`.
         year: Year of the paper; 0 where there is none.
         paper: Authors and title.
-        image_size: Side of the images that the paper used, in pixels.
-        channels: Channels of the images that the paper used.
+        image_size: Side of the images that the paper used, in pixels; of series, their length.
+        channels: Channels of the images or series that the paper used.
         classes: Number of classes at which ``parameters`` is counted.
         parameters: Number of parameters as published, recomputed in a test; 0 where nothing is published.
-        smallest: Side of the smallest images that the network takes; found again in a test.
+        smallest: Side of the smallest images that the network takes, or length of the shortest series; found again in a
+            test.
         step: Sides that it takes are that and multiples of so many pixels more.
         one_size: It takes images of the size it was built for only (the constructor has ``image_size``).
         margin: Pixels at each border of its input of which it says nothing.
@@ -104,6 +107,7 @@ class NetRecord:
 
     name: str
     kind: Kind = "classifier"
+    media: str = "image"
     builder: str | Callable[..., Any]
     arguments: Mapping[str, Any] = field(default_factory=dict)
     year: int = 0
@@ -127,7 +131,7 @@ class NetRecord:
     @property
     def tasks(self) -> tuple[str, ...]:
         """What it can be trained for, as cards name it; that of its published weights first."""
-        return tuple(task.name for task in of_contract(self.kind))
+        return tuple(task.name for task in of_contract(self.kind, self.media))
 
     def constructor(self) -> Callable[..., Any]:
         """The constructor, imported now.
@@ -174,6 +178,9 @@ class NetFamily:
         record: Gives the record of the network of a name, prefix included; raises a `svertka.errors.UserError` if
             there is none.
         names: Gives all names, prefix included, to suggest one from.
+        checkpoints: Gives, for a name, what a file of the catalogue has of other libraries' checkpoints: ``KEYS`` and
+            ``WEIGHTS``; None where none are read.
+        about: What they are, in a line of the list of all networks.
     """
 
     registers: ClassVar[str] = "network family"
@@ -181,6 +188,8 @@ class NetFamily:
     prefix: str
     record: Callable[[str], NetRecord]
     names: Callable[[], Iterable[str]]
+    checkpoints: Callable[[str], ModuleType] | None = None
+    about: str = ""
 
     @property
     def name(self) -> str:

@@ -18,6 +18,7 @@ from svertka.errors import UserError, nearest
 from svertka.plugins import Registry, missing_hint
 from svertka.wording import counted
 from svertka.zoo.records import NetFamily, NetRecord
+from svertka.zoo.timm_family import TIMM
 
 if TYPE_CHECKING:
     from svertka.layers.net import Net
@@ -54,8 +55,8 @@ def _catalogue() -> dict[str, tuple[NetRecord, ModuleType]]:
     return found
 
 
-OWN = {"network": lambda: [record for record, _ in _catalogue().values()], "network family": tuple}
-"""Svertka's own things for `svertka.plugins`, by kind. It has no networks that are found by a prefix."""
+OWN = {"network": lambda: [record for record, _ in _catalogue().values()], "network family": lambda: [TIMM]}
+"""Svertka's own things for `svertka.plugins`, by kind."""
 
 _NETS: Registry[NetRecord] = Registry("network")
 _FAMILIES: Registry[NetFamily] = Registry("network family")
@@ -123,16 +124,39 @@ def _member(family: NetFamily, name: str) -> NetRecord:
     return found
 
 
+def has(name: str) -> bool:
+    """Whether there is a network called ``name``, or a family that its name begins as those of."""
+    return name in _NETS or _family_of(name) is not None
+
+
+def prefixes() -> Mapping[str, NetFamily]:
+    """The families of networks that are not listed one by one, by what their names begin with."""
+    return _FAMILIES
+
+
 def family(name: str) -> ModuleType:
-    """The file of the catalogue that the network ``name`` is in.
+    """The file of the catalogue that the network ``name`` is in, or what a family found by its prefix has for one.
 
     Raises:
-        UserError: There is no such network, or it is a plug-in's.
+        UserError: There is no such network, or it is of a plug-in that reads no checkpoints.
+    """
+    file = file_of(name)
+    if file is None:
+        raise UserError(f"{name} is from a plug-in, and no checkpoints of other libraries are read for it")
+    return file
+
+
+def file_of(name: str) -> ModuleType | None:
+    """`family`, or None where no checkpoints of other libraries are read for the network ``name``.
+
+    Raises:
+        UserError: There is no such network.
     """
     record(name)
-    if name not in _catalogue():
-        raise UserError(f"{name} is from a plug-in, and no checkpoints of other libraries are read for it")
-    return _catalogue()[name][1]
+    if name in _catalogue():
+        return _catalogue()[name][1]
+    found = _family_of(name)
+    return None if found is None or found.checkpoints is None else found.checkpoints(name)
 
 
 def build(name: str, arguments: Mapping[str, Any]) -> Classifier:

@@ -28,8 +28,8 @@ from svertka.wording import counted
 from svertka.workflows.images import say_data
 
 if TYPE_CHECKING:
-    from svertka.annotations import ImageSource
-    from svertka.runtime.preprocess import Preprocess
+    from svertka.annotations import Source
+    from svertka.runtime.inputs import InputTransform
     from svertka.tasks.task import Evaluation, Task
     from svertka.workflows.progress import Display
 
@@ -74,7 +74,7 @@ class Course:
         assert self.first is not None
         return task_for(self.first.parts["train"].labels, self.classes, self.first.images.preprocess)
 
-    def images(self, preprocess: Preprocess | Callable[[Sequence[ImageSource]], Preprocess]) -> Prepared:
+    def images(self, preprocess: InputTransform | Callable[[Sequence[Source], str], InputTransform]) -> Prepared:
         """The images as ``preprocess`` places them: ``train``, ``val`` to choose by, and ``test`` to judge by.
 
         Where the data has no test part, its validation part is what is judged by, and another one is taken from

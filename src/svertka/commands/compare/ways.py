@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from svertka.data.batching.batches import Loader, Part, Pixels
 from svertka.data.chance import permutation
 from svertka.data.descriptors import describe
-from svertka.data.preparing import Division, Prepared, measure
+from svertka.data.preparing import Division, Prepared, measured
 from svertka.deploy.bulk import Bulk, BulkName, PytorchBulk, fastest
 from svertka.errors import UserError
 from svertka.runtime.cores import available_cores
@@ -31,6 +31,7 @@ from svertka.training.evaluation import evaluate
 from svertka.training.loop import InterruptedTrainingError
 from svertka.training.machine import Machine
 from svertka.workflows.images import preprocess_of
+from svertka.workflows.inputs import transform_of
 from svertka.workflows.models import MODEL_NAME, model_file
 from svertka.workflows.run_folder import Run
 from svertka.workflows.training.card import card_of
@@ -139,12 +140,10 @@ def network(course: Course, entrant: Entrant, budget: float | None) -> Path:
         UserError: Not even an epoch fits in, fine-tuning made it worse, or the network cannot learn this.
         KeyboardInterrupt: A stop was asked for.
     """
-    prepared = course.images(lambda images: preprocess_of(entrant.run.recipe, images))
-    preprocess = prepared.images.preprocess
+    prepared = course.images(lambda sources, media: transform_of(entrant.run.recipe, sources, media))
     recipe = entrant.run.recipe
-    if recipe.weights is None:
-        mean, std = measure(prepared)
-        preprocess = dataclasses.replace(preprocess, mean=mean, std=std)
+    preprocess = prepared.images.preprocess if recipe.weights is not None else measured(prepared)
+    assert isinstance(preprocess, Preprocess)
     parts = {part: division for part, division in prepared.parts.items() if part != "test"}
     if budget is not None:
         few = _few(prepared.parts["train"], _PROBE * recipe.batch, course.seed)
@@ -169,7 +168,7 @@ def network(course: Course, entrant: Entrant, budget: float | None) -> Path:
     engine = TorchEngine(learnt.net)
     evaluation = _judge(course, learnt.net, prepared, preprocess)
     metrics = {course.judged_on: dict(evaluation.metrics)}
-    card = card_of(learnt, course.task, preprocess, prepared, metrics, engine, "test")
+    card = card_of(learnt, Data(prepared, course.task, preprocess), metrics, engine, "test")
     model = entrant.run.folder / MODEL_NAME
     card = save_model(model, learnt.outcome.weights, card)
     predictor = Predictor(engine, card)

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from svertka.commands.evaluate.result import Evaluated
-from svertka.data.batching.handling import pixel_inputs
+from svertka.data.batching.handling import inputs_of
 from svertka.errors import UserError
-from svertka.runtime.card import image_input
-from svertka.wording import counted
+from svertka.wording import counted, inflected
 from svertka.workflows.evaluation_data import choose_part, divided_as_trained
 from svertka.workflows.image_files import image_files
 from svertka.workflows.models import open_predictor
@@ -81,11 +80,11 @@ def _evaluate(
     prepared = divided_as_trained(data, model, card, display, format=format_)
     chosen = choose_part(prepared, part)
     division = prepared.parts[chosen]
-    display.say(f"{counted(len(division.positions), 'image')}: {_described(prepared, chosen, card)}")
+    display.say(f"{counted(len(division.positions), card.media)}: {_described(prepared, chosen, card)}")
     for item in prepared.skipped[:5]:
         display.warn(f"skipped {item.file}: {item.error}")
     task = task_of(card)
-    samples = Part(pixel_inputs(prepared, chosen, image_input(card)), task.targets(division.labels))
+    samples = Part(inputs_of(prepared, chosen, card.input), task.targets(division.labels))
 
     measured: list[NDArray[np.float32]] = []
 
@@ -130,5 +129,9 @@ def _described(prepared: Prepared, part: str, card: Card) -> str:
     if part == "val" and same:
         return "held out from this model's training"
     if part == "train":
-        return "the training part; these scores say nothing of new images" if same else "the training part"
+        return (
+            f"the training part; these scores say nothing of new {inflected(2, card.media)}"
+            if same
+            else "the training part"
+        )
     return {"test": "the test part", "val": "the validation part", "all": "all of the data set"}[part]

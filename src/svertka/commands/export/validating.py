@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from svertka.data.batching.batches import Loader, Part
-from svertka.data.batching.handling import pixel_inputs
+from svertka.data.batching.handling import inputs_of
 from svertka.data.preparing import Division, Prepared
-from svertka.runtime.card import Card, image_input
+from svertka.runtime.card import Card
 from svertka.runtime.decoding import distances
 from svertka.runtime.engines import Engine
 from svertka.tasks.making import task_of
@@ -118,7 +118,7 @@ class Validation:
     def _part(self, prepared: Prepared) -> Part:
         (part,) = prepared.parts
         targets = self._task.targets(prepared.parts[part].labels)
-        return Part(pixel_inputs(prepared, part, image_input(self._card)), targets)
+        return Part(inputs_of(prepared, part, self._card.input), targets)
 
 
 def _some(prepared: Prepared, part: str, most: int) -> Prepared:

@@ -15,7 +15,7 @@ from svertka.runtime.card import Card
 def as_coco(predictions: Sequence[Prediction], card: Card, folder: Path) -> str:
     """The text of the file; images stand in it by their paths from ``folder``."""
     found = [
-        (_beside(Path(prediction.file), folder), prediction.size, prediction.result)
+        (_beside(Path(prediction.file), folder), (prediction.size[0], prediction.size[1]), prediction.result)
         for prediction in predictions
         if isinstance(prediction.result, Detections) and prediction.size  # what could not be read is no image to COCO
     ]

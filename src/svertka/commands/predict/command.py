@@ -1,4 +1,4 @@
-"""Predict: what a model says of images."""
+"""Predict: what a model says of images or series."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from svertka.runtime.decoding import has_thresholds
 from svertka.runtime.files import make_folder, replacing, write_text
 from svertka.runtime.predictor import Predictor
 from svertka.spelling import paths_of, seconds_of
-from svertka.workflows.image_files import matching_files, read_with_videos
+from svertka.workflows.image_files import matching_files, read_batches, read_with_videos
 from svertka.workflows.models import model_file, open_predictor
 from svertka.workflows.threads import using_threads
 
@@ -36,14 +36,14 @@ def predict(
     threshold: float | None = None,
     threads: int | None = None,
 ) -> list[Prediction]:
-    """Predict image files, the images in folders, and frames of videos.
+    """Predict image files, the images in folders, and frames of videos; or series in files and folders.
 
     An exported ``.onnx`` is run without torch, by the engine that its card names if it is installed.
 
     Args:
         model: Model file or a run's folder.
         images: One or several files, folders, patterns such as ``photos/**/*.jpg``, and videos, where PyAV is
-            installed.
+            installed. For a model that takes series, ``.csv`` and ``.npy`` files.
         out: A ``.csv`` or ``.json`` for all predictions, a ``.coco.json`` for boxes as COCO has them, or a folder for
             what is predicted of each image: ``NAME.json``, ``NAME-drawn.png``, and of masks ``NAME-mask.png`` with the
             numbers of the classes.
@@ -64,33 +64,39 @@ def predict(
         raise UserError(f"a frame every {seconds} seconds", mend="--every is above 0")
     if top is not None and (not isinstance(top, int) or top < 1):
         raise UserError(f"top is {top}", mend="--top is 1 or more")
-    files = [file for given in paths_of(images) for file in matching_files(given)]
-    if not files:
+    given = list(paths_of(images))
+    if not given:
         raise UserError("no image was given", mend="name image files, or a folder of them")
     with using_threads(threads, torch_too=model_file(Path(model)).suffix.lower() == ".safetensors"):
-        return _predict(files, Path(model), None if out is None else Path(out), seconds, top, threshold)
+        return _predict(given, Path(model), None if out is None else Path(out), seconds, top, threshold)
 
 
 def _predict(
-    files: list[Path], model: Path, out: Path | None, every: float, top: int | None, threshold: float | None
+    given: list[Path], model: Path, out: Path | None, every: float, top: int | None, threshold: float | None
 ) -> list[Prediction]:
     predictor = _with_threshold(open_predictor(model), threshold)
+    transform = predictor.card.input
+    files = [file for one in given for file in matching_files(one, transform.suffixes)]
+    if not files:
+        noun = transform.media
+        raise UserError(f"no {noun} was given", mend=f"name {noun} files, or a folder of them")
     table = None if out is None else table_for(out, predictor.card)
     folder = None if out is None or table is not None else make_folder(out)
     taken: set[str] = set()
     predictions: list[Prediction] = []
-    for batch in read_with_videos(files, every):
-        found = predictor.predict(list(batch.images.values()))
+    batches = read_with_videos(files, every) if transform.media == "image" else read_batches(files, transform.given)
+    for batch in batches:
+        found = predictor.predict(list(batch.values.values()))
         results = dict(
-            zip(batch.images, found if top is None else [_first(result, top) for result in found], strict=True)
+            zip(batch.values, found if top is None else [_first(result, top) for result in found], strict=True)
         )
         for position, file in enumerate(batch.files):
-            image = batch.images.get(position)
-            size = None if image is None else (image.shape[0], image.shape[1])
+            value = batch.values.get(position)
+            size = None if value is None else transform.size(value)
             prediction = Prediction(str(file), results.get(position), batch.errors.get(position), size)
             predictions.append(prediction)
             if folder is not None and prediction.result is not None:
-                _write(prediction, batch.images[position], folder / _unlike(file, taken))
+                _write(prediction, transform.picture(batch.values[position]), folder / _unlike(file, taken))
     if out is not None and table is not None:
         write_text(out, table(predictions))
     return predictions
@@ -125,9 +131,9 @@ def _unlike(file: Path, taken: set[str]) -> str:
     return name
 
 
-def _write(prediction: Prediction, image: NDArray[np.uint8], stem: Path) -> None:
+def _write(prediction: Prediction, shown: NDArray[np.uint8], stem: Path) -> None:
     assert prediction.result is not None
     write_text(stem.with_name(f"{stem.name}.json"), json.dumps(prediction.to_json(), ensure_ascii=True))
-    for name, picture in prediction.result.pictures(image).items():
+    for name, picture in prediction.result.pictures(shown).items():
         with replacing(stem.with_name(f"{stem.name}-{name}.png")) as file:
             picture.save(file, "PNG")

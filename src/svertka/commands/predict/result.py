@@ -16,13 +16,13 @@ class Prediction:
         file: Its path.
         result: What is predicted.
         error: The reason why nothing is.
-        size: Height and width of the upright image, in pixels.
+        size: Height and width of the upright image, in pixels; of a series, its length.
     """
 
     file: str
     result: Result | None = None
     error: str | None = None
-    size: tuple[int, int] | None = None
+    size: tuple[int, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""

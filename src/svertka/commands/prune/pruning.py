@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from svertka.data.batching.batches import Loader, Part
-from svertka.data.batching.handling import pixel_inputs
+from svertka.data.batching.handling import inputs_of
 from svertka.data.preparing import Prepared, prepare
 from svertka.deploy.allocation import alike, allocate, by_sensitivity
 from svertka.deploy.importance import Importance, magnitude, taylor
@@ -120,7 +120,7 @@ class Pruning:
 
     def judge(self, net: Net, part: str) -> Evaluation:
         """A network by a part of the data, in PyTorch, with the thresholds of the model that it was."""
-        inputs = pixel_inputs(self.prepared, part, self.preprocess)
+        inputs = inputs_of(self.prepared, part, self.preprocess)
         batches = self.display.judging(Loader(Part(inputs, self._targets[part]), _BATCH))
         return evaluate(TorchEngine(net).forward, task_of(self.card), batches)
 
@@ -232,7 +232,7 @@ class Pruning:
 
     def _some(self, count: int) -> Iterator[tuple[Tensor, Tensor]]:
         # Training images, not augmented, and their targets.
-        inputs = pixel_inputs(self.prepared, "train", self.preprocess, learning=True, seed=self.recipe.seed)
+        inputs = inputs_of(self.prepared, "train", self.preprocess, learning=True, seed=self.recipe.seed)
         # Normalisations are measured on these batches, and of a single image they may have nothing to measure.
         loader = Loader(Part(inputs, self._targets["train"], self.recipe.seed), _BATCH, least=2)
         for batch in itertools.islice(loader.training(0), -(-count // _BATCH)):

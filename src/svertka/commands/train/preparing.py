@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from svertka.commands.train.findings import quick_findings, say_findings
 from svertka.data.augmentation.augment import check_names
-from svertka.data.preparing import learnable_classes, measure, prepare
+from svertka.data.preparing import learnable_classes, measured, prepare
 from svertka.errors import UserError
 from svertka.tasks.making import task_for
 from svertka.tasks.task import Choices
 from svertka.training.machine import Machine
-from svertka.workflows.images import preprocess_of, say_data
+from svertka.workflows.images import say_data
+from svertka.workflows.inputs import transform_of
 from svertka.workflows.training.flags import check_flags
 from svertka.workflows.training.learners import learner_of
 from svertka.workflows.training.network import check_suits
@@ -23,7 +23,7 @@ from svertka.workflows.training.stages import Data, Plan
 if TYPE_CHECKING:
     from svertka.data.preparing import Prepared
     from svertka.data.samples import Dataset
-    from svertka.runtime.preprocess import Preprocess
+    from svertka.runtime.inputs import InputTransform
     from svertka.tasks.task import Task
     from svertka.training.recipe import Recipe
     from svertka.workflows.progress import Display
@@ -47,7 +47,7 @@ def planned(run: Run) -> Plan:
             f"--budget goes by timing, and {machine.world} processes would not all time the same",
             mend="start one process, or give --freeze and --epochs",
         )
-    preprocess_of(recipe)
+    transform_of(recipe)
     if recipe.fold > recipe.folds:
         raise UserError(f"fold {recipe.fold} of {recipe.folds}", mend="give --folds, and a --fold that is one of them")
     if recipe.split and (recipe.folds or recipe.group):
@@ -86,7 +86,7 @@ def read_data(plan: Plan, source: Path | Dataset, context: Context) -> Data:
 def _read(recipe: Recipe, source: Path | Dataset, display: Display) -> Prepared:
     return prepare(
         source,
-        lambda images: preprocess_of(recipe, images),
+        lambda sources, media: transform_of(recipe, sources, media),
         val_fraction=recipe.val_fraction,
         seed=recipe.seed,
         group=recipe.group,
@@ -107,15 +107,12 @@ def _check_judged(recipe: Recipe, prepared: Prepared) -> None:
         )
 
 
-def _transform(recipe: Recipe, prepared: Prepared) -> Preprocess:
-    """What makes inputs of the images: as the weights have it, or with mean and deviation measured."""
-    if recipe.weights is not None:
-        return prepared.images.preprocess
-    mean, std = measure(prepared)
-    return dataclasses.replace(prepared.images.preprocess, mean=mean, std=std)
+def _transform(recipe: Recipe, prepared: Prepared) -> InputTransform:
+    """What makes inputs of the samples: as the weights have it, or with mean and deviation measured."""
+    return prepared.contents.transform if recipe.weights is not None else measured(prepared)
 
 
-def _task(recipe: Recipe, prepared: Prepared, classes: tuple[str, ...], transform: Preprocess) -> Task:
+def _task(recipe: Recipe, prepared: Prepared, classes: tuple[str, ...], transform: InputTransform) -> Task:
     choices = Choices(
         label_smoothing=recipe.label_smoothing,
         balanced=recipe.balance == "weights",

@@ -49,7 +49,9 @@ def try_out(plan: Plan, data: Data, display: Display, test: str, out: Path | Non
     else:
         plain = dataclasses.replace(loader, part=dataclasses.replace(loader.part, mixing=None))
         targets = data.targets["train"]
-        background = Background(mean=data.transform.mean, std=data.transform.std)
+        background = Background()
+        if data.prepared.dataset.media == "image":
+            background = Background(mean=data.preprocess.mean, std=data.preprocess.std)
         if targets.ndim == 1 and task.exclusive:
             counts = np.bincount(targets, minlength=len(task.classes))
             background = dataclasses.replace(background, counts={"train": counts.tolist()})

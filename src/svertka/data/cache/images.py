@@ -15,6 +15,7 @@ from svertka.runtime.image import ImageError
 from svertka.runtime.preprocess import Preprocess
 
 _CACHE_VERSION = 4  # raise it when decoding or geometry changes what comes out, or what is kept beside the pixels
+_MEASURED = 5000  # images that mean and deviation are taken from, at most
 _GEOMETRY = ("height", "width", "channels", "fit", "shorter", "interpolation")
 
 
@@ -40,6 +41,11 @@ class Images:
     """Of every image, where they are whole; an image that cannot be read is of one pixel."""
 
     @property
+    def transform(self) -> Preprocess:
+        """See `svertka.data.cache.loaded.Contents`."""
+        return self.preprocess
+
+    @property
     def sides(self) -> tuple[int, ...]:
         """The shorter side of each image as it was decoded, in pixels; 0 of one that cannot be read."""
         return tuple(min(size) for size in self.sizes)
@@ -57,6 +63,21 @@ class Images:
         if self.pixels is not None:
             return [self.pixels.get(position) for position in positions.tolist()]
         return [self.preprocess.place(self.sources[position].load()[0]) for position in positions.tolist()]
+
+    def statistics(self, positions: NDArray[np.int64]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of the images at these positions by channel, in units where white is 1."""
+        positions = positions[:: max(1, len(positions) // _MEASURED)]
+        counts = np.zeros((self.preprocess.channels, 256), np.int64)
+        for start in range(0, len(positions), 64):
+            for pixels in self.each(positions[start : start + 64]):
+                for channel in range(len(counts)):
+                    counts[channel] += np.bincount(pixels[..., channel].ravel(), minlength=256)
+        values = np.arange(256) / 255
+        share = counts / counts.sum(axis=1, keepdims=True)
+        mean = share @ values
+        deviation = np.sqrt(np.maximum(share @ values**2 - mean**2, 0))
+        # A set of images of one colour would ask for a division by nought.
+        return tuple(np.round(mean, 4).tolist()), tuple(np.round(np.maximum(deviation, 1e-3), 4).tolist())
 
 
 def load_images(sources: Sequence[ImageSource], preprocess: Preprocess, *, advance: Advance | None = None) -> Images:

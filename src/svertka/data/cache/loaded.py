@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -29,12 +29,37 @@ from svertka.errors import UserError
 from svertka.runtime.checked import DamagedError, read_checked, report_damaged, write_checked
 from svertka.runtime.cores import available_cores
 from svertka.runtime.files import cache_folder, make_folder, remove_stale, replacing
+from svertka.runtime.inputs import InputTransform
 
 _LONG = 1 << 28  # bytes of which reading and checking can take a second
 _CHUNK, _CHUNK_OF_OWN_SHAPES = 64, 4  # values a thread takes at a time
 
 Advance = Callable[[int, int], None]
 """Told how many of how many samples are done."""
+
+
+class Contents(Protocol):
+    """The values of all samples of a data set: `svertka.data.cache.images.Images` are some, `SeriesValues` others."""
+
+    @property
+    def transform(self) -> InputTransform:
+        """How they become inputs of a network; as far as it was known when they were loaded."""
+        ...
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """Digest of the content of each; empty for one that cannot be read."""
+        ...
+
+    @property
+    def errors(self) -> dict[int, str]:
+        """Why one cannot be read, by position."""
+        ...
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """Height and width, or length and channels, of each as it was read; 0 of one that cannot be read."""
+        ...
 
 
 def cache_limit() -> int:

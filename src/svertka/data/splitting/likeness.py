@@ -25,6 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from svertka.data.cache.images import Images
+
 SIDE = 32
 """Side of the small images that are compared, in pixels."""
 
@@ -36,6 +38,7 @@ _TINY = 48  # pixels; smaller images look alike sooner
 
 _ALIKE, _RATIO, _CONFIRMED = 0.85, 1 / 3, 0.8
 _TINY_ALIKE, _TINY_RATIO, _TINY_CONFIRMED = 0.985, 1 / 12, 0.97
+_COMPARED = 20_000  # images that are compared with one another, at most: time grows with the square
 _FLAT = 2.0  # grey levels of deviation below which an image shows nothing to compare
 
 
@@ -124,6 +127,31 @@ class Looks:
             roots = sorted({root(keys[position]) for position in together})
             leader.update(dict.fromkeys(roots[1:], roots[0]))
         return [root(key) for key in keys]
+
+
+def looks_of(images: Images, notes: list[str]) -> Looks:
+    """What images look like.
+
+    Args:
+        images: As the network takes them.
+        notes: Are told where they are too many to be compared.
+    """
+
+    def shrunk() -> NDArray[np.uint8]:
+        small = np.zeros((len(images.digests), SIDE, SIDE, 3), np.uint8)
+        usable = np.array([place for place, digest in enumerate(images.digests) if digest], np.int64)
+        for start in range(0, len(usable), 64):
+            chosen = usable[start : start + 64]
+            small[chosen] = [shrink(image) for image in images.each(chosen)]
+        return small
+
+    # What is small was not seen better for having been placed larger.
+    side = min(images.preprocess.height, images.preprocess.width)
+    sides = np.minimum(np.array(images.sides, np.int64), side)
+    few = len(images.digests) <= _COMPARED
+    if not few:
+        notes.append(f"more than {_COMPARED:,} images: only equal files count as copies; `svertka check` compares all")
+    return Looks(images.digests, shrunk, sides, compared=few and bool(np.median(sides[sides > 0]) >= SIDE // 2))
 
 
 def shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -8,32 +8,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
+from svertka.data.batching.handling import handling_for
 from svertka.plugins import distributions
 from svertka.runtime.card import Card, Golden
 from svertka.runtime.predictor import raw_outputs
-from svertka.runtime.tiling import mirrored
 from svertka.zoo import registry
 
 if TYPE_CHECKING:
-    from svertka.data.preparing import Prepared
-    from svertka.runtime.preprocess import Preprocess
-    from svertka.tasks.task import Task
-    from svertka.workflows.training.stages import Learnt
+    from svertka.runtime.inputs import InputTransform
+    from svertka.workflows.training.stages import Data, Learnt
     from svertka.zoo.engine import TorchEngine
-
-_GOLDEN = 4  # inputs that prove a model file
-_GOLDEN_SIDE = 64  # pixels of their longer side, at most
 
 
 def card_of(
     learnt: Learnt,
-    task: Task,
-    preprocess: Preprocess,
-    prepared: Prepared,
+    data: Data,
     metrics: Mapping[str, Mapping[str, float]],
     engine: TorchEngine,
     part: str,
@@ -42,14 +31,13 @@ def card_of(
 
     Args:
         learnt: What came of training.
-        task: What was learnt.
-        preprocess: Of the images.
-        prepared: The images.
+        data: What it was learnt from.
         metrics: What was measured, by part.
         engine: Runs the network.
         part: The part that golden inputs are taken from.
     """
-    recipe = learnt.recipe
+    recipe, task, prepared = learnt.recipe, data.task, data.prepared
+    transform = handling_for(prepared).deployed_input(data.transform)
     plugins = distributions(("task", task.name), *registry.origins_of(recipe.net, learnt.arguments))
     # No clock times and no folder names of this machine: the same run gives the same file.
     provenance = {
@@ -76,44 +64,30 @@ def card_of(
         net=recipe.net,
         arguments=learnt.arguments,
         task=task.name,
-        input=preprocess,
+        input=transform,
         output=task.output,
         licence=learnt.licence,
         provenance=provenance,
         metrics=metrics,
-        golden=_golden(prepared, part, preprocess, engine),
+        golden=_golden(data, part, transform, engine),
         weights="",
         thresholds=task.thresholds,
         reject_limit=learnt.rejection.limit if learnt.rejection else None,
     )
 
 
-def _golden(prepared: Prepared, part: str, preprocess: Preprocess, engine: TorchEngine) -> tuple[Golden, ...]:
-    positions = prepared.parts[part].positions
-    chosen = positions[np.linspace(0, len(positions) - 1, min(_GOLDEN, len(positions))).astype(int)]
-    small = _middle if preprocess.fit == "whole" else _small
-    images = [small(prepared.samples[position].source.load()[0]) for position in chosen]
+def _golden(data: Data, part: str, transform: InputTransform, engine: TorchEngine) -> tuple[Golden, ...]:
+    values = handling_for(data.prepared).golden(data.prepared, part, data.transform)
     return tuple(
-        Golden(image, {name: value[0] for name, value in raw_outputs(engine, preprocess, [image]).items()})
-        for image in images
+        Golden(value, {name: output[0] for name, output in raw_outputs(engine, transform, [value]).items()})
+        for value in values
     )
-
-
-def _small(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    picture = Image.fromarray(image)
-    picture.thumbnail((_GOLDEN_SIDE, _GOLDEN_SIDE))
-    return np.asarray(picture)
-
-
-def _middle(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    # What is taken whole is not made smaller. All of one size, so that they can be run together.
-    places = [mirrored((length - _GOLDEN_SIDE) // 2, _GOLDEN_SIDE, length) for length in image.shape[:2]]
-    return image[np.ix_(*places)]
 
 
 def _versions() -> dict[str, str]:
     import platform
 
+    import numpy
     import PIL
     import torch
 
@@ -121,6 +95,6 @@ def _versions() -> dict[str, str]:
         "svertka": importlib.metadata.version("svertka"),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "numpy": np.__version__,
+        "numpy": numpy.__version__,
         "pillow": PIL.__version__,
     }

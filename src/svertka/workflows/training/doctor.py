@@ -40,7 +40,7 @@ def doctor_for(
     """
     if data.findings is None:
         return Observer()
-    task, prepared, transform = data.task, data.prepared, data.transform
+    task, prepared = data.task, data.prepared
     counts = {}
     if task.exclusive and task.net_kind == "classifier":
         classes = len(task.classes)
@@ -49,8 +49,8 @@ def doctor_for(
     positions = prepared.parts["val"].positions if "val" in prepared.parts else np.zeros(0, np.int64)
     background = Background(
         counts=counts,
-        mean=transform.mean if images else (),
-        std=transform.std if images else (),
+        mean=data.preprocess.mean if images else (),
+        std=data.preprocess.std if images else (),
         findings=[finding.to_json() for finding in data.findings if finding.severity != "note"],
         names=lambda number: prepared.samples[positions[number]].name,
         before=before,

@@ -53,11 +53,11 @@ def from_regions(plan: Plan, data: Data, context: Context) -> Learnt:
     """
     prepared, classes, display = data.prepared, data.task.classes, context.display
     with context.clock.stage("setting up"):
-        start = around_weights(plan.recipe, data.task, data.transform, own_head=True)
+        start = around_weights(plan.recipe, data.task, data.preprocess, own_head=True)
         net = start.net.eval()
         assert isinstance(net, RCNN)
         memory = _Memory(start.arguments, net, plan.recipe, data, context)
-    recipe = plan.recipe.changed({"engine": memory.engine.name, "freeze": "all", "image_size": data.transform.height})
+    recipe = plan.recipe.changed({"engine": memory.engine.name, "freeze": "all", "image_size": data.preprocess.height})
     setup = Setup(net, start.arguments, recipe, plan.machine)
     begin(plan.run, setup, prepared, start.card.weights)
     started = time.perf_counter()
@@ -114,8 +114,8 @@ class _Memory:
             circumstances = [platform.node(), torch.__version__, recipe.net, arguments["trunk"], net.crop]
             wanted = remembered_choice(circumstances, engines(), lambda: fastest(stages, examples).name)
         self.engine: Bulk = fastest(stages, examples, wanted=wanted)
-        width = net.trunk.channels(data.transform.height, data.transform.width)[tap]
-        what = [1, SELECTIVE_SEARCH, net.trunk.digests()[tap], net.crop, data.transform.to_json(), self.engine.name]
+        width = net.trunk.channels(data.preprocess.height, data.preprocess.width)[tap]
+        what = [1, SELECTIVE_SEARCH, net.trunk.digests()[tap], net.crop, data.preprocess.to_json(), self.engine.name]
         key = hashlib.sha256(json.dumps([*what, self.most], sort_keys=True).encode()).hexdigest()[:32]
         self.store = Store(key, (net.regions + self.most, width), context.memory)
 
@@ -145,7 +145,7 @@ class _Memory:
 
     def _batch(self, part: str, number: int) -> Tensor:
         position = self.data.prepared.parts[part].positions[[number]]
-        return torch.from_numpy(self.data.transform.normalise(self.data.prepared.images.take(position)))
+        return torch.from_numpy(self.data.preprocess.normalise(self.data.prepared.images.take(position)))
 
     def _places(self, part: str, number: int) -> Tensor:
         """The regions that were proposed, then the objects' own boxes; without area to fill."""

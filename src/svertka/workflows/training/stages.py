@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from svertka.data.checks.findings import Finding
     from svertka.data.preparing import Prepared
     from svertka.layers.net import Net
+    from svertka.runtime.inputs import InputTransform
     from svertka.runtime.preprocess import Preprocess
     from svertka.tasks.task import Evaluation, Task
     from svertka.training.loop import Outcome
@@ -103,13 +104,21 @@ class Data:
 
     prepared: Prepared
     task: Task
-    transform: Preprocess
+    transform: InputTransform
     findings: Sequence[Finding] | None = None
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of the images that a network gets."""
-        return self.transform.channels, self.transform.height, self.transform.width
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one input of the network: ``(C, H, W)``, ``(C, T)``."""
+        return self.transform.shape
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """The transform, of images: for what is done with them alone."""
+        from svertka.runtime.preprocess import Preprocess
+
+        assert isinstance(self.transform, Preprocess)
+        return self.transform
 
     @cached_property
     def targets(self) -> dict[str, NDArray[np.generic]]:
@@ -123,10 +132,10 @@ class Data:
             augment: Names of augmentations, in order.
             seed: Of the run.
         """
-        from svertka.data.batching.handling import pixel_inputs
+        from svertka.data.batching.handling import inputs_of
 
         return {
-            part: pixel_inputs(
+            part: inputs_of(
                 self.prepared, part, self.transform, learning=part == "train", augmentations=augment, seed=seed
             )
             for part in self.prepared.parts

@@ -57,9 +57,9 @@ def from_weights(plan: Plan, data: Data, context: Context, masks: Mapping[str, T
     """
     own = plan.recipe.head == "own"
     with context.clock.stage("setting up"):
-        start = around_weights(plan.recipe, data.task, data.transform, own_head=own)
+        start = around_weights(plan.recipe, data.task, data.preprocess, own_head=own)
         if not own:
-            put_head_of(plan.recipe, data.task, start, data.transform.height)
+            put_head_of(plan.recipe, data.task, start, data.preprocess.height)
         for note in start.notes:
             context.display.say(f"  {note}")
     return Transfer(start, plan, data, context, masks).run()
@@ -90,9 +90,9 @@ class Transfer:
             # Where all stages learn from the first step on, none is run beforehand.
             recipe = recipe.changed({"engine": "pytorch"})
         reads = self.taps or trunk.names[-1:]
-        self.memory = FrozenMemory(start, recipe, plan.machine, data.prepared, data.transform, context, reads)
+        self.memory = FrozenMemory(start, recipe, plan.machine, data.prepared, data.preprocess, context, reads)
         with context.clock.stage("choosing an engine"):
-            recipe = recipe.changed({"engine": self.memory.engine, "image_size": data.transform.height})
+            recipe = recipe.changed({"engine": self.memory.engine, "image_size": data.preprocess.height})
         trunk.freeze(self.depth)
         trunk.keeps_statistics = True
         least = least_batch(self.net, recipe, plan.machine.world, data, context.display)
@@ -210,7 +210,7 @@ class Transfer:
                 tensors = {name: torch.from_numpy(np.asarray(value)) for name, value in fitted.tensors.items()}
                 if recipe.head == "kernel_svm":
                     options = {**self.start.arguments["head"], "supports": len(tensors["supports"])}
-                    put_head(self.start, options, side=self.data.transform.height)
+                    put_head(self.start, options, side=self.data.preprocess.height)
                     head = self.start.net.head
                     assert isinstance(head, TransferHead)
                 else:
@@ -275,7 +275,7 @@ class Transfer:
         boundary = self._boundary(depth)
         if boundary is None or pixels:
             return self.net, self.data.shape
-        shapes, transform = self.memory.shapes, self.data.transform
+        shapes, transform = self.memory.shapes, self.data.preprocess
         module = behind(self.net, boundary, shapes, (transform.height, transform.width))
         return module, (sum(math.prod(shapes[name] if maps else shapes[name][:1]) for name, maps in module.reads),)
 
