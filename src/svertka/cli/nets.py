@@ -98,9 +98,8 @@ def nets(
             say(f"\nwrote {svg}")
     else:
         _print_list(found)
-        if name is None:
-            for prefix, about in families().items():
-                say(f"\n{prefix}NAME: {about}")
+        for prefix, about in families().items() if name is None else ():
+            say(f"\n{prefix}NAME: {about}")
 
 
 def _print_list(found: Sequence[dict[str, Any]]) -> None:

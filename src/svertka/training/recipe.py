@@ -212,27 +212,30 @@ class Recipe:
         return tomli_w.dumps({name: value for name, value in values.items() if value is not None})
 
     @classmethod
-    def of(cls, values: Mapping[str, Any], *, kind: str = "classifier") -> Recipe:
+    def of(cls, values: Mapping[str, Any], *, kind: str = "classifier", media: str = "image") -> Recipe:
         """The recipe with these values, and the defaults for all else: with weights, those of fine-tuning.
 
         Args:
             values: Of some fields.
             kind: What kind of network it is; see `svertka.zoo.records.NetRecord`.
+            media: What it takes; only images are augmented.
 
         Raises:
             UserError: A field is unknown or its value impossible.
         """
-        tuned = bool(values.get("weights"))
-        learnt = of_contract(kind)[0]
-        return cls().changed(learnt.fine_tuning if tuned else learnt.from_scratch).changed(values)
+        learnt = next(iter(of_contract(kind, media)), None)
+        own: Mapping[str, Any] = {}
+        if learnt is not None:
+            own = learnt.fine_tuning if values.get("weights") else learnt.from_scratch
+        return cls().changed({} if media == "image" else {"augment": ()}).changed(own).changed(values)
 
     @classmethod
-    def from_toml(cls, path: Path, *, kind: Callable[[Mapping[str, Any]], str] = lambda _: "classifier") -> Recipe:
+    def from_toml(cls, path: Path, *, net: Callable[[Mapping[str, Any]], Mapping[str, str]] = lambda _: {}) -> Recipe:
         """Read a recipe.
 
         Args:
             path: The file.
-            kind: Gives the kind of network of these values.
+            net: Gives ``kind`` and ``media`` of the network of these values; see `of`.
 
         Raises:
             UserError: It is no TOML, has an unknown field, or an impossible value.
@@ -244,7 +247,7 @@ class Recipe:
         except tomllib.TOMLDecodeError as error:
             raise UserError(f"not a recipe: {error}", where=path) from error
         try:
-            return cls.of(values, kind=kind(values))
+            return cls.of(values, **net(values))
         except UserError as error:
             raise UserError(error.what, where=path, mend=error.mend) from error
 

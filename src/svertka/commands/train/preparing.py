@@ -72,7 +72,7 @@ def read_data(plan: Plan, source: Path | Dataset, context: Context) -> Data:
             prepared = _read(recipe, source, context.display)
         classes = learnable_classes(prepared)
         _check_judged(recipe, prepared)
-        transform = _transform(recipe, prepared)
+        transform = prepared.contents.transform if recipe.weights is not None else measured(prepared)
     say_data(context.display, prepared, classes)
     with context.clock.stage("checking"):
         found = quick_findings(prepared) if machine.first else None
@@ -105,11 +105,6 @@ def _check_judged(recipe: Recipe, prepared: Prepared) -> None:
             where=prepared.dataset.root,
             mend="give --val-fraction, or a val/ folder",
         )
-
-
-def _transform(recipe: Recipe, prepared: Prepared) -> InputTransform:
-    """What makes inputs of the samples: as the weights have it, or with mean and deviation measured."""
-    return prepared.contents.transform if recipe.weights is not None else measured(prepared)
 
 
 def _task(recipe: Recipe, prepared: Prepared, classes: tuple[str, ...], transform: InputTransform) -> Task:
