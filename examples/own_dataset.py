@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from torch.utils.data import Dataset
 
 import svertka
@@ -46,10 +47,14 @@ def main() -> None:
         print(f"trained: accuracy {run.metrics['accuracy']:.0%} on images that were held out")
 
         exported = svertka.export(run.model, out=place / "shapes.onnx")
-        for file in (run.model, exported.model):
-            proof = svertka.verify(file)
-            engines = ", ".join(engine.name for engine in proof.engines)
-            print(f"verified: {file.name} by {engines}: {'the same answers' if proof.ok else 'OTHER ANSWERS'}")
+        proof = svertka.verify(exported.model)
+        engines = " and ".join(engine.name for engine in proof.engines)
+        print(f"verified: {engines} give {'the same answers' if proof.ok else 'OTHER ANSWERS'} as in training")
+
+        image, target = Shapes()[61]  # none of those it has seen
+        Image.fromarray(image).save(place / "unseen.png")
+        (found,) = svertka.predict(exported.model, place / "unseen.png")
+        print(f"predicted: {found.result.line()} of a {Shapes.classes[target]}")
 
 
 if __name__ == "__main__":

@@ -231,7 +231,7 @@ def _registrable(thing: Any) -> Any:
     what = thing.__name__ if isinstance(thing, type) else type(thing).__name__
     raise UserError(
         f"{what} is nothing that can be registered",
-        mend="give a TaskRecord, NetRecord, NetKind, NetFamily, Format, Augmentation, or a class of results, inputs or modules",
+        mend="give a record such as a TaskRecord or a NetRecord, or a class of results, inputs or modules",
     )
 
 

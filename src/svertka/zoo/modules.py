@@ -157,7 +157,7 @@ def check_rebuilt(record: NetRecord, instance: nn.Module, options: Mapping[str, 
         raise UserError(
             f"{record.name}, built again by the arguments that it keeps, is another network"
             + (f": {differ[0]} differs" if differ else ""),
-            mend="keep each argument of its __init__ in an attribute of that name",
+            mend="keep each argument of its __init__ in an attribute of that name, in a class of your own",
         )
 
 
