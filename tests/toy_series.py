@@ -12,6 +12,7 @@ from svertka.data.samples import Dataset, Format, Sample, SeriesFile
 from svertka.layers.trunk import Classifier, Trunk
 from svertka.runtime.series import SERIES_SUFFIXES
 from svertka.task_records.record import TaskRecord
+from svertka.tasks.classification import Classification
 from svertka.zoo.records import NetRecord
 
 CHANNELS = 2
@@ -49,6 +50,12 @@ class SmallSeriesNet(Classifier):
         super().__init__(trunk, head, classes=classes)
 
 
+class SeriesClassification(Classification):
+    """Classification of series."""
+
+    name = "series_classification"
+
+
 FORMAT = Format("series-folders", "class folders of series", fits, read)
 TASK = TaskRecord(
     name="series_classification",
@@ -56,8 +63,8 @@ TASK = TaskRecord(
     media="series",
     contract="classifier",
     suits=lambda labels: all(isinstance(label, str) for label in labels),
-    learnt="svertka.tasks.classification:Classification.learnt_from",
-    opened="svertka.tasks.classification:Classification.of_card",
+    learnt=SeriesClassification.learnt_from,
+    opened=SeriesClassification.of_card,
     decoder="svertka.runtime.decoders.classification:classification",
     subject="svertka.workflows.explaining.classes:ClassSubject",
     published=False,

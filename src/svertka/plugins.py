@@ -41,6 +41,9 @@ _HOMES = {
 _CLASSES = ("result", "media type")
 """Kinds of which classes are registered; of all else, values."""
 
+_ADAPTERS = {"torch.nn.modules.module.Module": "svertka.zoo.modules:record_of_class"}
+"""What makes a record of classes of other libraries, by the class that they inherit from."""
+
 _OURS = "Svertka"
 _LONGEST_NAME = 200
 _SHOWN = 300  # characters of what a plug-in's exception says
@@ -131,8 +134,9 @@ def register(*things: Any) -> None:
     Either all of them are registered, or none. What is registered already may be registered again.
 
     Args:
-        *things: Records, such as `svertka.task_records.record.TaskRecord`; or subclasses of `svertka.results.Result`
-            and of `svertka.runtime.inputs.InputTransform`.
+        *things: Records, such as `svertka.task_records.record.TaskRecord`; subclasses of `svertka.results.Result`
+            and of `svertka.runtime.inputs.InputTransform`; subclasses of `torch.nn.Module`, by the name
+            ``package.module.Class``.
 
     Raises:
         UserError: Something is nothing that can be registered, lacks a part, or has the name of something else.
@@ -148,6 +152,20 @@ def register(*things: Any) -> None:
         except BaseException:
             _state.things, _state.origins = before
             raise
+
+
+def replace(thing: Any) -> None:
+    """Register something in the place of what another call registered by its name: what a training is given itself.
+
+    Raises:
+        UserError: It lacks a part, or has the name of something of Svertka's.
+    """
+    with _state.lock:
+        kind, name = thing.registers, _name(thing)
+        registered(kind)
+        if (kind, name) in _state.origins:
+            del _state.things[kind][name], _state.origins[kind, name]
+        register(thing)
 
 
 def registered(kind: str) -> Mapping[str, Any]:
@@ -206,10 +224,14 @@ def missing_hint(provenance: Mapping[str, Any]) -> str | None:
 def _registrable(thing: Any) -> Any:
     if _can_register(thing):
         return thing
+    for base in thing.__mro__ if isinstance(thing, type) else ():
+        if adapter := _ADAPTERS.get(f"{base.__module__}.{base.__qualname__}"):
+            module, _, name = adapter.partition(":")
+            return getattr(importlib.import_module(module), name)(thing)
     what = thing.__name__ if isinstance(thing, type) else type(thing).__name__
     raise UserError(
         f"{what} is nothing that can be registered",
-        mend="give a TaskRecord, NetRecord, NetKind, NetFamily, Format, Augmentation, or a class of results or inputs",
+        mend="give a record such as a TaskRecord or a NetRecord, or a class of results, inputs or modules",
     )
 
 

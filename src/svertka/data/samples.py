@@ -18,6 +18,7 @@ from svertka.plugins import lacks
 from svertka.runtime.image import decode, read_file
 from svertka.runtime.series import load_series
 from svertka.signatures import checked_class
+from svertka.wording import inflected
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +222,17 @@ class Dataset:
 def place_of(root: Path, files: Sequence[Path]) -> Path:
     """The file that annotations are in, where there is just one; else the folder."""
     return files[0] if len(files) == 1 else root
+
+
+def images_only(dataset: Dataset) -> Dataset:
+    """The data set, once it is sure that it is of images.
+
+    Raises:
+        UserError: It is not, and what is asked for is done to images alone.
+    """
+    if dataset.media != "image":
+        raise UserError(f"these are {inflected(2, dataset.media)}, and this is for images", where=dataset.root)
+    return dataset
 
 
 def flat(dataset: Dataset) -> tuple[list[str], list[Sample]]:

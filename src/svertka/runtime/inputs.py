@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
 from os import PathLike
@@ -15,6 +16,7 @@ from svertka.errors import UserError, nearest
 from svertka.plugins import Registry, lacks
 from svertka.task_records.record import resolve
 
+_ALIGNMENT = 64  # bytes: what the widest vector instructions and their caches go by
 _SHOWN = 60  # characters of a name that stands in a file
 
 
@@ -111,6 +113,17 @@ class InputTransform(ABC):
         Raises:
             UserError: The values are not those of such a transform.
         """
+
+
+def aligned(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Room for a batch of inputs, where vector instructions like it.
+
+    Kernels sum in another order where memory begins elsewhere, and then the last bit differs from run to run.
+    """
+    size = 4 * math.prod(shape)
+    room = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % _ALIGNMENT
+    return room[start : start + size].view(np.float32).reshape(shape)
 
 
 def _own() -> tuple[type[InputTransform], ...]:

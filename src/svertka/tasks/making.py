@@ -49,6 +49,10 @@ def task_for(
             mend="svertka check reads them; to train, give class folders, labels, masks or boxes",
         )
     made: Task = resolve(asked.learnt)(labels, classes, transform, choices or Choices())
+    if made.name != asked.name:  # its card would name a task that there is not, or another
+        raise UserError(
+            f"the record of the task {asked.name!r} makes one called {made.name!r}", mend="give its class that name"
+        )
     return made
 
 

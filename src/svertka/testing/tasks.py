@@ -35,8 +35,9 @@ def check_task(task: TaskRecord | str, labels: Sequence[Annotation] = ()) -> Non
         assert issubclass(kind, Task), f"{name}: {kind.__name__} is no Task"
         assert kind.name == record.name, f"{name}: its class is called {kind.name!r}"
         assert kind.net_kind == record.contract, f"{name}: its class learns {kind.net_kind!r}, not {record.contract!r}"
-    for part in ("learnt", "opened", "decoder", "handling"):
-        assert callable(resolve(getattr(record, part))), f"{name}: its {part} cannot be called"
+    for part in ("learnt", "opened", "decoder", "session", "handling"):
+        if getattr(record, part) is not None:
+            assert callable(resolve(getattr(record, part))), f"{name}: its {part} cannot be called"
     subject = resolve(record.subject)
     assert not isinstance(subject, type) or issubclass(subject, Subject), f"{name}: its subject is no Subject"
     for ending, writer in record.files.items():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from svertka.runtime.card import image_input
 from svertka.runtime.image import ImageError
 from svertka.runtime.preprocess import Preprocess
-from svertka.wording import counted
+from svertka.wording import counted, inflected
 from svertka.workflows.models import model_file
 from svertka.zoo import registry
 
@@ -70,9 +70,8 @@ def preprocess_of(recipe: Recipe, images: Sequence[ImageSource] = ()) -> Preproc
 def say_data(display: Display, prepared: Prepared, classes: tuple[str, ...]) -> None:
     """Say what is learnt from, and what was left out of it."""
     counts = ", ".join(f"{part} {count:,}" for part, count in prepared.counts.items())
-    display.say(
-        f"{prepared.dataset.root}: {prepared.dataset.format}, {counted(len(classes), 'class')}; images: {counts}"
-    )
+    known, nouns = counted(len(classes), "class"), inflected(2, prepared.dataset.media)
+    display.say(f"{prepared.dataset.root}: {prepared.dataset.format}, {known}; {nouns}: {counts}")
     for note in prepared.notes:
         display.say(f"  {note}")
     for item in prepared.skipped[:5]:

@@ -216,17 +216,19 @@ def _begun(folder: Path) -> dict[str, Any]:
 
 def _recipe(recipe: Recipe | str | PathLike[str] | None, changes: Mapping[str, Any]) -> Recipe:
     if recipe is None:
-        return Recipe.of(changes, kind=_kind(changes))
+        return Recipe.of(changes, **_kind(changes))
     if not isinstance(recipe, Recipe):
-        recipe = Recipe.from_toml(Path(recipe), kind=_kind)
+        recipe = Recipe.from_toml(Path(recipe), net=_kind)
     return recipe.changed(changes)
 
 
-def _kind(values: Mapping[str, Any]) -> str:
+def _kind(values: Mapping[str, Any]) -> dict[str, str]:
+    # What `Recipe.of` goes by; a network that there is none of is refused later.
     name = values.get("net", "auto")
     if name == "auto" and values.get("weights"):
         name = net_of(Path(str(values["weights"])))
-    return next((record.kind for record in registry.records() if record.name == name), "classifier")
+    found = (record for record in registry.records() if record.name == name)
+    return next(({"kind": record.kind, "media": record.media} for record in found), {})
 
 
 def _with_net(recipe: Recipe) -> Recipe:

@@ -83,6 +83,9 @@ def record(name: str, provenance: Mapping[str, Any] | None = None) -> NetRecord:
     if family is not None:
         return _member(family, name)
     hint = missing_hint(provenance or {})
+    module, _, known = name.rpartition(".")
+    if module and hint is None:
+        hint = f"it is somebody's own module: import {known} from {module} and give it to svertka.register"
     raise UserError(f"unknown network {name!r}", mend=hint or nearest(name, _NETS))
 
 

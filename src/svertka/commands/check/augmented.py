@@ -14,6 +14,7 @@ from svertka.annotations import Boxes, Mask, names_in
 from svertka.data.augmentation.augment import augment_together, check_names
 from svertka.data.augmentation.mixing import MIXTURES, Mixing
 from svertka.data.readers.reading import open_dataset
+from svertka.data.samples import images_only
 from svertka.errors import UserError
 from svertka.runtime.files import replacing
 from svertka.runtime.preprocess import Preprocess
@@ -46,7 +47,7 @@ def show_augmented(
     """
     names = [name for name in names if name != "none"]
     check_names(names)
-    shown = _read(open_dataset(data, format))
+    shown = _read(images_only(open_dataset(data, format)))
     if not shown:
         raise UserError("no image that can be read", where=data)
     images = np.stack([image for image, _, _ in shown])

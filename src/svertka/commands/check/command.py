@@ -84,10 +84,10 @@ def check(
 def _surveyed(data: Path, format_: str | None, group: str | None, display: Display) -> Survey:
     from svertka.data.checks.survey import survey
     from svertka.data.readers.reading import open_dataset
-    from svertka.data.samples import flat
+    from svertka.data.samples import flat, images_only
     from svertka.data.splitting.grouping import groups_of
 
-    dataset = open_dataset(data, format_)
+    dataset = images_only(open_dataset(data, format_))
     _, samples = flat(dataset)
     groups = None if group is None else groups_of(dataset, samples, group)
     seen = survey(dataset, groups=groups, advance=display.advance)

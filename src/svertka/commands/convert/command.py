@@ -34,11 +34,11 @@ def convert(
     from svertka.data.checks.unused import images_not_used
     from svertka.data.files.unread import unread_note
     from svertka.data.readers.reading import open_dataset
-    from svertka.data.samples import flat
+    from svertka.data.samples import flat, images_only
     from svertka.data.writers.writing import write_dataset
 
     display = Display(show=progress)
-    dataset = open_dataset(Path(source), source_format)
+    dataset = images_only(open_dataset(Path(source), source_format))
     unused = tuple(images_not_used(dataset.root, flat(dataset)[1]))  # the new folder may lie in the old one
     written = write_dataset(dataset, Path(target), format, advance=display.converting)
     return Converted(

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def quick_findings(prepared: Prepared) -> list[Finding]:
-    """What `svertka.check` finds within seconds, of the images as they are divided now."""
+    """What `svertka.check` finds within seconds, of the images as they are divided now; nothing of other media."""
+    if prepared.dataset.media != "image":
+        return []
     parts = [""] * len(prepared.samples)
     for part, division in prepared.parts.items():
         for position in division.positions.tolist():

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from svertka.data.batching.handling import handling_for
 from svertka.exhibits import Bars, Curve, Curves, Exhibit, Facts, Gallery, Listing, Picture, Table
 from svertka.report.page import Section, write_report
 from svertka.runtime.predictor import Predictor
@@ -16,6 +18,7 @@ from svertka.zoo.engine import TorchEngine
 if TYPE_CHECKING:
     from svertka.data.checks.findings import Finding
     from svertka.data.preparing import Prepared
+    from svertka.data.samples import Sample
     from svertka.runtime.card import Card
     from svertka.tasks.task import Evaluation, Task
     from svertka.training.loop import Outcome
@@ -42,10 +45,10 @@ def write_run_report(trained: Trained, card: Card, data: Data, learnt: Learnt, d
     outcome, evaluations, recipe = learnt.outcome, learnt.evaluations, learnt.recipe
     prepared, task = data.prepared, data.task
     sections = []
-    images = prepared.counts.get("train", 0)
+    samples, noun = prepared.counts.get("train", 0), prepared.dataset.media
     seconds = outcome.seconds or trained.seconds
     lead = (
-        f"{card.net} learnt {counted(len(card.classes), 'class')} from {counted(images, 'image')} in "
+        f"{card.net} learnt {counted(len(card.classes), 'class')} from {counted(samples, noun)} in "
         f"{_duration(seconds)}."
     )
     headline: list[tuple[str, str]] = []
@@ -60,7 +63,7 @@ def write_run_report(trained: Trained, card: Card, data: Data, learnt: Learnt, d
                 for metric in task.headline
                 if metric in judged.metrics
             ),
-            (inflected(count, f"{name} image"), f"{count:,}"),
+            (inflected(count, f"{name} {noun}"), f"{count:,}"),
             ("trained in", _duration(seconds)),
         ]
         predictor = Predictor(TorchEngine(learnt.net), card)
@@ -169,8 +172,7 @@ def _galleries(task: Task, judged: Evaluation, prepared: Prepared, part: str, pr
         pictures, note = [], ""
         for index, caption, detail in chosen:
             sample = prepared.samples[positions[index]]
-            image, _ = sample.source.load()
-            panels = task.panels(image, sample.annotation, lambda image: predictor.predict([image])[0])
+            panels = _panels(task, prepared, sample, predictor)
             note = f"Side by side: {', '.join(panels)}." if len(panels) > 1 else ""
             pictures.append(
                 Picture(
@@ -184,12 +186,18 @@ def _galleries(task: Task, judged: Evaluation, prepared: Prepared, part: str, pr
     return galleries
 
 
+def _panels(task: Task, prepared: Prepared, sample: Sample, predictor: Predictor) -> dict[str, NDArray[np.uint8]]:
+    value, _ = sample.source.load()
+    picture = handling_for(prepared).picture(value, prepared.contents.transform)
+    return task.panels(picture, sample.annotation, lambda _: predictor.predict([value])[0])
+
+
 def _data(prepared: Prepared, findings: Sequence[Finding]) -> list[Facts | Listing]:
     items = [("Read from", str(prepared.dataset.root)), ("Format", prepared.dataset.format)]
     for part, count in prepared.counts.items():
         classes = prepared.per_class(part)
         spread = f"{min(classes.values(), default=0):,} to {max(classes.values(), default=0):,} a class"
-        items.append((_PART_NAMES.get(part, part).capitalize(), f"{counted(count, 'image')}, {spread}"))
+        items.append((_PART_NAMES.get(part, part).capitalize(), f"{counted(count, prepared.dataset.media)}, {spread}"))
     items.append(("Left out", counted(len(prepared.skipped), "file")))
     found: list[Facts | Listing] = [Facts(title="What was read", items=items)]
     if prepared.notes:

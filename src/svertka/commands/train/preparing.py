@@ -22,6 +22,7 @@ from svertka.workflows.training.stages import Data, Plan
 
 if TYPE_CHECKING:
     from svertka.data.preparing import Prepared
+    from svertka.data.samples import Dataset
     from svertka.runtime.inputs import InputTransform
     from svertka.tasks.task import Task
     from svertka.training.recipe import Recipe
@@ -54,12 +55,12 @@ def planned(run: Run) -> Plan:
     return Plan(run, machine)
 
 
-def read_data(plan: Plan, source: Path, context: Context) -> Data:
+def read_data(plan: Plan, source: Path | Dataset, context: Context) -> Data:
     """Read the data of a plan, and see what is wrong with them.
 
     Args:
         plan: How they are to be divided, and what is to be learnt of them.
-        source: A data set.
+        source: Where a data set lies, or the data set.
         context: Is told what was read, and counts the time.
 
     Raises:
@@ -71,7 +72,7 @@ def read_data(plan: Plan, source: Path, context: Context) -> Data:
             prepared = _read(recipe, source, context.display)
         classes = learnable_classes(prepared)
         _check_judged(recipe, prepared)
-        transform = _transform(recipe, prepared)
+        transform = prepared.contents.transform if recipe.weights is not None else measured(prepared)
     say_data(context.display, prepared, classes)
     with context.clock.stage("checking"):
         found = quick_findings(prepared) if machine.first else None
@@ -82,7 +83,7 @@ def read_data(plan: Plan, source: Path, context: Context) -> Data:
     return Data(prepared, task, transform, found)
 
 
-def _read(recipe: Recipe, source: Path, display: Display) -> Prepared:
+def _read(recipe: Recipe, source: Path | Dataset, display: Display) -> Prepared:
     return prepare(
         source,
         lambda sources, media: transform_of(recipe, sources, media),
@@ -92,6 +93,7 @@ def _read(recipe: Recipe, source: Path, display: Display) -> Prepared:
         fold=(recipe.fold, recipe.folds) if recipe.fold else None,
         split=None if recipe.split is None else Path(recipe.split),
         format=recipe.format,
+        task=_wanted(recipe),
         advance=display.advance,
     )
 
@@ -106,11 +108,6 @@ def _check_judged(recipe: Recipe, prepared: Prepared) -> None:
         )
 
 
-def _transform(recipe: Recipe, prepared: Prepared) -> InputTransform:
-    """What makes inputs of the samples: as the weights have it, or with mean and deviation measured."""
-    return prepared.contents.transform if recipe.weights is not None else measured(prepared)
-
-
 def _task(recipe: Recipe, prepared: Prepared, classes: tuple[str, ...], transform: InputTransform) -> Task:
     choices = Choices(
         label_smoothing=recipe.label_smoothing,
@@ -118,4 +115,8 @@ def _task(recipe: Recipe, prepared: Prepared, classes: tuple[str, ...], transfor
         losses=recipe.loss,
         border=recipe.border,
     )
-    return task_for(prepared.parts["train"].labels, classes, transform, choices)
+    return task_for(prepared.parts["train"].labels, classes, transform, choices, name=_wanted(recipe))
+
+
+def _wanted(recipe: Recipe) -> str | None:
+    return None if recipe.task == "auto" else recipe.task

@@ -13,6 +13,7 @@ from svertka.commands.train.result import Trial
 from svertka.exhibits import Curve, Curves, Facts
 from svertka.report.page import Section, write_report
 from svertka.runtime.files import make_folder
+from svertka.runtime.preprocess import Preprocess
 from svertka.training.range_test import find_rate
 from svertka.training.signals import Background
 from svertka.training.wiring import check_wiring
@@ -42,7 +43,7 @@ def try_out(plan: Plan, data: Data, display: Display, test: str, out: Path | Non
     setup = set_up(plan, data, display)
     recipe, machine, task = setup.recipe, setup.machine, data.task
     advance = functools.partial(display.working, "trying")
-    loader = data.loader(data.pixels(recipe.augment, recipe.seed), "train", setup, display)
+    loader = data.loader(data.inputs(recipe.augment, recipe.seed), "train", setup, display)
     if test == "find_lr":
         found = find_rate(setup.net, task, loader, recipe, machine=machine, advance=advance)
         done = Trial(test, True, found.suggestion, found.rates, found.losses, (), loader.samples)
@@ -50,8 +51,8 @@ def try_out(plan: Plan, data: Data, display: Display, test: str, out: Path | Non
         plain = dataclasses.replace(loader, part=dataclasses.replace(loader.part, mixing=None))
         targets = data.targets["train"]
         background = Background()
-        if data.prepared.dataset.media == "image":
-            background = Background(mean=data.preprocess.mean, std=data.preprocess.std)
+        if isinstance(data.transform, Preprocess):
+            background = Background(mean=data.transform.mean, std=data.transform.std)
         if targets.ndim == 1 and task.exclusive:
             counts = np.bincount(targets, minlength=len(task.classes))
             background = dataclasses.replace(background, counts={"train": counts.tolist()})

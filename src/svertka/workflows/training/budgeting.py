@@ -193,7 +193,7 @@ class Times:
     def __init__(self, setup: Setup, data: Data, context: Context) -> None:
         self.task, self.recipe, self.machine, self.clock = data.task, setup.recipe, setup.machine, context.clock
         self.images = {part: len(division.positions) for part, division in data.prepared.parts.items()}
-        inputs = data.pixels(setup.recipe.augment, setup.recipe.seed)
+        inputs = data.inputs(setup.recipe.augment, setup.recipe.seed)
         self.loading = _loading(data.loader(inputs, "train", setup, context.display))
         part = "val" if "val" in inputs else "train"
         # Of one batch, which no processes need to be started for.

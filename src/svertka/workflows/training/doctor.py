@@ -46,11 +46,12 @@ def doctor_for(
         classes = len(task.classes)
         counts = {part: np.bincount(targets, minlength=classes).tolist() for part, targets in data.targets.items()}
     images = are_images(inputs["train"])
+    mean, std = (data.preprocess.mean, data.preprocess.std) if images else ((), ())
     positions = prepared.parts["val"].positions if "val" in prepared.parts else np.zeros(0, np.int64)
     background = Background(
         counts=counts,
-        mean=data.preprocess.mean if images else (),
-        std=data.preprocess.std if images else (),
+        mean=mean,
+        std=std,
         findings=[finding.to_json() for finding in data.findings if finding.severity != "note"],
         names=lambda number: prepared.samples[positions[number]].name,
         before=before,

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from svertka.data.cache.memory import VIEWS
 from svertka.errors import UserError, nearest
-from svertka.task_records.record import of_contract, records
-from svertka.workflows.images import preprocess_of
+from svertka.task_records.record import named, of_contract, records
+from svertka.wording import inflected
+from svertka.workflows.inputs import transform_of
 from svertka.workflows.training.network import flag_arguments
 from svertka.zoo import registry
-from svertka.zoo.records import KINDS
+from svertka.zoo.records import KINDS, kind_called
 
 if TYPE_CHECKING:
     from svertka.training.recipe import Recipe
@@ -23,6 +24,8 @@ _ONLY_WITH = {
     "step_factor": ("schedule", ("step", "plateau")),
 }
 """Fields that do nothing unless another has one of these values."""
+_OF_IMAGES = ("augment", "image_size", "channels")
+"""Fields that say how images are taken."""
 _OF_FROZEN = ("views", "engine")
 """Fields of the pass over frozen stages."""
 
@@ -45,9 +48,12 @@ def check_flags(recipe: Recipe, typed: Set[str]) -> None:
                 f"{flag} does nothing with --{other} {getattr(recipe, other)}",
                 mend=f"give {needed}, or leave {flag} out",
             )
+    if registry.record(recipe.net).media != "image":
+        _check_media(recipe, typed)
     for view in recipe.views:
         if view not in VIEWS:
             raise UserError(f"unknown view {view!r}", mend=nearest(view, VIEWS))
+    _check_task(recipe)
     _check_kind(recipe, typed)
     if recipe.weights is None:
         _check_scratch(recipe)
@@ -55,9 +61,36 @@ def check_flags(recipe: Recipe, typed: Set[str]) -> None:
         _check_weights(recipe, typed)
 
 
+def _check_media(recipe: Recipe, typed: Set[str]) -> None:
+    nouns = inflected(2, registry.record(recipe.net).media)
+    if recipe.weights is not None:
+        raise UserError(
+            f"--weights is for networks that take images, and {recipe.net} takes {nouns}", mend="leave --weights out"
+        )
+    for name in _OF_IMAGES:
+        if (name in typed and getattr(recipe, name)) or (name != "augment" and getattr(recipe, name) is not None):
+            raise UserError(
+                f"{_flag(name)} is about images, and {recipe.net} takes {nouns}", mend=f"leave {_flag(name)} out"
+            )
+
+
+def _check_task(recipe: Recipe) -> None:
+    """A task that is wanted by name exists, and is learnt by networks like this one."""
+    if recipe.task == "auto":
+        return
+    wanted, record = named(recipe.task), registry.record(recipe.net)
+    if wanted.contract != record.kind:
+        kind = kind_called(wanted.contract)
+        raise UserError(
+            f"{recipe.net} predicts {record.traits.gives}, and --task {recipe.task} is learnt by networks that predict "
+            f"{kind.gives}",
+            mend=f"give {kind.suggested}; `svertka nets` lists all that predict {kind.gives}",
+        )
+
+
 def _check_kind(recipe: Recipe, typed: Set[str]) -> None:
     record = registry.record(recipe.net)
-    own = {name for task in of_contract(record.kind) for name in task.fields}
+    own = {name for task in of_contract(record.kind, record.media) for name in task.fields}
     others = {name for task in records() for name in task.fields} - own
     for item in dataclasses.fields(recipe):
         if item.name in others and getattr(recipe, item.name) != item.default:
@@ -76,14 +109,14 @@ def _check_scratch(recipe: Recipe) -> None:
         raise UserError(
             "--reject is based on what a trained network sees, and this one starts from scratch", mend="give --weights"
         )
-    preprocess = preprocess_of(recipe)
-    arguments = flag_arguments(recipe, preprocess.height)
+    channels, side = transform_of(recipe).shape[:2]
+    arguments = flag_arguments(recipe, side)
     if recipe.trunk is None and not recipe.net_options:
         return
     import torch
 
     with torch.device("meta"):  # whether they suit each other is known by building it, which takes no memory there
-        registry.build_any(recipe.net, {**arguments, "classes": 2, "in_channels": preprocess.channels})
+        registry.build_any(recipe.net, {**arguments, "classes": 2, "in_channels": channels})
 
 
 def _check_weights(recipe: Recipe, typed: Set[str]) -> None:

@@ -66,7 +66,7 @@ def from_regions(plan: Plan, data: Data, context: Context) -> Learnt:
     with context.clock.stage("fitting the machines"):
         machines = fit_machines(found["train"], found.get("val", []), len(classes), seed=recipe.seed)
     net.decoder.load_state_dict({name: torch.from_numpy(value) for name, value in machines.tensors.items()})
-    inputs, forward = data.pixels(recipe.augment, recipe.seed), TorchEngine(net).forward
+    inputs, forward = data.inputs(recipe.augment, recipe.seed), TorchEngine(net).forward
     with context.clock.stage("evaluation"):
         evaluations = {
             part: evaluate(

@@ -47,7 +47,7 @@ def from_scratch(plan: Plan, data: Data, context: Context) -> Learnt:
         recipe = recipe.changed({"epochs": phase.epochs})
         display.plan(epochs=recipe.epochs, batch=recipe.batch)
 
-    inputs = data.pixels(recipe.augment, recipe.seed)
+    inputs = data.inputs(recipe.augment, recipe.seed)
     loaders = {part: data.loader(inputs, part, setup, display) for part in inputs}
     training = Training(
         setup.net,

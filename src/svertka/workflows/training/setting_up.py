@@ -8,7 +8,7 @@ from svertka.errors import UserError
 from svertka.training import speed
 from svertka.training.least_batch import least_images
 from svertka.training.machine import Machine
-from svertka.wording import counted
+from svertka.wording import counted, inflected
 from svertka.workflows.training.network import arguments_of, build
 from svertka.workflows.training.stages import Setup
 
@@ -35,7 +35,7 @@ def set_up(plan: Plan, data: Data, display: Display) -> Setup:
     Raises:
         UserError: The network cannot be built like this, or needs more images than there are.
     """
-    channels, side, _ = data.shape
+    channels, side = data.shape[:2]
     arguments = arguments_of(plan.recipe, data.task, side, channels)
     net = build(plan.recipe, arguments)
     recipe, machine = suited(plan.recipe, plan.machine, net, data.task, data.shape)
@@ -75,24 +75,26 @@ def least_batch(net: Net, recipe: Recipe, world: int, data: Data, display: Displ
     if least == 1:
         return least
     batch, samples, needed = recipe.batch, len(data.prepared.parts["train"].positions), least * world
+    noun = data.transform.media
     why = "a BatchNorm would get a single value of each channel"
     if batch < needed:
-        few, shared = "one image" if batch == 1 else f"{batch} images", f" for {world} processes" if world > 1 else ""
+        few, shared = (
+            f"one {noun}" if batch == 1 else counted(batch, noun),
+            f" for {world} processes" if world > 1 else "",
+        )
         raise UserError(
             f"{recipe.net} cannot learn from {few} at a time{shared}: {why}",
             mend=f"give --batch {needed} or more",
         )
     if samples < needed:
         raise UserError(
-            f"{recipe.net} needs {needed} images to learn from, and there is {samples}: {why}",
+            f"{recipe.net} needs {counted(needed, noun)} to learn from, and there is {samples}: {why}",
             where=data.prepared.dataset.root,
-            mend="add images, or give a --net without BatchNorm",
+            mend=f"add {inflected(2, noun)}, or give a --net without BatchNorm",
         )
     if 0 < samples % batch < needed < samples:
         last = samples % batch
-        display.say(
-            f"the last batch of an epoch has {counted(batch + last, 'image')} instead of {last}: of so few {why}"
-        )
+        display.say(f"the last batch of an epoch has {counted(batch + last, noun)} instead of {last}: of so few {why}")
     return least
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from svertka.runtime.preprocess import Preprocess
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from svertka.data.preparing import Prepared
     from svertka.layers.net import Net
     from svertka.runtime.inputs import InputTransform
-    from svertka.runtime.preprocess import Preprocess
     from svertka.tasks.task import Evaluation, Task
     from svertka.training.loop import Outcome
     from svertka.training.machine import Machine
@@ -96,9 +97,9 @@ class Data:
     """What is learnt from, and what is to be learnt of it.
 
     Attributes:
-        prepared: The images, decoded and divided.
+        prepared: The samples, read and divided.
         task: What to learn.
-        transform: What makes inputs of the images.
+        transform: What makes inputs of them.
         findings: What was found in the data; None where no doctor is to look on.
     """
 
@@ -109,14 +110,12 @@ class Data:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one input of the network: ``(C, H, W)``, ``(C, T)``."""
+        """Of what a network gets of a sample: ``(C, H, W)`` of an image, ``(C, T)`` of a series."""
         return self.transform.shape
 
     @property
     def preprocess(self) -> Preprocess:
-        """The transform, of images: for what is done with them alone."""
-        from svertka.runtime.preprocess import Preprocess
-
+        """The transform, of images."""
         assert isinstance(self.transform, Preprocess)
         return self.transform
 
@@ -125,8 +124,8 @@ class Data:
         """What is to be learnt of every sample, by part."""
         return {part: self.task.targets(division.labels) for part, division in self.prepared.parts.items()}
 
-    def pixels(self, augment: Sequence[str], seed: int) -> dict[str, Inputs]:
-        """The images themselves as inputs, by part; those of training are augmented.
+    def inputs(self, augment: Sequence[str], seed: int) -> dict[str, Inputs]:
+        """The samples themselves as inputs, by part; images of training are augmented.
 
         Args:
             augment: Names of augmentations, in order.

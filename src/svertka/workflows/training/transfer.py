@@ -159,7 +159,7 @@ class Transfer:
         return not self.setup.recipe.budget and keeps_pixels(self.folder)
 
     def _pixels(self) -> dict[str, Inputs]:
-        return self.data.pixels(self.setup.recipe.augment, self.setup.recipe.seed)
+        return self.data.inputs(self.setup.recipe.augment, self.setup.recipe.seed)
 
     def _boundary(self, depth: int) -> str | None:
         return self.net.trunk.names[depth - 1] if depth else None
@@ -275,8 +275,8 @@ class Transfer:
         boundary = self._boundary(depth)
         if boundary is None or pixels:
             return self.net, self.data.shape
-        shapes, transform = self.memory.shapes, self.data.preprocess
-        module = behind(self.net, boundary, shapes, (transform.height, transform.width))
+        shapes, preprocess = self.memory.shapes, self.data.preprocess
+        module = behind(self.net, boundary, shapes, (preprocess.height, preprocess.width))
         return module, (sum(math.prod(shapes[name] if maps else shapes[name][:1]) for name, maps in module.reads),)
 
     def _train(
