@@ -157,7 +157,7 @@ def test_every_public_name_is_there_and_documented() -> None:
         thing = getattr(svertka, name)
         assert thing.__name__ == name
         assert inspect.getdoc(thing), name
-        if inspect.isfunction(thing) and name != "register":
+        if inspect.isfunction(thing) and name not in ("open_dataset", "register"):
             assert thing.__module__.startswith("svertka.commands."), name
 
 
@@ -208,9 +208,7 @@ def test_no_file_is_over_400_lines() -> None:
 
 
 LONG = {
-    ("cli/train.py", "train"),
     ("data/preparing.py", "prepare"),
-    ("workflows/training/regions.py", "from_regions"),
 }
 """Functions of more lines. This list only shrinks."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,10 +22,14 @@ from svertka.data.samples import Dataset, Format
 from svertka.errors import UserError
 from svertka.results import Classes
 from svertka.results.result import Result
+from svertka.runtime.card import Card
+from svertka.runtime.inputs import transform_from_json
+from svertka.runtime.series import SeriesTransform
 from svertka.serving.limits import Limits
 from svertka.serving.openapi import document
 from svertka.task_records.record import TaskRecord, record, record_for, records, resolve
 from svertka.zoo import registry
+from svertka.zoo.modelfile import read_card
 from svertka.zoo.records import KINDS, NetFamily, NetKind, NetRecord
 
 Install = Callable[..., None]
@@ -101,6 +106,30 @@ def test_what_is_registered_is_found_by_name() -> None:
     assert (augment(images, ["darker"], seed=0, epoch=0, indices=np.zeros(1, np.int64)) == 100).all()
 
 
+class Noise(SeriesTransform):
+    """A media type that Svertka has none like."""
+
+    media = "noise"
+    graph_input = "noise"
+
+
+NOISE = {"channels": 8, "length": 1, "mean": [0.0] * 8, "std": [1.0] * 8}
+
+
+def test_a_media_type_of_a_plug_in_is_read_from_a_card(tiny_model: Path) -> None:
+    values = json.loads(read_card(tiny_model).to_json()) | {"input": {"media": "noise", **NOISE}, "golden": []}
+    with pytest.raises(UserError, match=r"^here: its network takes the media type 'noise', .*; one of: image, series$"):
+        Card.from_json(json.dumps(values), where="here")
+    values["provenance"] = {"plugins": {"dreams": "1.2"}}
+    with pytest.raises(UserError, match=r"the file says that it needs the plug-in dreams 1\.2: install it"):
+        Card.from_json(json.dumps(values), where="here")
+    svertka.register(Noise)
+    card = Card.from_json(json.dumps(values), where="here")
+    assert card.input == transform_from_json("noise", NOISE)
+    assert type(card.input) is Noise
+    assert json.loads(card.to_json())["input"]["media"] == "noise"
+
+
 class Height(Result):
     """A result that Svertka has none like."""
 
@@ -112,8 +141,13 @@ class Height(Result):
     def line(self) -> str:
         return "3 m"
 
-    def draw(self, image: np.ndarray) -> np.ndarray:
-        return image
+
+def test_a_result_of_a_plug_in_is_drawn_as_its_line_on_what_its_input_is_shown_by() -> None:
+    picture = np.full((40, 60, 3), 255, np.uint8)
+    (drawn,) = Height().pictures(picture).values()
+    assert drawn.size == (60, 40)
+    assert np.asarray(drawn)[0, 0].tolist() == [0, 0, 0]
+    assert (picture == 255).all()
 
 
 def test_a_result_of_a_plug_in_stands_in_the_description_of_what_is_served() -> None:
@@ -219,13 +253,17 @@ def test_a_cell_of_a_notebook_can_be_run_again() -> None:
 
 
 class Half(Result):
-    """A result that lacks how it is drawn."""
+    """A result that lacks its line of text."""
 
     def to_json(self) -> dict[str, object]:
         return {}
 
-    def line(self) -> str:
-        return ""
+
+class Sound(SeriesTransform):
+    """A media type that lacks what the input of a graph is called."""
+
+    media = "sound"
+    graph_input = ""
 
 
 @pytest.mark.parametrize(
@@ -245,7 +283,8 @@ class Half(Result):
         (lambda: dataclasses.replace(NET, smallest=0), "the smallest of the network 'own_lenet' is 0"),
         (lambda: Augmentation("mixup", halved), "called 'mixup', and so is one of Svertka's"),
         (lambda: Augmentation("darker", None), "the augmentation 'darker' lacks its pixels"),
-        (lambda: Half, "the result 'Half' lacks its draw"),
+        (lambda: Half, "the result 'Half' lacks its line"),
+        (lambda: Sound, "the media type 'sound' lacks its graph_input"),
         (lambda: TaskRecord, "type is nothing that can be registered|TaskRecord is nothing that can be registered"),
     ],
 )
@@ -271,7 +310,7 @@ def test_a_task_is_chosen_by_name_or_by_what_it_suits() -> None:
     assert record_for(["a"], "series") is series
     with pytest.raises(UserError, match="unknown task 'aksed'; did you mean asked"):
         record_for(["a"], name="aksed")
-    with pytest.raises(UserError, match="the task series learns from series data, and these are of image data"):
+    with pytest.raises(UserError, match="the task series learns from series, and these are images"):
         record_for(["a"], name="series")
     with pytest.raises(UserError, match="the task asked does not learn from these annotations; they are for detection"):
         record_for([Boxes((), (2, 2))], name="asked")

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from svertka.commands.serve.command import serve
     from svertka.commands.train.command import train
     from svertka.commands.verify.command import verify
+    from svertka.data.opening import open_dataset
     from svertka.errors import UserError
     from svertka.plugins import register
     from svertka.training.recipe import Recipe
@@ -52,6 +53,7 @@ __all__ = [
     "export",
     "ledger",
     "list_nets",
+    "open_dataset",
     "predict",
     "prune",
     "register",
@@ -63,6 +65,7 @@ __all__ = [
 _ELSEWHERE = {
     "UserError": "svertka.errors",
     "Recipe": "svertka.training.recipe",
+    "open_dataset": "svertka.data.opening",
     "register": "svertka.plugins",
 }
 _OF_NETS = ("ledger", "list_nets")  # both are the command ``nets``

@@ -1,4 +1,4 @@
-"""Plug-ins: the registries of tasks, networks, formats, augmentations and results, and what other packages put in them.
+"""Plug-ins: the registries of tasks, networks, formats, augmentations, results and media types, and what others add.
 
 Another package is found by its entry points in the group ``svertka.plugins``. Each names a function that calls
 `register`, a thing to register, several of them, or a module that has some. They are imported when a registry is first
@@ -34,8 +34,15 @@ _HOMES = {
     "format": "svertka.data.readers.reading",
     "augmentation": "svertka.data.augmentation.augment",
     "result": "svertka.results",
+    "media type": "svertka.runtime.inputs",
 }
 """What there are registries of, and the module whose ``OWN`` gives Svertka's own things, by kind."""
+
+_CLASSES = ("result", "media type")
+"""Kinds of which classes are registered; of all else, values."""
+
+_ADAPTERS = {"torch.nn.modules.module.Module": "svertka.zoo.modules:record_of_class"}
+"""What makes a record of classes of other libraries, by the class that they inherit from."""
 
 _OURS = "Svertka"
 _LONGEST_NAME = 200
@@ -55,7 +62,7 @@ class Registrable(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is asked for by; a result type is asked for by the name of its class."""
+        """What it is asked for by; a result type by the name of its class, an input transform by its media type."""
 
     def check_parts(self) -> None:
         """See that it has every part, once all things that are registered with it are there.
@@ -122,12 +129,14 @@ _state = _State()
 
 
 def register(*things: Any) -> None:
-    """Register a plug-in: tasks, networks, kinds and families of networks, formats, augmentations, results.
+    """Register a plug-in: tasks, networks, their kinds and families, formats, augmentations, results, media types.
 
     Either all of them are registered, or none. What is registered already may be registered again.
 
     Args:
-        *things: Records, such as `svertka.task_records.record.TaskRecord`; or subclasses of `svertka.results.Result`.
+        *things: Records, such as `svertka.task_records.record.TaskRecord`; subclasses of `svertka.results.Result`
+            and of `svertka.runtime.inputs.InputTransform`; subclasses of `torch.nn.Module`, by the name
+            ``package.module.Class``.
 
     Raises:
         UserError: Something is nothing that can be registered, lacks a part, or has the name of something else.
@@ -143,6 +152,20 @@ def register(*things: Any) -> None:
         except BaseException:
             _state.things, _state.origins = before
             raise
+
+
+def replace(thing: Any) -> None:
+    """Register something in the place of what another call registered by its name: what a training is given itself.
+
+    Raises:
+        UserError: It lacks a part, or has the name of something of Svertka's.
+    """
+    with _state.lock:
+        kind, name = thing.registers, _name(thing)
+        registered(kind)
+        if (kind, name) in _state.origins:
+            del _state.things[kind][name], _state.origins[kind, name]
+        register(thing)
 
 
 def registered(kind: str) -> Mapping[str, Any]:
@@ -201,17 +224,21 @@ def missing_hint(provenance: Mapping[str, Any]) -> str | None:
 def _registrable(thing: Any) -> Any:
     if _can_register(thing):
         return thing
+    for base in thing.__mro__ if isinstance(thing, type) else ():
+        if adapter := _ADAPTERS.get(f"{base.__module__}.{base.__qualname__}"):
+            module, _, name = adapter.partition(":")
+            return getattr(importlib.import_module(module), name)(thing)
     what = thing.__name__ if isinstance(thing, type) else type(thing).__name__
     raise UserError(
         f"{what} is nothing that can be registered",
-        mend="give a TaskRecord, NetRecord, NetKind, NetFamily, Format or Augmentation, or a class of results",
+        mend="give a record such as a TaskRecord or a NetRecord, or a class of results, inputs or modules",
     )
 
 
 def _can_register(thing: Any) -> bool:
-    # Of results there are classes; of all else, values, and the class of those is none of them.
+    # The class of a value that can be registered is none itself.
     kind = getattr(thing, "registers", None)
-    return isinstance(kind, str) and kind in _HOMES and isinstance(thing, type) == (kind == "result")
+    return isinstance(kind, str) and kind in _HOMES and isinstance(thing, type) == (kind in _CLASSES)
 
 
 def _place(thing: Any, origin: Origin) -> Any:
@@ -243,7 +270,8 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def _name(thing: Any) -> str:
-    name = thing.__name__ if isinstance(thing, type) else thing.name
+    name = {"result": "__name__", "media type": "media"}.get(thing.registers, "name")
+    name = getattr(thing, name)
     if not isinstance(name, str) or not name or name != name.strip() or len(name) > _LONGEST_NAME:
         raise UserError(
             f"a {thing.registers} is called {str(name)[:50]!r}",

@@ -17,7 +17,9 @@ from svertka.spelling import names_of, numbers_of, paths_of, seconds_of
 from svertka.training.recipe import Recipe
 from svertka.wording import rate_text
 
-COMMANDS = [name for name in svertka.__all__ if name not in ("Recipe", "UserError", "ledger", "register")]
+COMMANDS = [
+    name for name in svertka.__all__ if name not in ("Recipe", "UserError", "ledger", "open_dataset", "register")
+]
 OF_PYTHON = {"progress", "ready"}  # what a command line decides by --json, or prints
 OF_COMMAND_LINE = {"json", "ledger", "flags"}
 

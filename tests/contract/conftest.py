@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from exporting import operators_read_once
+
 _POOL = 1 << 20
 _LARGE = 1 << 14  # numbers from which on a tensor is worth it
 
@@ -32,4 +34,10 @@ def _weights_from_a_pool() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Tensor, "normal_", normal_)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _operators_read_once() -> Iterator[None]:
+    with operators_read_once():
         yield

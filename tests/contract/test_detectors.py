@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from families import FULL, cheapest
+from families import FULL, SHORTER, cheapest
 from torch import Tensor
 
 from svertka.deploy.onnx import TOLERANCE, onnx_bytes
@@ -20,6 +20,7 @@ from svertka.runtime.predictor import Predictor, raw_outputs
 from svertka.runtime.preprocess import Preprocess
 from svertka.tasks.box_losses import COUNTED
 from svertka.tasks.detection import DetectionTask
+from svertka.testing import check_shapes
 from svertka.zoo import registry
 from svertka.zoo.engine import TorchEngine
 from svertka.zoo.modelfile import load_classifier, load_model, save_model
@@ -61,8 +62,6 @@ EXPORTED = pytest.mark.parametrize(
     ids=lambda value: getattr(value, "name", value),
 )
 """Every decoder and every kind of trunk once: the exporter takes a quarter of a minute for each."""
-SHORTER = {"efficientnet_lite0": {"depth": 0.3}}
-"""A trunk of fewer blocks: the exporter takes a third of the time."""
 
 
 def side(trunk: registry.NetRecord) -> int:
@@ -104,37 +103,8 @@ def check_found(found: Found, images: int) -> None:
 
 
 @EVERY_NET
-def test_parameters_are_as_many_as_recorded(record: registry.NetRecord) -> None:
-    with torch.device("meta"):
-        net = registry.build_any(record.name, {"classes": record.classes, "in_channels": record.channels})
-    assert sum(parameter.numel() for parameter in net.parameters()) == record.parameters
-
-
-@EVERY_NET
-@pytest.mark.parametrize("channels", [1, 3, 4])
-def test_any_number_of_channels_in_both_modes(record: registry.NetRecord, channels: int) -> None:
-    with torch.device("meta"):
-        net = registry.build_any(record.name, {"classes": CLASSES, "in_channels": channels})
-        assert isinstance(net, Detector)
-        assert net.in_channels == channels
-        for mode in (True, False):
-            given = [torch.empty(2, net.regions, 4)] if net.regions else []
-            said = net.train(mode)(torch.empty(2, channels, record.image_size, record.image_size), *given)
-            check_found(said.found(), 2)
-            check_found(said.of(1).found(), 1)
-
-
-@EVERY_NET
-def test_the_smallest_size_is_the_smallest(record: registry.NetRecord) -> None:
-    def run(size: int) -> None:
-        with torch.device("meta"):
-            net = build(record, size).eval()
-            net(torch.empty(2, record.channels, size, size))
-
-    run(record.smallest)
-    if record.smallest > 1:
-        with pytest.raises((RuntimeError, UserError)):
-            run(record.smallest - 1)
+def test_parameters_channels_sizes_and_boxes(record: registry.NetRecord) -> None:
+    check_shapes(record)
 
 
 @pytest.mark.parametrize("trunk", sorted(WITHOUT_MAPS))

@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from families import FULL, cheapest
+from families import FULL, SHORTER, cheapest
 from torch import nn
 
 from svertka.errors import UserError
@@ -15,6 +15,7 @@ from svertka.layers.dense import Segmenter, resolutions
 from svertka.runtime.card import Card, Golden
 from svertka.runtime.outputs import OutputSpec
 from svertka.runtime.preprocess import Preprocess
+from svertka.testing import check_shapes
 from svertka.zoo import registry
 from svertka.zoo.engine import TorchEngine
 from svertka.zoo.modelfile import load_classifier, load_model, save_model
@@ -62,41 +63,8 @@ def odd(record: registry.NetRecord) -> tuple[int, int]:
 
 
 @EVERY_NET
-def test_parameters_are_as_many_as_recorded(record: registry.NetRecord) -> None:
-    with torch.device("meta"):
-        net = registry.build_any(record.name, {"classes": record.classes, "in_channels": record.channels})
-    assert sum(parameter.numel() for parameter in net.parameters()) == record.parameters
-
-
-@EVERY_NET
-def test_logits_for_every_pixel_but_the_margin(record: registry.NetRecord) -> None:
-    with torch.device("meta"):
-        net = build(record)
-        for mode in (True, False):
-            net.train(mode)
-            for height, width in [(record.smallest, record.smallest + 13), (record.image_size + 37, 211)]:
-                height, width = net.tile(height - 2 * net.margin), net.tile(width - 2 * net.margin)
-                logits = net(torch.empty(2, record.channels, height, width))
-                assert logits.shape == (2, CLASSES, height - 2 * net.margin, width - 2 * net.margin)
-
-
-@EVERY_NET
-def test_the_smallest_size_is_the_smallest(record: registry.NetRecord) -> None:
-    if record.smallest == 1:
-        pytest.skip("there is nothing smaller")
-    with torch.device("meta"):
-        net = build(record).eval()
-        net(torch.empty(2, record.channels, record.smallest, record.smallest))
-        with pytest.raises((RuntimeError, ValueError)):
-            net(torch.empty(2, record.channels, record.smallest - 1, record.smallest - 1))
-
-
-@EVERY_NET
-@pytest.mark.parametrize("channels", [1, 3, 4])
-def test_any_number_of_channels(record: registry.NetRecord, channels: int) -> None:
-    with torch.device("meta"):
-        net = registry.build_any(record.name, {"classes": CLASSES, "in_channels": channels})
-    assert net.in_channels == channels
+def test_parameters_channels_sizes_and_logits(record: registry.NetRecord) -> None:
+    check_shapes(record)
 
 
 @pytest.mark.parametrize("trunk", sorted(WITHOUT_MAPS))
@@ -176,13 +144,6 @@ def check_model_file(record: registry.NetRecord, trunk: registry.NetRecord | Non
         load_classifier(path)
 
 
-SHORTER: dict[str, dict[str, Any]] = {
-    "densenet121": {"depths": (1, 1, 1, 1)},
-    "efficientnet_lite0": {"depth": 0.3},
-    "resnet50_v2": {"depths": (1, 1, 1, 1)},
-    "resnext50_32x4d": {"depths": (1, 1, 1, 1)},
-}
-"""Trunks of fewer blocks: how sizes go through them is the same, and the exporter takes a tenth of the time."""
 GEOMETRIES = ("lenet5", "alexnet", "nin", "resnet8_cifar")
 """Convolutions without padding, strides of four, poolings that hang over the border, and maps that are halved."""
 

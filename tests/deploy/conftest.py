@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from exporting import operators_read_once
 from svertka.deploy.onnx import onnx_bytes
 from svertka.layers.net import Net
 from svertka.runtime.card import Card, Golden
@@ -57,3 +59,9 @@ def small_graph(small: tuple[Net, Card], tmp_path_factory: pytest.TempPathFactor
 def small_images() -> NDArray[np.float32]:
     """Inputs for ``small``: ``(24, 3, 16, 16)``."""
     return np.random.default_rng(1).normal(size=(24, 3, 16, 16)).astype(np.float32)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _operators_read_once() -> Iterator[None]:
+    with operators_read_once():
+        yield

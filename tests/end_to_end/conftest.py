@@ -2,52 +2,82 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from calling import Answer, call
+from exporting import graphs_remembered, operators_read_once
+from task_cases import CASES as ALL
+from task_cases import write_digits
 
 PLAIN = ("--precision", "fp32", "--layout", "channels_first", "--device", "cpu", "--threads", "1")
 """What a timing or the number of processors would decide otherwise."""
+CASES = {case.task: case for case in ALL}
 
 
-def write_digits(folder: Path, per_class: int) -> Path:
-    """The first so many of scikit-learn's handwritten digits of each class, as PNG class folders."""
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    for label in range(10):
-        place = folder / str(label)
-        place.mkdir(parents=True)
-        for number in np.flatnonzero(digits.target == label)[:per_class]:
-            grey = np.round(255 * (1 - digits.images[number] / 16)).astype(np.uint8)
-            Image.fromarray(grey).save(place / f"{number:04}.png")
-    return folder
+@pytest.fixture(scope="session", autouse=True)
+def _exported_once() -> Iterator[None]:
+    with operators_read_once(), graphs_remembered():
+        yield
 
 
 @pytest.fixture(scope="session")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def task_data(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The data of a case of `task_cases`; not to be changed."""
+    return functools.cache(lambda task: CASES[task].write(tmp_path_factory.mktemp("data") / task, 1.0))
+
+
+@pytest.fixture(scope="session")
+def task_run(
+    task_data: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], tuple[Path, Answer]]:
+    """The folder of a run of a case that learnt something, and what training said."""
+
+    @functools.cache
+    def trained(task: str) -> tuple[Path, Answer]:
+        run = tmp_path_factory.mktemp("runs") / task
+        answer = call("train", task_data(task), "--out", run, *CASES[task].learn, *PLAIN, "--json")
+        assert answer.status == 0, answer.err
+        return run, answer
+
+    return trained
+
+
+@pytest.fixture(scope="session")
+def task_graph(
+    task_run: Callable[[str], tuple[Path, Answer]], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """What that run was exported to."""
+
+    @functools.cache
+    def exported(task: str) -> Path:
+        path = tmp_path_factory.mktemp("exported") / f"{task}.onnx"
+        answer = call("export", task_run(task)[0], "--out", path)
+        assert answer.status == 0, answer.err
+        return path
+
+    return exported
+
+
+@pytest.fixture(scope="session")
+def digits(task_data: Callable[[str], Path]) -> Path:
     """200 digits in class folders; not to be changed."""
-    return write_digits(tmp_path_factory.mktemp("data") / "digits", 20)
+    return task_data("classification")
 
 
 @pytest.fixture(scope="session")
 def few_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """50 digits in class folders; not to be changed."""
-    return write_digits(tmp_path_factory.mktemp("data") / "few", 5)
+    return write_digits(tmp_path_factory.mktemp("data") / "few", 0.25)
 
 
 @pytest.fixture(scope="session")
-def trained(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Answer]:
+def trained(task_run: Callable[[str], tuple[Path, Answer]]) -> tuple[Path, Answer]:
     """The folder of a run on ``digits`` that learnt something, and what training said."""
-    run = tmp_path_factory.mktemp("runs") / "digits"
-    recipe = ("--epochs", 12, "--batch", 16, "--lr", 0.006, "--augment", "none")
-    answer = call("train", digits, "--out", run, *recipe, *PLAIN, "--json")
-    assert answer.status == 0, answer.err
-    return run, answer
+    return task_run("classification")
 
 
 @pytest.fixture(scope="session")

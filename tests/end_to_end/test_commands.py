@@ -19,6 +19,8 @@ from PIL import Image
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 import svertka
+from svertka.data.batching.samplers import PerClass
+from svertka.tasks.classification import Classification
 from svertka.training.recipe import Recipe
 
 CLASSES = [str(number) for number in range(10)]
@@ -655,3 +657,33 @@ def test_the_demo_is_the_whole_way(
     assert len(list((tmp_path / "demo" / "digits").rglob("*.png"))) == 1797
     assert Path(said["export"]["model"]).is_file()
     assert Path(said["train"]["report"]).is_file()
+
+
+def test_a_task_may_choose_what_is_in_a_batch(
+    few_digits: Path,
+    plain: tuple[str, ...],
+    svertka_call: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[list[int]] = []
+    losses = Classification.losses
+
+    def looking(task: Classification, output: Any, targets: Any) -> Any:
+        seen.append(targets.tolist())
+        return losses(task, output, targets)
+
+    def five_classes(task: Classification, targets: Any, *, batch: int, seed: int) -> PerClass:
+        del task
+        return PerClass(targets, 5, batch // 5, seed)
+
+    monkeypatch.setattr(Classification, "losses", looking)
+    monkeypatch.setattr(Classification, "sampler", five_classes)
+    command = ("train", few_digits, "--net", "lenet5", "--epochs", 1, "--batch", 10, *plain)
+    assert svertka_call(*command, "--out", tmp_path / "run").status == 0
+    # 40 images to learn from.
+    assert [len(set(batch)) for batch in seen] == [5] * 4
+    monkeypatch.setattr(Classification, "sampler", lambda *_, **__: PerClass(np.arange(3), 4, 2))
+    refused = svertka_call(*command, "--out", tmp_path / "other")
+    assert refused.status == 2
+    assert "a batch is to have 4 classes, and there are 3" in refused.err

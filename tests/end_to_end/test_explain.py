@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 
 import svertka
 from svertka.commands.explain.command import DEFAULT_METHODS, METHODS
+from svertka.zoo.modelfile import load_model, save_model
 
 Call = Callable[..., Any]
 
@@ -164,68 +165,29 @@ def test_a_stage_a_channel_and_a_class_can_be_named(weights: Path, digits: Path,
     assert "judged by its own predictions" in found.notes[0]
 
 
-def test_masks(tmp_path: Path) -> None:
-    import torch
-
-    from svertka.runtime.card import Card
-    from svertka.runtime.outputs import OutputSpec
-    from svertka.runtime.preprocess import Preprocess
-    from svertka.zoo import registry
-    from svertka.zoo.modelfile import save_model
-
-    torch.manual_seed(0)
-    arguments = {"classes": 3, "in_channels": 3, "trunk": {"net": "resnet8_cifar"}}
-    net = registry.build_any("unet", arguments)
-    for value in net.decoder.parameters():
-        torch.nn.init.normal_(value, std=0.1)
-    card = Card(
-        net="unet",
-        arguments=arguments,
-        task="segmentation",
-        output=OutputSpec(classes=("background", "disc", "square")),
-        input=Preprocess(height=32, width=32, fit="whole"),
-        licence="CC0-1.0",
-        provenance={},
-        metrics={},
-        golden=(),
-        weights="",
-    )
-    model = tmp_path / "model.safetensors"
-    save_model(model, net.state_dict(), card)
-    generator = np.random.default_rng(0)
-    for number, size in enumerate(((40, 50), (20, 70))):
-        pixels = generator.integers(0, 256, (*size, 3), np.uint8)
-        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
-    files = sorted(tmp_path.glob("*.png"))
-    found = svertka.explain(model, files, out=tmp_path / "out", method="all", progress=False)
+def test_masks(task_run: Callable[[str], Any], task_data: Callable[[str], Path], tmp_path: Path) -> None:
+    files = task_data("segmentation") / "test" / "images"
+    found = svertka.explain(task_run("segmentation")[0], [files], out=tmp_path, method="all", progress=False)
     assert set(found.methods) == set(METHODS)
     assert {image["explained"] for image in found.images} <= {"disc", "square"}
     assert found.methods["adversarial"]["judged_by"] == "its own predictions"
-    with pytest.raises(svertka.UserError, match="brings no images along"):
-        svertka.explain(model, out=tmp_path / "none", progress=False)
 
 
-def test_several_labels(tmp_path: Path, digits: Path, svertka_call: Call, plain: tuple[str, ...]) -> None:
-    lines = ["file,label"]
-    for number, path in enumerate(sorted(digits.rglob("*.png"))[::4]):
-        lines.append(f"{path.relative_to(digits).as_posix()},{'even;low' if number % 2 else 'low'}")
-    folder = tmp_path / "data"
-    shutil.copytree(digits, folder)
-    (folder / "labels.csv").write_text("\n".join(lines))
-    quick = ("--net", "lenet5", "--epochs", 1, "--out", tmp_path / "run")
-    assert svertka_call("train", folder / "labels.csv", *quick, *plain).status == 0
-    answer = svertka_call(
-        "explain",
-        tmp_path / "run",
-        folder / "labels.csv",
-        "--out",
-        tmp_path / "out",
-        "--method",
-        "grad_cam,adversarial,pruning",
-    )
+def test_several_labels(
+    task_run: Callable[[str], Any], task_data: Callable[[str], Path], tmp_path: Path, svertka_call: Call
+) -> None:
+    ask = ("explain", task_run("multilabel")[0], task_data("multilabel"), "--method", "grad_cam,adversarial,pruning")
+    answer = svertka_call(*ask, "--out", tmp_path)
     assert answer.status == 0, answer.err
     assert "by labels, for changes" in answer.out
     assert "by labels, with so much" in answer.out
+
+
+def test_without_images_or_golden_inputs_there_is_nothing_to_explain(tiny_model: Path, tmp_path: Path) -> None:
+    net, card = load_model(tiny_model)
+    save_model(tmp_path / "model.safetensors", net.state_dict(), dataclasses.replace(card, golden=()))
+    with pytest.raises(svertka.UserError, match="brings no images along"):
+        svertka.explain(tmp_path / "model.safetensors", out=tmp_path / "none", progress=False)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Masks from folder to prediction: trained, judged, exported, predicted; from weights; resumed with the same bits."""
+"""What is peculiar to masks: large photographs, frozen stages that are remembered or not, what does not suit them."""
 
 from __future__ import annotations
 
@@ -14,78 +14,34 @@ from PIL import Image
 
 from svertka.zoo.modelfile import load_model
 
-NET = ("--net", "unet", "--trunk", "resnet8_cifar", "--image-size", 32, "--augment", "flip")
 QUICK = ("--epochs", 2, "--batch", 4)
 ENGINE = ("--engine", "pytorch")
 
 
 @pytest.fixture(scope="session")
-def discs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photographs of bright discs and squares on dark ground, of several sizes, with masks; not to be changed."""
-    folder = tmp_path_factory.mktemp("data") / "discs"
-    rng = np.random.default_rng(0)
-    for part, count in (("train", 16), ("test", 4)):
-        for place in ("images", "masks"):
-            (folder / part / place).mkdir(parents=True)
-        for number in range(count):
-            height, width = rng.integers(40, 60, 2)
-            rows, columns = np.indices((height, width))
-            mask = np.zeros((height, width), np.uint8)
-            for kind in (1, 2):
-                y, x, size = rng.integers(8, height - 8), rng.integers(8, width - 8), rng.integers(6, 10)
-                apart = np.stack([abs(rows - y), abs(columns - x)])
-                mask[(np.hypot(*apart) if kind == 1 else apart.max(axis=0)) < size] = kind
-            image = rng.integers(0, 60, (height, width, 3)) + np.array([[0, 0, 0], [150, 80, 0], [0, 80, 150]])[mask]
-            mask[:2] = 255
-            Image.fromarray(image.astype(np.uint8)).save(folder / part / "images" / f"{number}.png")
-            Image.fromarray(mask).save(folder / part / "masks" / f"{number}.png")
-    (folder / "classes.txt").write_text("background\ndisc\nsquare\n")
-    return folder
+def discs(task_data: Callable[[str], Path]) -> Path:
+    """Photographs of bright discs and squares, with masks; not to be changed."""
+    return task_data("segmentation")
 
 
 @pytest.fixture(scope="session")
-def masks_run(
-    discs: Path, tmp_path_factory: pytest.TempPathFactory, plain: tuple[str, ...], svertka_call: Callable[..., Any]
-) -> tuple[Path, Any]:
-    run = tmp_path_factory.mktemp("runs") / "discs"
-    answer = svertka_call("train", discs, *NET, "--epochs", 25, "--lr", 0.01, "--out", run, *plain, "--json")
-    assert answer.status == 0, answer.err
-    return run, answer.json
+def masks_run(task_run: Callable[[str], Any]) -> Path:
+    """The folder of a run that learnt them."""
+    run: Path = task_run("segmentation")[0]
+    return run
 
 
-def test_it_learns_masks(masks_run: tuple[Path, Any]) -> None:
-    run, told = masks_run
-    assert told["judged_on"] == "test"
-    assert told["metrics"]["miou"] > 0.6  # of three classes; all background is 0.3
-    report = (run / "report.html").read_text()
-    assert "Class by class" in report
-    assert "image, truth, prediction, errors" in report
-
-
-def test_it_is_judged_as_training_judged_it(
-    masks_run: tuple[Path, Any], discs: Path, svertka_call: Callable[..., Any]
+def test_masks_of_a_large_photograph_are_found_piece_by_piece_in_every_engine(
+    masks_run: Path,
+    task_graph: Callable[[str], Path],
+    discs: Path,
+    svertka_call: Callable[..., Any],
+    tmp_path: Path,
 ) -> None:
-    run, told = masks_run
-    answer = svertka_call("evaluate", run, discs, "--json")
-    assert answer.status == 0, answer.err
-    for name, value in told["metrics"].items():
-        assert answer.json["metrics"][name] == pytest.approx(value, abs=1e-6)
-    assert [row["class"] for row in answer.json["per_class"]] == ["background", "disc", "square"]
-    assert svertka_call("evaluate", run, discs).status == 0
-
-
-def test_every_engine_gives_the_same_masks(
-    masks_run: tuple[Path, Any], discs: Path, svertka_call: Callable[..., Any], tmp_path: Path
-) -> None:
-    run, _ = masks_run
-    verified = svertka_call("verify", run, "--json")
-    assert verified.json["ok"], verified.out
-    assert {"pytorch", "onnxruntime"} <= {engine["name"] for engine in verified.json["engines"]}
-    exported = svertka_call("export", run, "--json").json["model"]
     large = np.tile(np.asarray(Image.open(discs / "test" / "images" / "0.png")), (20, 20, 1))[:701, :333]
     Image.fromarray(large).save(tmp_path / "large.png")
     pictures = (tmp_path / "large.png", discs / "test" / "images")
-    for model, place in ((run, "torch"), (exported, "onnx")):
+    for model, place in ((masks_run, "torch"), (task_graph("segmentation"), "onnx")):
         answer = svertka_call("predict", model, *pictures, "--out", tmp_path / place, "--json")
         assert answer.status == 0, answer.err
     for path in (tmp_path / "torch").glob("*-mask.png"):
@@ -93,15 +49,12 @@ def test_every_engine_gives_the_same_masks(
         assert np.mean(one == other) > 0.999
 
 
-def test_what_is_predicted_is_written(
-    masks_run: tuple[Path, Any], discs: Path, svertka_call: Callable[..., Any], tmp_path: Path
+def test_what_is_said_of_a_mask_is_what_is_drawn(
+    masks_run: Path, discs: Path, svertka_call: Callable[..., Any], tmp_path: Path
 ) -> None:
-    run, _ = masks_run
     picture = discs / "test" / "images" / "1.png"
-    (told,) = svertka_call("predict", run, picture, "--out", tmp_path / "out", "--json").json
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"1.json", "1-drawn.png", "1-mask.png"}
-    assert json.loads((tmp_path / "out" / "1.json").read_text()) == told
-    numbers = np.asarray(Image.open(tmp_path / "out" / "1-mask.png"))
+    (told,) = svertka_call("predict", masks_run, picture, "--out", tmp_path, "--json").json
+    numbers = np.asarray(Image.open(tmp_path / "1-mask.png"))
     assert numbers.shape == (told["height"], told["width"]) == np.asarray(Image.open(picture)).shape[:2]
     for found in told["classes"]:
         number = ["background", "disc", "square"].index(found["name"])
@@ -135,7 +88,8 @@ def test_masks_are_learnt_from_the_trunk_of_a_classifier(
     assert card.input.fit == "whole"
     assert card.input.mean == (0.4, 0.5, 0.6)
     assert card.licence == "CC0-1.0"
-    assert svertka_call("verify", run, "--json").json["ok"]
+    if freeze == "group2":  # the graph is the same in the others
+        assert svertka_call("verify", run, "--json").json["ok"]
     assert answer.json["metrics"]["miou"] == pytest.approx(
         svertka_call("evaluate", run, discs, "--json").json["metrics"]["miou"], abs=1e-6
     )
@@ -213,13 +167,13 @@ def test_a_head_has_no_place_on_a_network_of_masks(
 
 
 def test_a_network_of_masks_goes_on_with_other_classes(
-    masks_run: tuple[Path, Any], discs: Path, plain: tuple[str, ...], svertka_call: Callable[..., Any], tmp_path: Path
+    masks_run: Path, discs: Path, plain: tuple[str, ...], svertka_call: Callable[..., Any], tmp_path: Path
 ) -> None:
     answer = svertka_call(
         "train",
         discs,
         "--weights",
-        masks_run[0],
+        masks_run,
         "--out",
         tmp_path / "run",
         *QUICK,
@@ -231,32 +185,6 @@ def test_a_network_of_masks_goes_on_with_other_classes(
     )
     assert answer.status == 0, answer.err
     assert answer.json["metrics"]["miou"] > 0.6
-
-
-@pytest.mark.parametrize("flags", [NET, ("--net", "unet", "--freeze", "all", "--image-size", 32)])
-def test_a_run_that_is_cut_ends_with_the_same_bits(
-    flags: tuple[object, ...],
-    discs: Path,
-    weights: Path,
-    plain: tuple[str, ...],
-    svertka_call: Callable[..., Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from svertka.workflows.progress import Display
-
-    if "--trunk" not in flags:
-        flags = (*flags, "--weights", weights, *ENGINE)
-    command = ("train", discs, *flags, *QUICK, "--save-every", 0, *plain, "--json")
-    assert svertka_call(*command, "--out", tmp_path / "through").status == 0
-    steps = iter(range(100))
-    with monkeypatch.context() as patch:
-        patch.setattr(Display, "stopping", lambda _: next(steps) == 5)
-        assert svertka_call(*command, "--out", tmp_path / "cut").status == 2
-    answer = svertka_call(*command, "--out", tmp_path / "cut", "--resume")
-    assert answer.status == 0, answer.err
-    one, other = ((tmp_path / place / "model.safetensors").read_bytes() for place in ("through", "cut"))
-    assert one == other
 
 
 @pytest.mark.parametrize(
@@ -288,18 +216,3 @@ def test_a_network_of_masks_is_refused_for_classes(
     answer = svertka_call("train", digits, "--net", "unet", "--out", tmp_path / "run", "--json")
     assert answer.status == 2
     assert "the annotations are for classification" in answer.err
-
-
-def test_a_network_of_masks_is_pruned(
-    masks_run: tuple[Path, Any], discs: Path, svertka_call: Callable[..., Any], tmp_path: Path
-) -> None:
-    run, told = masks_run
-    out = tmp_path / "out"
-    answer = svertka_call("prune", run, discs, "--out", out, "--steps", 1, "--epochs", 4, "--json")
-    assert answer.status == 0, answer.err
-    first, last = answer.json["points"]
-    assert first["metrics"]["miou"] == pytest.approx(told["metrics"]["miou"], abs=1e-6)
-    assert last["macs"] <= 0.7 * first["macs"]
-    assert last["metrics"]["miou"] > 0.4
-    assert svertka_call("verify", out, "--json").json["ok"]
-    assert load_model(out / "model.safetensors")[1].metrics["test"]["miou"] == pytest.approx(last["metrics"]["miou"])

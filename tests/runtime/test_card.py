@@ -200,7 +200,6 @@ ALIEN_NOW: list[dict[str, Any]] = [
     {"preprocess": {"height": 4, "width": 4}},
     {"classes": ["cat", "dog", "hippopotamus"]},
     {"input": {"height": 4, "width": 4}},
-    {"input": {"media": "smell", "height": 4, "width": 4}},
     {"input": {"media": ["image"], "height": 4, "width": 4}},
     {"input": SERIES},  # and the golden input is an image
     {"input": SERIES, "golden": [], "deployment": {"pixels": True}},

@@ -14,10 +14,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from svertka.errors import UserError
 from svertka.runtime.card import Card, Golden
 from svertka.runtime.decoding import Outputs
 from svertka.runtime.engines import OnnxRuntimeEngine
 from svertka.runtime.predictor import Predictor
+from svertka.workflows.models import open_predictor
 from svertka.zoo.engine import TorchEngine
 from svertka.zoo.modelfile import load_model, read_card
 
@@ -120,3 +122,23 @@ def test_the_worst_golden_input_counts(tiny_model: Path) -> None:
     for order in ((good, bad), (bad, good)):
         both = dataclasses.replace(card, golden=order)
         assert Predictor(Changed(card, lambda logits: {"logits": logits}), both).golden_difference() == pytest.approx(2)
+
+
+def test_an_array_a_picture_and_a_path_give_the_same(tiny_model: Path, tmp_path: Path) -> None:
+    predictor = open_predictor(tiny_model)
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 5, 3), np.uint8)
+    picture = Image.fromarray(pixels)
+    picture.save(tmp_path / "picture.png")
+    picture.save(tmp_path / "picture.tiff")
+    expected = predictor.predict([pixels])[0].to_json()
+    with Image.open(tmp_path / "picture.tiff") as opened:
+        opened.load()
+        for same in (pixels, picture, tmp_path / "picture.png", str(tmp_path / "picture.png"), opened):
+            assert predictor(same).to_json() == expected
+    deep = Image.fromarray(np.full((4, 4), 0x8080, np.uint16))
+    clear = Image.new("RGBA", (4, 4), (9, 9, 9, 0))
+    for odd, level in ((deep, 128), (clear, 255)):  # as their files are decoded
+        assert (predictor.card.input.given(odd) == level).all()
+    for wrong in (pixels[..., 0], pixels / 255, pixels[:0], None, "none.png", Image.new("RGB", (0, 3))):
+        with pytest.raises(UserError):
+            predictor(wrong)

@@ -13,11 +13,9 @@ import pytest
 import svertka
 from svertka.annotations import Annotation, Box, Boxes, Mask
 from svertka.errors import UserError
-from svertka.task_records.record import TaskRecord, of_contract, record, records, resolve
+from svertka.task_records.record import TaskRecord, of_contract, record, records
 from svertka.tasks.making import task_of
-from svertka.tasks.task import Task
-from svertka.training.recipe import Recipe
-from svertka.workflows.explaining.subject import Subject
+from svertka.testing import check_task
 from svertka.zoo.modelfile import load_model
 from svertka.zoo.records import KINDS
 
@@ -44,15 +42,7 @@ ANNOTATIONS: dict[str, list[Annotation]] = {
 
 @EVERY_TASK
 def test_what_a_record_names_is_there(task: TaskRecord) -> None:
-    kind = resolve(task.learnt).__self__
-    assert issubclass(kind, Task)
-    assert resolve(task.opened).__self__ is kind
-    assert (kind.name, kind.net_kind) == (task.name, task.contract)
-    assert task.contract in KINDS
-    assert callable(resolve(task.decoder))
-    assert issubclass(resolve(task.subject), Subject)
-    assert all(callable(resolve(writer)) for writer in task.files.values())
-    assert {*task.fields, *task.from_scratch, *task.fine_tuning} <= {*Recipe.__dataclass_fields__}
+    check_task(task, ANNOTATIONS[task.name])
 
 
 def test_annotations_ask_for_one_task() -> None:

@@ -37,4 +37,4 @@ def test_weight_elimination_counts_large_weights() -> None:
 
 def test_penalties_spare_biases_and_norms() -> None:
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(2, 2))
-    assert [id(weight) for weight in decayed(net)] == [id(net[0].weight), id(net[3].weight)]
+    assert [id(weight) for weight in decayed(net.parameters())] == [id(net[0].weight), id(net[3].weight)]

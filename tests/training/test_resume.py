@@ -176,6 +176,22 @@ def test_a_checkpoint_of_another_release_is_refused_in_one_line(
         assert "\n" not in str(caught.value)
 
 
+def test_a_checkpoint_of_one_update_has_the_names_that_version_1_gave_it(
+    training: Callable[..., Training], watch: Any, tmp_path: Path
+) -> None:
+    with pytest.raises(InterruptedTrainingError):
+        training(tmp_path, watch(2), optimizer="adam", ema=0.9, l1=1e-5, save_every=0.0).run()
+    found, _ = Checkpoints(tmp_path).load()
+    assert found is not None
+    assert found.state["sums"].keys() == {"samples", "cross_entropy", "l1"}
+    weight = "trunk.hidden1.0.weight"
+    names = {name for name in found.tensors if weight in name}
+    assert names == {
+        *(f"net/{weight}", f"average/{weight}"),
+        *(f"optimizer/{weight}/{key}" for key in ("step", "exp_avg", "exp_avg_sq")),
+    }
+
+
 def test_a_full_disk_is_one_line(
     training: Callable[..., Training], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

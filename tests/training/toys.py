@@ -109,7 +109,7 @@ class Near(Score):
 
     def update(self, output: Output, targets: Tensor, indices: Tensor) -> None:
         del targets
-        self.rows.append(output.numpy())
+        self.rows.append(output.float().numpy())
         self.indices.append(indices.numpy())
 
     def arrays(self) -> dict[str, NDArray[Any]]:

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 from cyclopts import Parameter, Token
 
 from svertka.cli._output import Flag, Json, Whole, print_json, print_table, say
+from svertka.commands.nets.command import families, list_nets
 from svertka.commands.nets.command import ledger as count_ledger
-from svertka.commands.nets.command import list_nets
 from svertka.wording import counted, inflected
 
 _IMAGES = {
@@ -98,6 +98,8 @@ def nets(
             say(f"\nwrote {svg}")
     else:
         _print_list(found)
+        for prefix, about in families().items() if name is None else ():
+            say(f"\n{prefix}NAME: {about}")
 
 
 def _print_list(found: Sequence[dict[str, Any]]) -> None:
@@ -176,7 +178,7 @@ def _print_ledger(*, json: bool) -> None:
 def _accuracy(weights: dict[str, Any]) -> str:
     names = {"top1": "top1", "top5": "top5", "miou": "mean IoU", "pixel_accuracy": "pixel accuracy"}
     figures = [f"{name} {_percent(weights[key])}" for key, name in names.items() if weights[key] is not None]
-    return f"{', '.join(figures) or 'no accuracy is published'} on {_IMAGES[weights['data']]}"
+    return f"{', '.join(figures) or 'no accuracy is published'} on {_IMAGES.get(weights['data'], 'its own images')}"
 
 
 def _preprocessing(weights: dict[str, Any]) -> str:

@@ -168,7 +168,7 @@ class Prepared:
 
 
 def prepare(
-    path: Path,
+    data: Path | Dataset,
     transform: InputTransform | Callable[[Sequence[Source], str], InputTransform],
     *,
     val_fraction: float,
@@ -181,10 +181,10 @@ def prepare(
     task: str | None = None,
     advance: Advance | None = None,
 ) -> Prepared:
-    """Read, decode and divide the data set at ``path``.
+    """Read, decode and divide a data set.
 
     Args:
-        path: A data set as `open_dataset` takes it.
+        data: Where it lies, as `open_dataset` takes it; or the data set.
         transform: Its geometry; or what gives one for these samples of this medium.
         val_fraction: Share of the training samples to hold out where the data set names no validation part.
         seed: Of that division.
@@ -200,14 +200,15 @@ def prepare(
     Raises:
         UserError: There is nothing usable, or it cannot be divided, or it is of another medium than the transform.
     """
-    dataset = open_dataset(path, format)
+    dataset = data if isinstance(data, Dataset) else open_dataset(data, format)
     parts_of, samples = flat(dataset)
     sources, media = [sample.source for sample in samples], dataset.media
     if not isinstance(transform, InputTransform):
         transform = transform(sources, media)
     if transform.media != media:
         raise UserError(
-            f"the network takes {inflected(2, transform.media)}, and these are {inflected(2, media)}", where=path
+            f"the network takes {inflected(2, transform.media)}, and these are {inflected(2, media)}",
+            where=dataset.root,
         )
     labels = [sample.annotation for sample in samples]
     handling: Preparation = handling_of(record_for(labels, media, task), media)
@@ -220,7 +221,7 @@ def prepare(
         raise UserError(
             f"{none_can(len(samples), media)} be read; the first, {skipped[-len(samples)].file}: "
             f"{skipped[-len(samples)].error}",
-            where=path,
+            where=dataset.root,
         )
     positions: dict[str, list[int]] = {}
     for position, part in enumerate(parts_of):

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
-from svertka.results.result import Result
+from svertka.results.result import Result, titled
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class Classes(Result):
         return ", ".join(f"{entry.name} ({entry.score:.1%})" for entry in self.classes[: self.printed])
 
     def draw(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        return _titled(image, f"{self.best.name} {self.best.score:.0%}")
+        return titled(image, f"{self.best.name} {self.best.score:.0%}")
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ class NoneOfThese(Result):
         )
 
     def draw(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        return _titled(image, "none of these")
+        return titled(image, "none of these")
 
 
 @dataclass(frozen=True)
@@ -163,15 +162,4 @@ class Labels(Result):
 
     def draw(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         names = ", ".join(f"{entry.name} {entry.score:.0%}" for entry in self.given)
-        return _titled(image, names or "none of the labels")
-
-
-def _titled(image: NDArray[np.uint8], title: str) -> NDArray[np.uint8]:
-    picture = Image.fromarray(image)
-    size = max(10, picture.height // 20)
-    font = ImageFont.load_default(size)
-    draw = ImageDraw.Draw(picture)
-    box = draw.textbbox((0, 0), title, font=font)
-    draw.rectangle((0, 0, box[2] + size // 2, box[3] + size // 4), fill="black")
-    draw.text((size // 4, 0), title, fill="white", font=font)
-    return np.asarray(picture)
+        return titled(image, names or "none of the labels")

@@ -8,14 +8,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from svertka.plugins import lacks
 from svertka.results.colours import Colour, with_key
 
 
 class Result(ABC):
-    """A prediction for one image."""
+    """A prediction for one input: it knows its JSON, and draws itself on the picture that the input is shown by.
+
+    That picture is an image itself; of other media it is what their input transform makes of a value, such as the curve
+    of a series. So a result need not know what it is a result of.
+    """
 
     registers: ClassVar[str] = "result"
 
@@ -44,17 +48,20 @@ class Result(ABC):
     def line(self) -> str:
         """The prediction in one line of text."""
 
-    @abstractmethod
-    def draw(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The prediction drawn on a copy of its image, ``(H, W, 3)`` uint8 RGB."""
+    def draw(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The prediction drawn on a copy of the input's picture, ``(H, W, 3)`` uint8 RGB: as its line, by default.
+
+        A result that is a picture itself, such as one that was generated, may give another in its place.
+        """
+        return titled(picture, self.line())
 
     def key(self) -> list[tuple[str, Colour]]:
         """The classes that `draw` shows by a colour, with that colour."""
         return []
 
-    def shown(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The prediction drawn, and below the image the key to its colours, where it has any."""
-        return with_key(self.draw(image), self.key())
+    def shown(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The prediction drawn, and below the picture the key to its colours, where it has any."""
+        return with_key(self.draw(picture), self.key())
 
     def named(self) -> list[tuple[str, float]]:
         """What it says is there, for a line of a table: names with their scores or shares, the largest first."""
@@ -73,9 +80,9 @@ class Result(ABC):
         named = self.named()
         return [(";".join(name for name, _ in named), ";".join(f"{score:.6f}" for _, score in named))]
 
-    def pictures(self, image: NDArray[np.uint8]) -> dict[str, Image.Image]:
-        """What can be kept of it as pictures, by name: drawn on its image, at least."""
-        return {"drawn": Image.fromarray(self.shown(image))}
+    def pictures(self, picture: NDArray[np.uint8]) -> dict[str, Image.Image]:
+        """What can be kept of it as pictures, by name: drawn on the input's picture, at least."""
+        return {"drawn": Image.fromarray(self.shown(picture))}
 
     def joined(self, pieces: Sequence[tuple[slice, slice, Result]], height: int, width: int) -> Result:
         """The prediction for an image of which there are predictions in pieces.
@@ -91,3 +98,15 @@ class Result(ABC):
         if len(pieces) > 1:
             raise ValueError(f"{type(self).__name__} cannot be put together")
         return self
+
+
+def titled(image: NDArray[np.uint8], title: str) -> NDArray[np.uint8]:
+    """A copy of an image ``(H, W, 3)`` with a line of text in its upper left corner."""
+    picture = Image.fromarray(image)
+    size = max(10, picture.height // 20)
+    font = ImageFont.load_default(size)
+    draw = ImageDraw.Draw(picture)
+    box = draw.textbbox((0, 0), title, font=font)
+    draw.rectangle((0, 0, box[2] + size // 2, box[3] + size // 4), fill="black")
+    draw.text((size // 4, 0), title, fill="white", font=font)
+    return np.asarray(picture)

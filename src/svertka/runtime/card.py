@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svertka.errors import UserError
+from svertka.plugins import missing_hint
 from svertka.runtime.card_versions import CARD_VERSION, READ_VERSIONS, as_written_now
 from svertka.runtime.deployment import AGREEMENT, Deployment
-from svertka.runtime.inputs import InputTransform, transform_from_json
+from svertka.runtime.inputs import InputTransform, UnknownMediaError, transform_from_json
 from svertka.runtime.outputs import OutputSpec
 from svertka.runtime.preprocess import Preprocess
 from svertka.wording import counted
@@ -195,6 +196,10 @@ class Card:
             for name in ("arguments", "provenance", "metrics"):
                 if not isinstance(getattr(card, name), dict):
                     raise TypeError(f"{name} is no JSON object")
+        except UnknownMediaError as error:
+            told = values.get("provenance")
+            hint = missing_hint(told) if isinstance(told, dict) else None
+            raise UserError(error.what, where=where, mend=hint or error.mend) from error
         except UserError as error:
             raise _damaged(where, str(error)) from error
         except _DAMAGE as error:

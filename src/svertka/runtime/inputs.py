@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -12,7 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svertka.errors import UserError, nearest
-from svertka.task_records.record import Reference, resolve
+from svertka.plugins import Registry, lacks
+from svertka.task_records.record import resolve
+
+_ALIGNMENT = 64  # bytes: what the widest vector instructions and their caches go by
+_SHOWN = 60  # characters of a name that stands in a file
 
 
 class InputTransform(ABC):
@@ -21,14 +26,24 @@ class InputTransform(ABC):
     It stands on the card, and so is checked where it is made, and knows its JSON.
     """
 
-    media: ClassVar[str]
+    registers: ClassVar[str] = "media type"
+
+    media: ClassVar[str] = ""
     """The media type, such as ``image`` or ``series``."""
 
-    suffixes: ClassVar[Collection[str]]
+    suffixes: ClassVar[Collection[str]] = ()
     """What files of the media type end in."""
 
-    graph_input: ClassVar[str]
+    graph_input: ClassVar[str] = ""
     """What the input of an exported graph is called."""
+
+    @classmethod
+    def check_parts(cls) -> None:
+        """See `svertka.plugins.Registrable.check_parts`."""
+        if cls.__abstractmethods__:
+            raise lacks("media type", cls.media, sorted(cls.__abstractmethods__)[0], "a method that each has")
+        if not cls.graph_input.isidentifier():
+            raise lacks("media type", cls.media, "graph_input", "what the input of an exported graph is called")
 
     @property
     @abstractmethod
@@ -100,19 +115,40 @@ class InputTransform(ABC):
         """
 
 
-_TRANSFORMS: Mapping[str, Reference] = {
-    "image": "svertka.runtime.preprocess:Preprocess",
-    "series": "svertka.runtime.series:SeriesTransform",
-}
+def aligned(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Room for a batch of inputs, where vector instructions like it.
+
+    Kernels sum in another order where memory begins elsewhere, and then the last bit differs from run to run.
+    """
+    size = 4 * math.prod(shape)
+    room = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % _ALIGNMENT
+    return room[start : start + size].view(np.float32).reshape(shape)
+
+
+def _own() -> tuple[type[InputTransform], ...]:
+    # By name, since these build on this file.
+    return resolve("svertka.runtime.preprocess:Preprocess"), resolve("svertka.runtime.series:SeriesTransform")
+
+
+OWN = {"media type": _own}
+"""Svertka's own things for `svertka.plugins`, by kind."""
+
+_TRANSFORMS: Registry[type[InputTransform]] = Registry("media type")
+
+
+class UnknownMediaError(UserError):
+    """A card is of a network that takes what nobody here has registered."""
 
 
 def transform_from_json(media: str, values: dict[str, Any]) -> InputTransform:
     """The input transform of a media type from the values that a card has for it.
 
     Raises:
-        UserError: This release knows no such media type, or the values are not those of its transform.
+        UnknownMediaError: Nobody has registered the media type.
+        UserError: The values are not those of its transform.
     """
     if media not in _TRANSFORMS:
-        raise UserError(f"its network takes {media!r}, a media type unknown here", mend=nearest(media, _TRANSFORMS))
-    transform: type[InputTransform] = resolve(_TRANSFORMS[media])
-    return transform.from_json(values)
+        what = f"its network takes the media type {media[:_SHOWN]!r}, which is unknown here"
+        raise UnknownMediaError(what, mend=nearest(media[:_SHOWN], _TRANSFORMS))
+    return _TRANSFORMS[media].from_json(values)

@@ -15,7 +15,9 @@ from svertka.runtime.decoding import Outputs, decode
 from svertka.runtime.engines import Engine
 from svertka.runtime.inputs import InputTransform
 from svertka.runtime.preprocess import Preprocess
+from svertka.runtime.session import Session
 from svertka.runtime.tiling import assemble, pieces
+from svertka.task_records import record as task_records
 
 
 class Placed(NamedTuple):
@@ -52,6 +54,12 @@ class Predictor:
             UserError: It is none that the network takes.
         """
         return self.predict([self.card.input.given(value)])[0]
+
+    def session(self) -> Session:
+        """A session, for inputs that come one after another, such as frames of a video."""
+        card = self.card
+        kind: type[Session] = task_records.resolve(task_records.record(card.task, card.provenance).session)
+        return kind(self)
 
     @property
     def takes_pixels(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,15 +13,13 @@ from PIL import Image
 
 from svertka.errors import UserError
 from svertka.runtime.image import IMAGE_SUFFIXES, pixels_of, read_image
-from svertka.runtime.inputs import InputTransform
+from svertka.runtime.inputs import InputTransform, aligned
 from svertka.runtime.proposals import selective_search
 from svertka.wording import counted
 
 Fit = Literal["stretch", "crop", "pad", "whole"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 Order = Literal["rgb", "bgr"]
-
-_ALIGNMENT = 64  # bytes: what the widest vector instructions and their caches go by
 
 _RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
@@ -173,7 +170,7 @@ class Preprocess(InputTransform):
         std = np.asarray(self.std, dtype=np.float64)
         scale = (1 / (255 * std)).astype(np.float32)
         shift = (-np.asarray(self.mean, dtype=np.float64) / std).astype(np.float32)
-        result = _aligned((len(batch), self.channels, *batch.shape[1:3]))
+        result = aligned((len(batch), self.channels, *batch.shape[1:3]))
         for channel in range(self.channels):
             np.multiply(batch[..., channel], scale[channel], out=result[:, channel])
             result[:, channel] += shift[channel]
@@ -223,11 +220,3 @@ def _without_far_ends(picture: Image.Image) -> Image.Image:
     width, height = min(picture.width, most), min(picture.height, most)
     left, top = (picture.width - width) // 2, (picture.height - height) // 2
     return picture.crop((left, top, left + width, top + height))
-
-
-def _aligned(shape: tuple[int, ...]) -> NDArray[np.float32]:
-    # Kernels sum in another order where memory begins elsewhere, and then the last bit differs from run to run.
-    size = 4 * math.prod(shape)
-    room = np.empty(size + _ALIGNMENT, np.uint8)
-    start = -room.ctypes.data % _ALIGNMENT
-    return room[start : start + size].view(np.float32).reshape(shape)

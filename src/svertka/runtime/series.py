@@ -5,24 +5,26 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
+from array import array
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from svertka.errors import UserError, harmless
 from svertka.results.curves import drawn_curves
-from svertka.runtime.inputs import InputTransform
+from svertka.runtime.inputs import InputTransform, aligned
 from svertka.wording import counted
 
 SERIES_SUFFIXES: Final = (".csv", ".npy")
 """What files of series end in."""
 
-MAX_BYTES: Final = 1 << 28
+MAX_BYTES: Final = 1 << 27
 """Of a file with one series."""
 
 MAX_VALUES: Final = 1 << 24
@@ -32,6 +34,10 @@ _MOST_CHANNELS = 4096
 _LONGEST_NAME = 200
 _DELIMITERS = ",;\t"
 _LONGEST_HEADER = 10_000  # bytes of the header of an .npy file
+_HEADER = re.compile(
+    rb"\{'descr': '(?P<dtype>[<>|](f[248]|[iu][1248]|b1))', 'fortran_order': (?P<fortran>True|False), "
+    rb"'shape': \((?P<shape>(\d{1,18}, ?)*(\d{1,18})?)\), \}\s*"
+)
 
 
 class SeriesError(UserError):
@@ -136,12 +142,12 @@ class SeriesTransform(InputTransform):
 
     def given(self, value: Any) -> NDArray[Any]:
         """See `InputTransform.given`; numbers of any kind, and of one channel without its axis."""
-        array = value
-        if not isinstance(value, str | PathLike):
-            array = np.asarray(value)
-            if array.dtype.kind in "fiub":
-                array = _in_single(array.reshape(len(array), -1) if array.ndim == 1 else array)
-        return super().given(array)
+        if isinstance(value, str | PathLike):
+            return super().given(value)
+        values = np.asarray(value)
+        if values.dtype.kind in "fiub":
+            values = _in_single(values[:, None] if values.ndim == 1 else values)
+        return super().given(values)
 
     def place(self, value: NDArray[np.float32]) -> NDArray[np.float32]:
         """Geometry: ``(T, C)`` to ``(length, C)``, cut or filled up at both ends alike."""
@@ -158,7 +164,9 @@ class SeriesTransform(InputTransform):
     def normalise(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Arithmetic: ``(N, length, C)`` to ``(N, C, length)``, scaled."""
         mean, std = (np.asarray(values, np.float32) for values in (self.mean, self.std))
-        return np.ascontiguousarray(((batch - mean) / std).transpose(0, 2, 1))
+        result = aligned((len(batch), self.channels, batch.shape[1]))
+        result[:] = ((batch - mean) / std).transpose(0, 2, 1)
+        return result
 
     def picture(self, value: NDArray[np.float32]) -> NDArray[np.uint8]:
         """See `InputTransform.picture`: a curve for each channel, one above another."""
@@ -226,30 +234,28 @@ def decode_series(data: bytes, suffix: str, *, where: object = None) -> Series:
 def _csv(data: bytes) -> Series:
     text = data.decode("utf-8-sig")
     first = text.partition("\n")[0]
-    delimiter = max(_DELIMITERS, key=first.count)
+    rows = _rows(text, max(_DELIMITERS, key=first.count))
+    numbers, names = array("d"), tuple[str, ...]()
     try:
-        rows = _rows(text, delimiter)
-        names = next(rows, [])
-        _check_size(1, len(names))
-        numbers: list[NDArray[np.float64]] = []
+        head = next(rows, [])
+        width = len(head)
+        _check_size(1, width)
         try:
-            numbers.append(np.array(names, np.float64))
-            names = []
+            numbers.extend([float(value) for value in head])
         except ValueError:  # a header
-            pass
-        width = len(numbers[0]) if numbers else len(names)
-        for place, row in enumerate(rows, start=len(numbers) + 1):
+            names = tuple(harmless(name.strip()) for name in head)
+        for place, row in enumerate(rows, start=2 - bool(names)):
             if len(row) != width:
                 raise ValueError(f"point {place:,} has {counted(len(row), 'value')}, not {width}")
             _check_size(place, width)
-            numbers.append(np.array(row, np.float64))
+            numbers.extend([float(value) for value in row])
     except csv.Error as error:
         raise ValueError(str(error)) from error
     if not numbers:
         raise ValueError("it has no numbers")
     if any(len(name) > _LONGEST_NAME for name in names):
         raise ValueError(f"a column has a name of more than {_LONGEST_NAME} characters")
-    return Series(_in_single(np.stack(numbers)), tuple(harmless(name.strip()) for name in names))
+    return Series(_in_single(np.frombuffer(numbers, np.float64).reshape(-1, width)), names)
 
 
 def _rows(text: str, delimiter: str) -> Iterator[list[str]]:
@@ -257,25 +263,22 @@ def _rows(text: str, delimiter: str) -> Iterator[list[str]]:
 
 
 def _npy(data: bytes) -> NDArray[np.float32]:
-    # The header first, so that nothing is allocated for what the file does not hold.
-    file = io.BytesIO(data)
-    reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    version = np.lib.format.read_magic(file)
-    if version not in reader:
-        raise ValueError(f"version {version[0]}.{version[1]} of the format")
-    try:
-        shape, _, dtype = reader[version](file, max_header_size=_LONGEST_HEADER)
-    except (SyntaxError, TypeError, RecursionError, MemoryError) as error:
-        raise ValueError("its header is damaged") from error
-    if dtype.kind not in "fiub":
-        raise ValueError(f"an array of {dtype}, not of numbers")
+    # Not by NumPy, whose parser of headers raises errors of many classes: what np.save writes has one form.
+    if data[:6] != b"\x93NUMPY" or data[6:7] not in (b"\x01", b"\x02", b"\x03"):
+        raise ValueError("no .npy file")
+    start = 10 if data[6] == 1 else 12
+    end = start + int.from_bytes(data[8:start], "little")
+    header = _HEADER.fullmatch(data[start : min(end, start + _LONGEST_HEADER)])
+    if header is None:
+        raise ValueError("its header is not that of an array of numbers")
+    dtype, shape = np.dtype(header["dtype"].decode()), tuple(map(int, re.findall(rb"\d+", header["shape"])))
     if len(shape) not in (1, 2) or not all(shape):
         raise ValueError(f"an array of shape {shape}, not (T, C)")
     _check_size(shape[0], 1 if len(shape) == 1 else shape[1])
-    if len(data) - file.tell() != math.prod(shape) * dtype.itemsize:
+    if len(data) - end != math.prod(shape) * dtype.itemsize:
         raise ValueError("it is cut off, or goes on after its end")
-    file.seek(0)
-    return _in_single(np.load(file, allow_pickle=False).reshape(shape[0], -1))
+    order: Literal["C", "F"] = "F" if header["fortran"] == b"True" else "C"
+    return _in_single(np.frombuffer(data, dtype, offset=end).reshape(shape, order=order).reshape(shape[0], -1))
 
 
 def _check_size(length: int, channels: int) -> None:

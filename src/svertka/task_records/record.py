@@ -46,6 +46,7 @@ class TaskRecord:
             none is named, as its medium is with labels.
         decoder: From raw outputs, card and sizes to results; see `svertka.runtime.decoding.Decoder`.
         subject: What is explained of such a network: a `svertka.workflows.explaining.subject.Subject`.
+        session: How its results are given over time: a `svertka.runtime.session.Session`.
         fields: Fields of a recipe that it learns by, and others may not.
         thresholds: Predictions depend on thresholds, one a class.
         published: It is the task of published weights of such networks.
@@ -67,6 +68,7 @@ class TaskRecord:
     handling: Reference | None = None
     decoder: Reference
     subject: Reference
+    session: Reference = "svertka.runtime.session:Session"
     fields: tuple[str, ...] = ()
     thresholds: bool = False
     published: bool = True
@@ -79,7 +81,7 @@ class TaskRecord:
         for part in ("gives", "media", "contract"):
             if not isinstance(getattr(self, part), str) or not getattr(self, part):
                 raise lacks("task", self.name, part, "a word")
-        for part in ("learnt", "opened", "handling", "decoder", "subject"):
+        for part in ("learnt", "opened", "handling", "decoder", "subject", "session"):
             if not is_reference(getattr(self, part)) and (part, self.handling) != ("handling", None):
                 raise lacks("task", self.name, part, 'where it lives, "module:name", or the thing itself')
         if self.media not in _HANDLINGS:
@@ -147,9 +149,7 @@ def record_for(labels: Sequence[Annotation], media: str = "image", name: str | N
     if name is None:
         found = (record for record in records() if record.media == media and not record.asked)
         return next((record for record in found if record.suits(labels)), None)
-    if name not in _TASKS:
-        raise UserError(f"unknown task {name!r}", mend=nearest(name, _TASKS))
-    wanted = _TASKS[name]
+    wanted = named(name)
     if wanted.media != media:
         told = inflected(2, wanted.media), inflected(2, media)
         raise UserError(f"the task {name} learns from {told[0]}, and these are {told[1]}")
@@ -160,6 +160,17 @@ def record_for(labels: Sequence[Annotation], media: str = "image", name: str | N
             mend=f"they are for {suited.name}" if suited else "svertka check says what they are",
         )
     return wanted
+
+
+def named(name: str) -> TaskRecord:
+    """The task that a user calls so.
+
+    Raises:
+        UserError: There is none.
+    """
+    if name not in _TASKS:
+        raise UserError(f"unknown task {name!r}", mend=nearest(name, _TASKS))
+    return _TASKS[name]
 
 
 def of_contract(contract: str, media: str = "image") -> tuple[TaskRecord, ...]:

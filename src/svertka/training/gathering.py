@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from svertka.errors import UserError
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 
 class Gathered(nn.Module):
@@ -22,17 +19,15 @@ class Gathered(nn.Module):
 
     Args:
         net: The network.
-        fabric: The processes.
+        device: Where it is.
         rows: Samples that this process has of the batch.
         counted: How many of these count: none where it has but one to keep step with the others.
     """
 
-    def __init__(self, net: nn.Module, fabric: Fabric, rows: int, counted: int) -> None:
+    def __init__(self, net: nn.Module, device: torch.device, rows: int, counted: int) -> None:
         super().__init__()
-        self._module, self._fabric, self._rows = [net], fabric, rows
-        mine = torch.tensor([counted, rows], device=fabric.device)
-        told = fabric.all_gather(mine)
-        assert isinstance(told, Tensor)
+        self._module, self._rows = [net], rows
+        told = _Gather.apply(torch.tensor([counted, rows], device=device)).view(-1, 2)
         counts, self._most = told[:, 0].tolist(), int(told[:, 1].max())
         # A batch is dealt out sample by sample.
         self._order = [
@@ -63,6 +58,23 @@ class Gathered(nn.Module):
             )
         padding = values.new_zeros(self._most - self._rows, *values.shape[1:])
         padded = torch.cat([values, padding]) if len(padding) else values
-        every = self._fabric.all_gather(padded, sync_grads=padded.requires_grad)
-        assert isinstance(every, Tensor)
-        return every.flatten(0, 1)[self._order]
+        every: Tensor = _Gather.apply(padded)
+        return every[self._order]
+
+
+class _Gather(torch.autograd.Function):
+    """The rows of all processes, one process after another; every process gets back what its rows do to all losses."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        del ctx
+        every = [torch.empty_like(values) for _ in range(torch.distributed.get_world_size())]
+        torch.distributed.all_gather(every, values.contiguous())
+        return torch.cat(every)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        del ctx
+        whole = gradient.clone(memory_format=torch.contiguous_format)
+        torch.distributed.all_reduce(whole)
+        return whole.chunk(torch.distributed.get_world_size())[torch.distributed.get_rank()]

@@ -37,7 +37,7 @@ def make_optimizer(
         owned: Parameters by ``id`` that it is to move; None for all that learn.
         make: Makes an optimiser of groups of parameters and a learning rate, in place of the recipe's.
     """
-    weights = {id(weight) for weight in decayed(net)}
+    weights = {id(weight) for weight in decayed(net.parameters())}
     scales = _scales(net, recipe)
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in net.named_parameters():

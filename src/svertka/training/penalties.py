@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 
-def decayed(module: nn.Module) -> list[nn.Parameter]:
-    """The weights that decay and penalties apply to: matrices and kernels, not biases, norms or slopes."""
-    return [parameter for parameter in module.parameters() if parameter.requires_grad and parameter.ndim > 1]
+def decayed(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
+    """Those of them that decay and penalties apply to: matrices and kernels, not biases, norms or slopes."""
+    return [parameter for parameter in parameters if parameter.requires_grad and parameter.ndim > 1]
 
 
 def l1(weights: Iterable[Tensor]) -> Tensor:

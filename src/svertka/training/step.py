@@ -159,7 +159,7 @@ class Stepper:
     def _losses(self, owned: OwnedUpdate, given: _Given) -> dict[str, Tensor]:
         net, targets = self.module if self._net is None else self._net, given.targets
         if self._whole:
-            net = gathered = Gathered(net, self.fabric, len(given.inputs), given.samples)
+            net = gathered = Gathered(net, self.fabric.device, len(given.inputs), given.samples)
             targets = gathered.gather(targets)
         if self._net is not None:
             return owned.update.loss(net, given.inputs, targets)
@@ -171,6 +171,9 @@ class Stepper:
     @contextmanager
     def _alone(self, owned: OwnedUpdate) -> Iterator[None]:
         """Within, no parameter but those of an update requires a gradient."""
+        if self._net is not None:  # it owns all
+            yield
+            return
         own = {id(parameter) for parameter in owned.parameters.values()}
         others = [
             parameter for parameter in self.module.parameters() if parameter.requires_grad and id(parameter) not in own

@@ -59,10 +59,13 @@ class OwnedUpdate:
     def penalties(self) -> dict[str, Tensor]:
         """Penalties on the weights that it owns, as loss terms by name."""
         recipe, terms = self.recipe, {}
-        weights = [weight for weight in self.parameters.values() if weight.requires_grad and weight.ndim > 1]
-        if recipe.l1 and weights:
+        wanted = recipe.l1 or recipe.weight_elimination
+        weights = penalties.decayed(self.parameters.values()) if wanted else []
+        if not weights:
+            return {}
+        if recipe.l1:
             terms["l1"] = recipe.l1 * penalties.l1(weights)
-        if recipe.weight_elimination and weights:
+        if recipe.weight_elimination:
             penalty = penalties.weight_elimination(weights, recipe.weight_elimination_scale)
             terms["weight_elimination"] = recipe.weight_elimination * penalty
         return terms
@@ -80,7 +83,7 @@ def owned_updates(net: nn.Module, task: Task, recipe: Recipe, device: torch.devi
     Raises:
         UserError: A parameter belongs to no update or to two, or an update names none, or cannot be run.
     """
-    updates = task.updates(net)
+    updates = tuple(task.updates(net))
     _check(updates, task)
     owned = [_parameters(net, update) for update in updates]
     owners: dict[int, list[str]] = {}

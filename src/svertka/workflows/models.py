@@ -45,7 +45,7 @@ def net_of(path: Path) -> str:
     if not path.exists():
         from svertka.zoo import weights
 
-        record = weights.find(str(path))
+        record = weights.find(path.as_posix())
         if record is not None:
             return record.net
     found = model_file(path)
@@ -69,7 +69,7 @@ def open_predictor(path: Path) -> Predictor:
 def _published(name: Path) -> Path:
     from svertka.zoo import weights
 
-    record = weights.find(str(name))
+    record = weights.find(name.as_posix())
     if record is None:
         mend = "give a model file, a run's folder, or a network with published weights"
         raise UserError("no such model", where=name, mend=mend)

@@ -15,9 +15,10 @@ _VOC = (
 
 
 def class_names(data: str) -> tuple[str, ...]:
-    """The classes of ``imagenet``, ``cifar10``, ``visual_wake_words`` or ``voc``.
+    """The classes of ``imagenet``, ``cifar10``, ``visual_wake_words`` or ``voc``, or of a larger part of ImageNet.
 
-    ImageNet's 1,000 names are torchvision's, in the usual order.
+    ImageNet's 1,000 names are torchvision's, in the usual order. Those of its larger parts, such as ``imagenet-12k``,
+    are WordNet's numbers, as timm has them.
 
     Raises:
         UserError: torchvision, which has ImageNet's names, is missing.
@@ -28,6 +29,8 @@ def class_names(data: str) -> tuple[str, ...]:
         return _VISUAL_WAKE_WORDS
     if data == "voc":
         return _VOC
+    if data.startswith("imagenet-"):
+        return tuple(importlib.import_module("timm.data").ImageNetInfo(data).label_names())
     assert data == "imagenet"
     try:
         meta = importlib.import_module("torchvision.models._meta")

@@ -48,7 +48,7 @@ def download(url: str, path: Path, *, digest: str | None, advance: Advance | Non
             return path
         report_damaged(path, "it is fetched again")
         path.unlink()
-    if os.environ.get("SVERTKA_OFFLINE", "0") not in ("", "0"):
+    if is_offline():
         raise UserError(
             f"{path.name} is not here, and SVERTKA_OFFLINE forbids fetching it",
             mend=f"unset it, or put the file from {url} at {path}",
@@ -72,6 +72,11 @@ def download(url: str, path: Path, *, digest: str | None, advance: Advance | Non
             file.close()
         partial.replace(path)
     return path
+
+
+def is_offline() -> bool:
+    """Whether ``SVERTKA_OFFLINE`` forbids fetching anything."""
+    return os.environ.get("SVERTKA_OFFLINE", "0") not in ("", "0")
 
 
 @contextmanager

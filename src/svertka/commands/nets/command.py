@@ -13,7 +13,7 @@ from svertka.zoo import registry
 from svertka.zoo.figures import figures_of
 from svertka.zoo.published import WeightsRecord
 from svertka.zoo.records import NetRecord
-from svertka.zoo.weights import weights_records
+from svertka.zoo.weights import weights_of
 
 _SORT: dict[str, Callable[[dict[str, Any]], Any]] = {
     "year": lambda net: net["year"],
@@ -54,7 +54,7 @@ def list_nets(
         UserError: There is no such network or nothing to sort by, or the network cannot take images of this size.
     """
     known = [record.name for record in registry.records()]
-    if name in known:
+    if name is not None and registry.has(name):
         record = registry.record(name)
         found = look(record, image_size or record.image_size)
         if svg is not None:
@@ -78,8 +78,13 @@ def list_nets(
     return sorted(kept, key=_SORT[sort])
 
 
+def families() -> dict[str, str]:
+    """What can be used but is not listed, network by network: by what their names begin with, what they are."""
+    return {prefix: family.about for prefix, family in registry.prefixes().items() if family.about}
+
+
 def _summary(record: NetRecord) -> dict[str, Any]:
-    weights = [_weights(weights) for weights in weights_records() if weights.net == record.name]
+    weights = [_weights(weights) for weights in weights_of(record.name)]
     return {
         "name": record.name,
         "kind": record.kind,

@@ -159,6 +159,7 @@ class _Way:
 
     def _saved(self, learnt: Learnt, file: Path, name: str) -> tuple[Card, dict[str, dict[str, float]]]:
         from svertka.workflows.training.card import card_of
+        from svertka.workflows.training.stages import Data
         from svertka.zoo.engine import TorchEngine
         from svertka.zoo.modelfile import save_model
 
@@ -172,7 +173,8 @@ class _Way:
         how = {} if self.choice is None else {"ranking": self.choice.ranking, "allocation": self.choice.allocation}
         learnt = dataclasses.replace(learnt, record={**learnt.record, "pruning": {"left": name, **how}})
         engine = TorchEngine(learnt.net)
-        card = card_of(learnt, task, pruning.preprocess, pruning.prepared, metrics, engine, pruning.judged_on)
+        data = Data(pruning.prepared, task, pruning.preprocess)
+        card = card_of(learnt, data, metrics, engine, pruning.judged_on)
         return save_model(file, learnt.outcome.weights, card), metrics
 
     def _macs(self, net: Net) -> int:

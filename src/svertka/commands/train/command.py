@@ -9,7 +9,7 @@ import dataclasses
 import shlex
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from svertka.commands.train.folds import cross_validate
 from svertka.commands.train.result import CrossValidated, Trial
@@ -19,9 +19,14 @@ from svertka.workflows.progress import Display
 from svertka.workflows.run_folder import Run
 from svertka.workflows.trained import Trained
 
+if TYPE_CHECKING:
+    import torch
+
+    from svertka.data.samples import Dataset
+
 
 def train(
-    data: str | PathLike[str],
+    data: str | PathLike[str] | Dataset | torch.utils.data.Dataset[Any],
     recipe: Recipe | str | PathLike[str] | None = None,
     *,
     out: str | PathLike[str] | None = None,
@@ -34,7 +39,8 @@ def train(
     """Train a network on a data set.
 
     Args:
-        data: Folder of class folders, folder of IDX files, or CSV of file and label or labels.
+        data: Folder of class folders, folder of IDX files, or CSV of file and label or labels; or a data set in memory,
+            as `svertka.open_dataset` takes it.
         recipe: A recipe or the TOML file of one; the default recipe if not given.
         out: Folder of the run, which must not exist; a new one below ``runs/`` by default.
         resume: Go on with the run in ``out``. Where there is none yet, it is begun, so that a command can
@@ -43,7 +49,8 @@ def train(
             a folder for the page with the curve.
         check_wiring: Train nothing, but see whether one batch can be learnt by heart; ``out`` likewise.
         progress: Show progress on standard error.
-        **changes: Fields of the recipe to change, such as ``epochs=5``; see `Recipe`.
+        **changes: Fields of the recipe to change, such as ``epochs=5``; see `Recipe`. ``net`` can be a
+            `torch.nn.Module` too, or a class of one, and ``task`` a task or the record of one.
 
     Returns:
         The run; of ``folds``, all of their runs, with the mean and the deviation of what was measured.
@@ -52,20 +59,23 @@ def train(
     Raises:
         UserError: The data, the recipe or the folder cannot be used; or training was interrupted, after saving.
     """
-    source = Path(data)
+    from svertka.workflows.given import named, source_of
+
+    changes, source = named(changes, recipe), source_of(data)
+    place = source if isinstance(source, Path) else source.root
     if find_lr or check_wiring:
         if resume or (find_lr and check_wiring):
             raise UserError("two things are asked for at once", mend="give --find-lr, --check-wiring or --resume alone")
-        run = Run.open(source, recipe, changes, None if out is None else Path(out), False)
+        run = Run.open(place, recipe, changes, None if out is None else Path(out), False)
         test = "find_lr" if find_lr else "check_wiring"
         return _try_out(run, source, test, None if out is None else run.folder, progress)
-    run = Run.open(source, recipe, changes, None if out is None else Path(out), resume)
+    run = Run.open(place, recipe, changes, None if out is None else Path(out), resume)
     if run.recipe.folds and not run.recipe.fold:
-        return cross_validate(run, source, lambda fold: _train_or_find(fold, source, run, progress))
+        return cross_validate(run, place, lambda fold: _train_or_find(fold, source, run, progress))
     return _train_or_find(run, source, run, progress)
 
 
-def _train_or_find(run: Run, source: Path, whole: Run, progress: bool) -> Trained:
+def _train_or_find(run: Run, source: Path | Dataset, whole: Run, progress: bool) -> Trained:
     # ``whole`` is what is resumed: the run itself, or that of all folds.
     if run.finished:
         return run.result()
@@ -77,7 +87,7 @@ def _train_or_find(run: Run, source: Path, whole: Run, progress: bool) -> Traine
         raise _interrupted(whole, source, "after the last checkpoint") from None
 
 
-def _try_out(run: Run, source: Path, test: str, out: Path | None, progress: bool) -> Trial:
+def _try_out(run: Run, source: Path | Dataset, test: str, out: Path | None, progress: bool) -> Trial:
     from svertka.commands.train.preparing import planned, read_data
     from svertka.commands.train.trying import try_out
     from svertka.training.memory import enough_memory
@@ -95,7 +105,7 @@ def _try_out(run: Run, source: Path, test: str, out: Path | None, progress: bool
         return try_out(plan, data, context.display, test, out)
 
 
-def _train(run: Run, source: Path, whole: Run, progress: bool) -> Trained:
+def _train(run: Run, source: Path | Dataset, whole: Run, progress: bool) -> Trained:
     from svertka.commands.train.finishing import finish
     from svertka.commands.train.preparing import planned, read_data
     from svertka.training.loop import InterruptedTrainingError
@@ -115,6 +125,9 @@ def _train(run: Run, source: Path, whole: Run, progress: bool) -> Trained:
     return finish(plan, data, learnt, context)
 
 
-def _interrupted(run: Run, source: Path, how: str) -> UserError:
+def _interrupted(run: Run, source: Path | Dataset, how: str) -> UserError:
+    if not isinstance(source, Path):
+        again = f"call svertka.train with the same data again, out={str(run.folder)!r} and resume=True"
+        return UserError(f"interrupted {how}", mend=again)
     command = shlex.join(["svertka", "train", str(source), "--out", str(run.folder), "--resume"])
     return UserError(f"interrupted {how}", mend=f"go on with: {command}")

@@ -42,7 +42,7 @@ def finish(plan: Plan, data: Data, learnt: Learnt, context: Context) -> Trained:
     if not plan.machine.first:
         return run.trained(metrics.get(judged_on or "", {}), judged_on, {}, ())
     engine = TorchEngine(learnt.net)
-    card = card_of(learnt, data.task, data.transform, prepared, metrics, engine, judged_on or "train")
+    card = card_of(learnt, data, metrics, engine, judged_on or "train")
     trained = run.trained(
         metrics[judged_on] if judged_on else {},
         judged_on,

@@ -22,6 +22,7 @@ from svertka.workflows.training.stages import Data, Plan
 
 if TYPE_CHECKING:
     from svertka.data.preparing import Prepared
+    from svertka.data.samples import Dataset
     from svertka.runtime.inputs import InputTransform
     from svertka.tasks.task import Task
     from svertka.training.recipe import Recipe
@@ -54,12 +55,12 @@ def planned(run: Run) -> Plan:
     return Plan(run, machine)
 
 
-def read_data(plan: Plan, source: Path, context: Context) -> Data:
+def read_data(plan: Plan, source: Path | Dataset, context: Context) -> Data:
     """Read the data of a plan, and see what is wrong with them.
 
     Args:
         plan: How they are to be divided, and what is to be learnt of them.
-        source: A data set.
+        source: Where a data set lies, or the data set.
         context: Is told what was read, and counts the time.
 
     Raises:
@@ -82,7 +83,7 @@ def read_data(plan: Plan, source: Path, context: Context) -> Data:
     return Data(prepared, task, transform, found)
 
 
-def _read(recipe: Recipe, source: Path, display: Display) -> Prepared:
+def _read(recipe: Recipe, source: Path | Dataset, display: Display) -> Prepared:
     return prepare(
         source,
         lambda sources, media: transform_of(recipe, sources, media),
@@ -92,6 +93,7 @@ def _read(recipe: Recipe, source: Path, display: Display) -> Prepared:
         fold=(recipe.fold, recipe.folds) if recipe.fold else None,
         split=None if recipe.split is None else Path(recipe.split),
         format=recipe.format,
+        task=_wanted(recipe),
         advance=display.advance,
     )
 
@@ -113,4 +115,8 @@ def _task(recipe: Recipe, prepared: Prepared, classes: tuple[str, ...], transfor
         losses=recipe.loss,
         border=recipe.border,
     )
-    return task_for(prepared.parts["train"].labels, classes, transform, choices)
+    return task_for(prepared.parts["train"].labels, classes, transform, choices, name=_wanted(recipe))
+
+
+def _wanted(recipe: Recipe) -> str | None:
+    return None if recipe.task == "auto" else recipe.task

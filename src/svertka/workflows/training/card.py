@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from svertka.data.batching.handling import handling_for
 from svertka.plugins import distributions
 from svertka.runtime.card import Card, Golden
@@ -17,19 +15,14 @@ from svertka.runtime.predictor import raw_outputs
 from svertka.zoo import registry
 
 if TYPE_CHECKING:
-    from svertka.data.batching.handling import Handling
-    from svertka.data.preparing import Prepared
     from svertka.runtime.inputs import InputTransform
-    from svertka.tasks.task import Task
-    from svertka.workflows.training.stages import Learnt
+    from svertka.workflows.training.stages import Data, Learnt
     from svertka.zoo.engine import TorchEngine
 
 
 def card_of(
     learnt: Learnt,
-    task: Task,
-    transform: InputTransform,
-    prepared: Prepared,
+    data: Data,
     metrics: Mapping[str, Mapping[str, float]],
     engine: TorchEngine,
     part: str,
@@ -38,14 +31,13 @@ def card_of(
 
     Args:
         learnt: What came of training.
-        task: What was learnt.
-        transform: What the network learnt by.
-        prepared: What it learnt from.
+        data: What it was learnt from.
         metrics: What was measured, by part.
         engine: Runs the network.
         part: The part that golden inputs are taken from.
     """
-    recipe, handling = learnt.recipe, handling_for(prepared)
+    recipe, task, prepared = learnt.recipe, data.task, data.prepared
+    transform = handling_for(prepared).deployed_input(data.transform)
     plugins = distributions(("task", task.name), *registry.origins_of(recipe.net, learnt.arguments))
     # No clock times and no folder names of this machine: the same run gives the same file.
     provenance = {
@@ -72,31 +64,30 @@ def card_of(
         net=recipe.net,
         arguments=learnt.arguments,
         task=task.name,
-        input=handling.deployed_input(transform),
+        input=transform,
         output=task.output,
         licence=learnt.licence,
         provenance=provenance,
         metrics=metrics,
-        golden=_golden(handling, prepared, part, transform, engine),
+        golden=_golden(data, part, transform, engine),
         weights="",
         thresholds=task.thresholds,
         reject_limit=learnt.rejection.limit if learnt.rejection else None,
     )
 
 
-def _golden(
-    handling: Handling, prepared: Prepared, part: str, transform: InputTransform, engine: TorchEngine
-) -> tuple[Golden, ...]:
-    deployed = handling.deployed_input(transform)
+def _golden(data: Data, part: str, transform: InputTransform, engine: TorchEngine) -> tuple[Golden, ...]:
+    values = handling_for(data.prepared).golden(data.prepared, part, data.transform)
     return tuple(
-        Golden(value, {name: output[0] for name, output in raw_outputs(engine, deployed, [value]).items()})
-        for value in handling.golden(prepared, part, transform)
+        Golden(value, {name: output[0] for name, output in raw_outputs(engine, transform, [value]).items()})
+        for value in values
     )
 
 
 def _versions() -> dict[str, str]:
     import platform
 
+    import numpy
     import PIL
     import torch
 
@@ -104,6 +95,6 @@ def _versions() -> dict[str, str]:
         "svertka": importlib.metadata.version("svertka"),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "numpy": np.__version__,
+        "numpy": numpy.__version__,
         "pillow": PIL.__version__,
     }
