@@ -310,7 +310,7 @@ def test_a_task_is_chosen_by_name_or_by_what_it_suits() -> None:
     assert record_for(["a"], "series") is series
     with pytest.raises(UserError, match="unknown task 'aksed'; did you mean asked"):
         record_for(["a"], name="aksed")
-    with pytest.raises(UserError, match="the task series learns from series data, and these are of image data"):
+    with pytest.raises(UserError, match="the task series learns from series, and these are images"):
         record_for(["a"], name="series")
     with pytest.raises(UserError, match="the task asked does not learn from these annotations; they are for detection"):
         record_for([Boxes((), (2, 2))], name="asked")
