@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 
 from svertka.errors import UserError
 from svertka.training.recipe import Recipe
+from svertka.training.sections import SECTIONS
 
 OTHER: dict[str, Any] = {
+    "task": "segmentation",
     "net": "mlp",
     "net_options": {"hidden": [256, 12], "activation": "elu", "pieces": 3},
     "epochs": 7,
@@ -211,5 +214,37 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 
 def test_the_saved_text_is_plain_toml() -> None:
     values = tomllib.loads(Recipe(**OTHER).to_toml())
-    assert values["net_options"] == OTHER["net_options"]
-    assert values["lr"] == 1 / 3
+    assert list(values) == ["data", "model", "optimiser", "augmentation", "masks", "run"]
+    assert values["model"]["net_options"] == OTHER["net_options"]
+    assert values["optimiser"]["lr"] == 1 / 3
+
+
+def test_a_flat_file_of_version_1_means_the_same(tmp_path: Path) -> None:
+    tables = tomllib.loads(Recipe(**OTHER).to_toml())
+    flat = {name: value for fields in tables.values() for name, value in fields.items()}
+    assert read(tmp_path, tomli_w.dumps(flat)) == Recipe(**OTHER)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("[optimiser]\nnet = 'mlp'", "net stands in the table [optimiser]; put it into [model]"),
+        ("net = 'mlp'\n[model]\nnet = 'mlp'", "net stands there twice; leave it in [model] alone"),
+        ("[optimiser]\nepoch = 3", "a recipe has no field 'epoch'; did you mean epochs"),
+        ("[model]\nepochs = 3", "epochs stands in the table [model]; put it into [optimiser]"),
+        ("[optimizer]\nlr = 0.1", "optimizer is {'lr': 0.1}; it must be one of sgd"),
+        ("data = 3", "a recipe has no field 'data'"),
+    ],
+)
+def test_what_stands_in_the_wrong_table_is_refused_in_one_line(written: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        read(tmp_path, written)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_documentation_of_every_field_is_that_of_its_section() -> None:
+    for section in SECTIONS.values():
+        for item in dataclasses.fields(section):
+            assert f"    {item.name}: " in (section.__doc__ or "")
+            assert f"    {item.name}: " in (Recipe.__doc__ or "")

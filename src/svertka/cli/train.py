@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from svertka.cli._output import Flag, Json, duration, metrics_line, print_json, print_table, say, whole
 from svertka.commands.train.command import Recipe
 from svertka.commands.train.command import train as run_train
-from svertka.commands.train.result import CrossValidated, Trial
+from svertka.commands.train.result import CrossValidated, Trained, Trial
 from svertka.wording import counted, inflected
 
 
@@ -99,14 +99,22 @@ def train(
         _print_trial(trained)
         return int(not trained.ok)
     if isinstance(trained, CrossValidated):
-        for number, metrics in enumerate(trained.by_fold, 1):
-            say(f"fold {number}: {metrics_line(metrics)}")
-        spread = [
-            f"{name.replace('_', ' ')} {mean:.4f} ± {trained.deviation[name]:.4f}"
-            for name, mean in trained.metrics.items()
-        ]
-        say(f"mean ± deviation: {', '.join(spread)}\nreport: {trained.report}")
-        return 0
+        _print_folds(trained)
+    else:
+        _print_trained(trained)
+    return 0
+
+
+def _print_folds(trained: CrossValidated) -> None:
+    for number, metrics in enumerate(trained.by_fold, 1):
+        say(f"fold {number}: {metrics_line(metrics)}")
+    spread = [
+        f"{name.replace('_', ' ')} {mean:.4f} ± {trained.deviation[name]:.4f}" for name, mean in trained.metrics.items()
+    ]
+    say(f"mean ± deviation: {', '.join(spread)}\nreport: {trained.report}")
+
+
+def _print_trained(trained: Trained) -> None:
     if trained.judged_on:
         say(f"on {trained.judged_on}: {metrics_line(trained.metrics)}")
     if trained.skipped:
@@ -115,7 +123,6 @@ def train(
             f"{inflected(len(trained.skipped), 'it', 'them')}"
         )
     say(f"model:  {trained.model}\nreport: {trained.report}")
-    return 0
 
 
 def _print_trial(trial: Trial) -> None:

@@ -149,9 +149,7 @@ def record_for(labels: Sequence[Annotation], media: str = "image", name: str | N
     if name is None:
         found = (record for record in records() if record.media == media and not record.asked)
         return next((record for record in found if record.suits(labels)), None)
-    if name not in _TASKS:
-        raise UserError(f"unknown task {name!r}", mend=nearest(name, _TASKS))
-    wanted = _TASKS[name]
+    wanted = named(name)
     if wanted.media != media:
         told = inflected(2, wanted.media), inflected(2, media)
         raise UserError(f"the task {name} learns from {told[0]}, and these are {told[1]}")
@@ -162,6 +160,17 @@ def record_for(labels: Sequence[Annotation], media: str = "image", name: str | N
             mend=f"they are for {suited.name}" if suited else "svertka check says what they are",
         )
     return wanted
+
+
+def named(name: str) -> TaskRecord:
+    """The task that a user calls so.
+
+    Raises:
+        UserError: There is none.
+    """
+    if name not in _TASKS:
+        raise UserError(f"unknown task {name!r}", mend=nearest(name, _TASKS))
+    return _TASKS[name]
 
 
 def of_contract(contract: str, media: str = "image") -> tuple[TaskRecord, ...]:

@@ -18,7 +18,8 @@ from svertka.runtime.choices import remembered_choice
 from svertka.tasks.task import Task
 from svertka.training.contracts import TrainingBatch
 from svertka.training.machine import Machine
-from svertka.training.recipe import Layout, Precision, Recipe
+from svertka.training.recipe import Recipe
+from svertka.training.sections import Layout, Precision
 from svertka.training.step import Stepper
 
 _GAIN = 1.1  # a choice other than plain fp32 must be this much faster

@@ -93,6 +93,7 @@ def _read(recipe: Recipe, source: Path | Dataset, display: Display) -> Prepared:
         fold=(recipe.fold, recipe.folds) if recipe.fold else None,
         split=None if recipe.split is None else Path(recipe.split),
         format=recipe.format,
+        task=_wanted(recipe),
         advance=display.advance,
     )
 
@@ -114,4 +115,8 @@ def _task(recipe: Recipe, prepared: Prepared, classes: tuple[str, ...], transfor
         losses=recipe.loss,
         border=recipe.border,
     )
-    return task_for(prepared.parts["train"].labels, classes, transform, choices)
+    return task_for(prepared.parts["train"].labels, classes, transform, choices, name=_wanted(recipe))
+
+
+def _wanted(recipe: Recipe) -> str | None:
+    return None if recipe.task == "auto" else recipe.task

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from svertka.workflows.trained import Trained
+from svertka.workflows.trained import Trained as Trained
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from svertka.data.cache.memory import VIEWS
 from svertka.errors import UserError, nearest
-from svertka.task_records.record import of_contract, records
+from svertka.task_records.record import named, of_contract, records
 from svertka.wording import inflected
 from svertka.workflows.inputs import transform_of
 from svertka.workflows.training.network import flag_arguments
 from svertka.zoo import registry
-from svertka.zoo.records import KINDS
+from svertka.zoo.records import KINDS, kind_called
 
 if TYPE_CHECKING:
     from svertka.training.recipe import Recipe
@@ -53,6 +53,7 @@ def check_flags(recipe: Recipe, typed: Set[str]) -> None:
     for view in recipe.views:
         if view not in VIEWS:
             raise UserError(f"unknown view {view!r}", mend=nearest(view, VIEWS))
+    _check_task(recipe)
     _check_kind(recipe, typed)
     if recipe.weights is None:
         _check_scratch(recipe)
@@ -71,6 +72,20 @@ def _check_media(recipe: Recipe, typed: Set[str]) -> None:
             raise UserError(
                 f"{_flag(name)} is about images, and {recipe.net} takes {nouns}", mend=f"leave {_flag(name)} out"
             )
+
+
+def _check_task(recipe: Recipe) -> None:
+    """A task that is wanted by name exists, and is learnt by networks like this one."""
+    if recipe.task == "auto":
+        return
+    wanted, record = named(recipe.task), registry.record(recipe.net)
+    if wanted.contract != record.kind:
+        kind = kind_called(wanted.contract)
+        raise UserError(
+            f"{recipe.net} predicts {record.traits.gives}, and --task {recipe.task} is learnt by networks that predict "
+            f"{kind.gives}",
+            mend=f"give {kind.suggested}; `svertka nets` lists all that predict {kind.gives}",
+        )
 
 
 def _check_kind(recipe: Recipe, typed: Set[str]) -> None:
