@@ -31,7 +31,8 @@ format: .venv/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Python compiles what is imported; the thousands of files that never are would take pip more than a minute.
 .venv/.all .venv/.dev: .venv/.%: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --editable '.[$*]'
+	$(BIN)/pip install --quiet --no-compile --editable '.[$*]'
 	touch $@

@@ -67,6 +67,7 @@ TASK = TaskRecord(
     opened=SeriesClassification.of_card,
     decoder="svertka.runtime.decoders.classification:classification",
     subject="svertka.workflows.explaining.classes:ClassSubject",
+    fields=("label_smoothing", "balance"),
     published=False,
 )
 NET = NetRecord(

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from families import FULL, cheapest
+from families import FULL, SHORTER, cheapest
 from torch import Tensor
 
 from svertka.deploy.onnx import TOLERANCE, onnx_bytes
@@ -62,8 +62,6 @@ EXPORTED = pytest.mark.parametrize(
     ids=lambda value: getattr(value, "name", value),
 )
 """Every decoder and every kind of trunk once: the exporter takes a quarter of a minute for each."""
-SHORTER = {"efficientnet_lite0": {"depth": 0.3}}
-"""A trunk of fewer blocks: the exporter takes a third of the time."""
 
 
 def side(trunk: registry.NetRecord) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from families import FULL, cheapest
+from families import FULL, SHORTER, cheapest
 from torch import nn
 
 from svertka.errors import UserError
@@ -144,13 +144,6 @@ def check_model_file(record: registry.NetRecord, trunk: registry.NetRecord | Non
         load_classifier(path)
 
 
-SHORTER: dict[str, dict[str, Any]] = {
-    "densenet121": {"depths": (1, 1, 1, 1)},
-    "efficientnet_lite0": {"depth": 0.3},
-    "resnet50_v2": {"depths": (1, 1, 1, 1)},
-    "resnext50_32x4d": {"depths": (1, 1, 1, 1)},
-}
-"""Trunks of fewer blocks: how sizes go through them is the same, and the exporter takes a tenth of the time."""
 GEOMETRIES = ("lenet5", "alexnet", "nin", "resnet8_cifar")
 """Convolutions without padding, strides of four, poolings that hang over the border, and maps that are halved."""
 

@@ -175,7 +175,8 @@ def test_a_head_that_reads_several_stages_stays_in_single_precision(
 ) -> None:
     onnx = pytest.importorskip("onnx")
     run = tmp_path / "run"
-    answer = svertka_call("train", digits, "--weights", weights, "--head", "linear", "--freeze", "all", "--out", run)
+    flags = ("--weights", weights, "--head", "linear", "--freeze", "all", "--engine", "pytorch", "--out", run)
+    answer = svertka_call("train", digits, *flags)
     assert answer.status == 0, answer.err
     exported = svertka.export(
         run, data=digits, precision="int8", out=tmp_path / "model.onnx", max_drop=10, threads=1, progress=False

@@ -13,7 +13,7 @@ from cyclopts import Parameter, Token
 from svertka.cli._output import Flag, Json, Whole, print_json, print_table, say
 from svertka.commands.nets.command import families, list_nets
 from svertka.commands.nets.command import ledger as count_ledger
-from svertka.wording import counted
+from svertka.wording import counted, inflected
 
 _IMAGES = {
     "imagenet": "ImageNet's validation images",
@@ -111,7 +111,7 @@ def _print_list(found: Sequence[dict[str, Any]]) -> None:
             f"{net['parameters']:,}",
             _macs(net["macs"]),
             _memory(net["activation_bytes"]),
-            f"{net['image_size']}×{net['image_size']}×{net['channels']}",
+            f"{_extent(net, net['image_size'], '×')}×{net['channels']}",
             _percent(net["top1"]),
             _first([weights["name"] for weights in net["weights"]]),
             _first([weights["licence"].partition(":")[0] for weights in net["weights"]]),
@@ -122,16 +122,21 @@ def _print_list(found: Sequence[dict[str, Any]]) -> None:
     print_table(columns, rows, right=("year", "parameters", "macs", "memory", "top1"))
 
 
+def _extent(net: dict[str, Any], side: int, times: str = " × ") -> str:
+    return f"{side}{times}{side}" if net["media"] == "image" else str(side)
+
+
 def _print_one(net: dict[str, Any]) -> None:
     say(f"{net['name']}: {net['paper']}, {net['year']}")
     side, stages = net["measured_at"], net["stages"]
     total = {figure: sum(stage[figure] for stage in stages) for figure in ("parameters", "macs", "activation_bytes")}
-    sizes = f"of any size from {net['smallest']} × {net['smallest']} on"
+    sizes = f"of any size from {_extent(net, net['smallest'])} on"
     if net["one_size"]:
         sizes = "of this size only"
     elif net["step"] > 1:
-        sizes = f"of {net['smallest']} × {net['smallest']}, and {counted(net['step'], 'pixel')} more at a time"
-    say(f"measured for one image of {side} × {side} × {net['channels']}; takes images {sizes}\n")
+        sizes = f"of {_extent(net, net['smallest'])}, and {counted(net['step'], 'pixel')} more at a time"
+    noun = net["media"]
+    say(f"measured for one {noun} of {_extent(net, side)} × {net['channels']}; takes {inflected(2, noun)} {sizes}\n")
     rows = [
         [
             stage["name"],

@@ -60,11 +60,16 @@ class Field:
 
 
 Fields = tuple[Field, Field]
-"""Along the height, and along the width."""
+"""Along the height, and along the width; of a series, whose height is 1, along the time."""
 
 _EVERYTHING = Field(math.inf, math.inf, -math.inf)
-_WINDOWED = (torch.conv2d, F.conv2d, F.max_pool2d, torch.max_pool2d, F.avg_pool2d)
+_CONVOLUTIONS = (torch.conv2d, F.conv2d, torch.conv1d, F.conv1d)
+_MEANS = (F.avg_pool2d, F.avg_pool1d)
+_WINDOWED = (*_CONVOLUTIONS, *_MEANS, F.max_pool2d, torch.max_pool2d, F.max_pool1d, torch.max_pool1d)
+_ALONG_TIME = (torch.conv1d, F.conv1d, F.avg_pool1d, F.max_pool1d, torch.max_pool1d)
 _GLOBAL = {
+    F.adaptive_avg_pool1d,
+    F.adaptive_max_pool1d,
     F.adaptive_avg_pool2d,
     F.adaptive_max_pool2d,
     torch.mean,
@@ -79,7 +84,7 @@ class FollowFields(TorchFunctionMode):
     """Within, every tensor that comes of ``image`` knows its receptive field: see `of`.
 
     Args:
-        image: The input, ``(N, C, H, W)``; on the meta device nothing is calculated.
+        image: The input, ``(N, C, H, W)`` or ``(N, C, T)``; on the meta device nothing is calculated.
     """
 
     def __init__(self, image: Tensor) -> None:
@@ -145,36 +150,36 @@ def _joined(sources: list[Fields]) -> Fields:
 
 
 def _behind_window(func: Any, fields: Fields, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Fields:
-    convolution = func in (torch.conv2d, F.conv2d)
+    def argument(place: int, name: str, default: Any) -> tuple[int, ...]:
+        return _each_axis(args, kwargs, place, name, default)
 
-    def argument(place: int, name: str, default: Any) -> tuple[int, int]:
-        return _pair(args, kwargs, place, name, default)
-
-    if convolution:
+    if func in _CONVOLUTIONS:
         weight = args[1] if len(args) > 1 else kwargs["weight"]
-        kernel = (int(weight.shape[2]), int(weight.shape[3]))
+        kernel = tuple(map(int, weight.shape[2:]))
         stride, padding, dilation = argument(3, "stride", 1), argument(4, "padding", 0), argument(5, "dilation", 1)
     else:
         kernel = argument(1, "kernel_size", None)
         stride, padding, dilation = argument(2, "stride", kernel), argument(3, "padding", 0), (1, 1)
-        if func is not F.avg_pool2d:
+        if func not in _MEANS:
             dilation = argument(4, "dilation", 1)
-    return (
-        fields[0].windowed(kernel[0], stride[0], padding[0], dilation[0]),
-        fields[1].windowed(kernel[1], stride[1], padding[1], dilation[1]),
-    )
+    width = fields[1].windowed(kernel[-1], stride[-1], padding[-1], dilation[-1])
+    if func in _ALONG_TIME:
+        return fields[0], width
+    return fields[0].windowed(kernel[0], stride[0], padding[0], dilation[0]), width
 
 
 def _behind_transposed(fields: Fields, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Fields:
     weight = args[1] if len(args) > 1 else kwargs["weight"]
-    factor, padding = _pair(args, kwargs, 3, "stride", 1), _pair(args, kwargs, 4, "padding", 0)
+    factor, padding = _each_axis(args, kwargs, 3, "stride", 1), _each_axis(args, kwargs, 4, "padding", 0)
     height, width = (
         field.spread(int(weight.shape[2 + axis]), factor[axis], padding[axis]) for axis, field in enumerate(fields)
     )
     return height, width
 
 
-def _pair(args: tuple[Any, ...], kwargs: Mapping[str, Any], place: int, name: str, default: Any) -> tuple[int, int]:
+def _each_axis(
+    args: tuple[Any, ...], kwargs: Mapping[str, Any], place: int, name: str, default: Any
+) -> tuple[int, ...]:
     value = args[place] if len(args) > place else kwargs.get(name, default)
     if value is None or value == []:
         value = default

@@ -52,7 +52,7 @@ def check_shapes(record: NetRecord) -> None:
         with torch.device("meta"):
             net = _built(record, channels)
             _see(record, net.in_channels == channels, f"built for {channels} channels, it has {net.in_channels}")
-            for mode in (True, False):
+            for mode in (True, False) if channels == record.channels else (False,):
                 _check_output(record, net.train(mode), _shape(record, _size(record), channels))
     if not record.one_size:
         _check_sizes(record)

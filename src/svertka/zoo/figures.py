@@ -36,7 +36,7 @@ def compute(name: str) -> dict[str, int]:
     record = registry.record(name)
     with torch.device("meta"):
         net = registry.build_any(name, {"classes": record.classes, "in_channels": record.channels})
-    stages = measure(net, record.image_size, record.image_size)
+    stages = measure(net, *record.spatial(record.image_size))
     return {
         "macs": sum(stage.macs for stage in stages),
         "activation_bytes": sum(stage.activation_bytes for stage in stages),

@@ -40,7 +40,8 @@ class FollowLayers(TorchFunctionMode):
     """Within, every layer with weights is written down, and every tensor knows how many of them lie behind it.
 
     Args:
-        image: The input, ``(1, C, H, W)``; on the meta device nothing is calculated.
+        image: The input, ``(1, C, H, W)``, or ``(1, C, T)`` of a series, whose height is 1; on the meta device
+            nothing is calculated.
 
     Attributes:
         layers: The layers, in the order in which they run.
@@ -49,6 +50,7 @@ class FollowLayers(TorchFunctionMode):
     def __init__(self, image: Tensor) -> None:
         super().__init__()
         self.layers: list[LayerMeasure] = []
+        self._axes = image.ndim
         # By identity, each with its tensor: its depth, and height and width of the map that a vector was.
         self._known: dict[int, tuple[Tensor, int, tuple[int, int]]] = {id(image): (image, 0, _extent(image))}
 
@@ -70,7 +72,7 @@ class FollowLayers(TorchFunctionMode):
             return result
         depth = max(depth for _, depth, _ in sources)
         extent = max((extent for _, _, extent in sources), key=math.prod)
-        if func in (torch.conv2d, F.conv2d):
+        if func in (torch.conv2d, F.conv2d, torch.conv1d, F.conv1d):
             self._convolution(args[1] if len(args) > 1 else kwargs["weight"], args[0], result)
             depth += 1
         elif func is F.conv_transpose2d:
@@ -83,17 +85,18 @@ class FollowLayers(TorchFunctionMode):
         elif func in (torch.mean, Tensor.mean):
             extent = (1, 1)
         for value in tensors_in(result):
-            self._known[id(value)] = value, depth, _extent(value) if value.ndim == 4 else extent
+            self._known[id(value)] = value, depth, _extent(value) if value.ndim == self._axes else extent
         return result
 
     def _convolution(self, weight: Tensor, x: Tensor, y: Tensor) -> None:
-        outputs, shared, *kernel = weight.shape
+        outputs, shared, *_ = weight.shape
+        kernel, seen = _extent(weight), _extent(x)
         self.layers.append(
             LayerMeasure(
-                (kernel[0], kernel[1]),
+                kernel,
                 outputs,
                 depthwise=shared == 1 and x.shape[1] > 1,
-                whole=math.prod(x.shape[2:]) > 1 and kernel[0] >= x.shape[2] and kernel[1] >= x.shape[3],
+                whole=math.prod(seen) > 1 and kernel[0] >= seen[0] and kernel[1] >= seen[1],
                 macs=weight.numel() * math.prod(y.shape[2:]),
                 elements=y.numel(),
             )
@@ -114,4 +117,4 @@ class FollowLayers(TorchFunctionMode):
 
 
 def _extent(x: Tensor) -> tuple[int, int]:
-    return int(x.shape[2]), int(x.shape[3])
+    return (int(x.shape[2]), int(x.shape[3])) if x.ndim == 4 else (1, int(x.shape[2]))

@@ -47,17 +47,18 @@ class StageMeasure:
     layers: tuple[LayerMeasure, ...]
 
 
-def measure(net: Net, height: int, width: int) -> list[StageMeasure]:
-    """Measure every stage and what follows them at images of ``height`` × ``width``.
+def measure(net: Net, *spatial: int) -> list[StageMeasure]:
+    """Measure every stage and what follows them at inputs of this size.
 
     Args:
         net: The network; on the meta device, or it is copied there stage by stage.
+        spatial: Height and width of the images, or length of the series.
 
     Raises:
         RuntimeError: The network cannot take images of this size.
     """
-    image = torch.empty(1, net.in_channels, height, width, device="meta")
-    geometry = net.trunk.geometry(height, width)
+    image = torch.empty(1, net.in_channels, *spatial, device="meta")
+    geometry = net.trunk.geometry(*spatial)
     last = ("decoder", net.decoder) if isinstance(net, Tapped) else ("head", net.head)
     stages = [*net.trunk.named_children(), last]
     activations: dict[str, int] = defaultdict(int)
@@ -77,7 +78,7 @@ def measure(net: Net, height: int, width: int) -> list[StageMeasure]:
             for name, stage in stages:
                 before, done = follow.depth(x), len(follow.layers)
                 if isinstance(stage, Decoder):
-                    said = stage([pyramid[tap] for tap in stage.taps], (height, width))
+                    said = stage([pyramid[tap] for tap in stage.taps], (spatial[0], spatial[1]))
                     x = said if isinstance(said, Tensor) else said[0]
                 elif isinstance(stage, TransferHead):
                     x = stage([pyramid[tap] for tap in stage.taps])

@@ -133,6 +133,10 @@ class NetRecord:
         """What it can be trained for, as cards name it; that of its published weights first."""
         return tuple(task.name for task in of_contract(self.kind, self.media))
 
+    def spatial(self, size: int) -> tuple[int, ...]:
+        """The spatial axes of its inputs: ``(size, size)`` of images, ``(size,)`` of series."""
+        return (size, size) if self.media == "image" else (size,)
+
     def constructor(self) -> Callable[..., Any]:
         """The constructor, imported now.
 

@@ -252,7 +252,7 @@ def _check_memory(record: NetRecord, side: int) -> None:
     own = {"image_size": side} if record.one_size else {}
     with torch.device("meta"):
         net = build_any(record.name, {"classes": record.classes, "in_channels": record.channels, **own})
-    largest = 4 * max(math.prod(shape) for shape in net.trunk.shapes(side, side).values())
+    largest = 4 * max(math.prod(shape) for shape in net.trunk.shapes(*record.spatial(side)).values())
     if largest > _MOST_BYTES:
         raise UserError(
             f"one image of {side}×{side} takes {largest / 1e9:.1f} GB in a single stage of {record.name}",

@@ -108,6 +108,8 @@ class Subject:
 
     @classmethod
     def _of_net(cls, record: NetRecord, image_size: int | None, folder: Path) -> Subject:
+        if record.media != "image":
+            raise UserError(f"{record.name} takes {record.media}, and this is for networks that take images")
         side = image_size or record.image_size
         registry.check_side(record, side)
         arguments: dict[str, Any] = {"classes": record.classes, "in_channels": record.channels}

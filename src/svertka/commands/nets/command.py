@@ -88,6 +88,7 @@ def _summary(record: NetRecord) -> dict[str, Any]:
     return {
         "name": record.name,
         "kind": record.kind,
+        "media": record.media,
         "gives": record.traits.gives,
         "year": record.year,
         "parameters": record.parameters,

@@ -24,8 +24,9 @@ def look(record: NetRecord, image_size: int) -> dict[str, Any]:
     arguments = {"image_size": image_size} if record.one_size else {}
     with torch.device("meta"):
         net = registry.build_any(record.name, {"classes": record.classes, "in_channels": record.channels, **arguments})
-    measured = measure(net, image_size, image_size)
-    findings = audit(measured, (record.channels, image_size, image_size))
+    measured = measure(net, *record.spatial(image_size))
+    # The principles that it is held against are of images.
+    findings = audit(measured, (record.channels, image_size, image_size)) if record.media == "image" else []
     return {
         "measured_at": image_size,
         "stages": [

@@ -13,7 +13,7 @@ from svertka.wording import inflected
 from svertka.workflows.inputs import transform_of
 from svertka.workflows.training.network import flag_arguments
 from svertka.zoo import registry
-from svertka.zoo.records import KINDS, kind_called
+from svertka.zoo.records import KINDS, NetRecord, kind_called
 
 if TYPE_CHECKING:
     from svertka.training.recipe import Recipe
@@ -95,13 +95,20 @@ def _check_kind(recipe: Recipe, typed: Set[str]) -> None:
     for item in dataclasses.fields(recipe):
         if item.name in others and getattr(recipe, item.name) != item.default:
             flag = _flag(item.name)
-            suited = [KINDS[kind] for kind in KINDS if any(item.name in task.fields for task in of_contract(kind))]
-            other = "" if {"net", "weights"} & typed else f"give {suited[0].suggested}, or "
-            raise UserError(
-                f"{flag} is about networks that predict {' or '.join(kind.gives for kind in suited)}, "
-                f"and {recipe.net} predicts {record.traits.gives}",
-                mend=f"{other}leave {flag} out",
-            )
+            raise _unsuited(flag, item.name, record, advised=not {"net", "weights"} & typed)
+
+
+def _unsuited(flag: str, name: str, record: NetRecord, *, advised: bool) -> UserError:
+    """The error of a flag that is about other tasks than those of a network; another network may be advised."""
+    suited = [KINDS[kind] for kind in KINDS if any(name in task.fields for task in of_contract(kind))]
+    if record.media != "image" or not suited:
+        tasks = ", ".join(task.name for task in records() if name in task.fields)
+        return UserError(f"{flag} is about other tasks ({tasks}) than {record.name} is for", mend=f"leave {flag} out")
+    return UserError(
+        f"{flag} is about networks that predict {' or '.join(kind.gives for kind in suited)}, "
+        f"and {record.name} predicts {record.traits.gives}",
+        mend=f"{f'give {suited[0].suggested}, or ' if advised else ''}leave {flag} out",
+    )
 
 
 def _check_scratch(recipe: Recipe) -> None:
