@@ -1,9 +1,10 @@
 # make demo: the whole way once, from a fresh clone.   make test: all tests.   make lint: everything CI checks beside.
+# make examples: the scripts of examples/, one after another.
 # make base: what the base install weighs, and how soon it answers.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format base
+.PHONY: demo examples test lint format base
 .DELETE_ON_ERROR:
 
 demo: .venv/.all
@@ -19,6 +20,9 @@ lint: .venv/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+examples: .venv/.dev
+	for script in examples/*.py; do $(BIN)/python $$script || exit 1; done
 
 base: .venv/.dev
 	$(BIN)/python benchmarks/base_install.py

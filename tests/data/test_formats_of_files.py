@@ -48,7 +48,8 @@ def test_every_reader_keeps_the_contract(tmp_path: Path, soak: ModuleType) -> No
         folder.mkdir()
         write(folder)
         check_reader(reader, folder / soak._FILES.get(name, ""))
-        assert all(item.minor for item in soak.opened(name, folder).unread)
+        if not name.startswith("metadata"):  # these state what is not read, on purpose
+            assert all(item.minor for item in soak.opened(name, folder).unread)
 
 
 def test_label_columns(tmp_path: Path, soak: ModuleType) -> None:
