@@ -124,7 +124,7 @@ class Sampler(Protocol):
         """The batches of an epoch, each for all processes together."""
 
     def shares(self, epoch: int, rank: int, world: int) -> Sequence[tuple[NDArray[np.int64], float]]:
-        """What a process takes of them, and what the mean loss of each counts for."""
+        """What a process takes of each: samples, and what their mean loss counts for in the mean over all processes."""
 
 
 class Task(ABC):
