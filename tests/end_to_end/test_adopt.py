@@ -89,7 +89,7 @@ def test_what_is_given_goes_before_what_is_assumed(foreign: Path, tmp_path: Path
         mean=[0.5],
         std=[0.1, 0.2, 0.3],
     )
-    assert adopted.input == Preprocess(height=112, width=112, mean=(0.5, 0.5, 0.5), std=(0.1, 0.2, 0.3))
+    assert adopted.preprocess == Preprocess(height=112, width=112, mean=(0.5, 0.5, 0.5), std=(0.1, 0.2, 0.3))
     assert adopted.classes == ("0", "1", "2")
     assert adopted.licence == "unspecified"
     assert adopted.assumed == ("class names: 0 to 2; give them with --classes",)
@@ -98,7 +98,7 @@ def test_what_is_given_goes_before_what_is_assumed(foreign: Path, tmp_path: Path
 
 def test_another_size_is_cut_out_in_the_same_proportion(foreign: Path, tmp_path: Path) -> None:
     adopted = svertka.adopt(foreign, net="resnet18", out=tmp_path / "m.safetensors", image_size=448)
-    assert (adopted.input.height, adopted.input.shorter) == (448, 512)
+    assert (adopted.preprocess.height, adopted.preprocess.shorter) == (448, 512)
 
 
 def test_safetensors_of_timm_and_the_names_of_imagenet(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_safetensors_of_timm_and_the_names_of_imagenet(tmp_path: Path) -> None:
     assert adopted.source == "timm"
     assert adopted.published is None
     assert adopted.classes == class_names("imagenet")
-    assert adopted.input.mean == (0.5, 0.5, 0.5)
+    assert adopted.preprocess.mean == (0.5, 0.5, 0.5)
 
 
 def test_the_checkpoint_itself_is_never_written_over(tmp_path: Path) -> None:
