@@ -97,7 +97,7 @@ class SeriesTransform(InputTransform):
 
     def _problem(self) -> str | None:
         if type(self.channels) is not int or not 0 < self.channels <= _MOST_CHANNELS:
-            return f"{self.channels!r} channels: a series has 1 to {_MOST_CHANNELS:,}"
+            return f"channels is {self.channels!r}: a series has 1 to {_MOST_CHANNELS:,}"
         if type(self.length) is not int or not 0 < self.length <= MAX_VALUES // self.channels:
             return f"a length of {self.length!r}: a series has 1 to {MAX_VALUES:,} values"
         if len(self.mean) != self.channels or len(self.std) != self.channels:
