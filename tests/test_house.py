@@ -165,10 +165,6 @@ UNDOCUMENTED = {
     "svertka.data.cache.memory.Pictures.digests",
     "svertka.data.cache.memory.Pictures.preprocess",
     "svertka.data.cache.memory.Pictures.take",
-    "svertka.training.contracts.Batches.batches",
-    "svertka.training.contracts.Batches.in_order",
-    "svertka.training.contracts.Batches.samples",
-    "svertka.training.contracts.Batches.training",
 }
 """Public names without a docstring. This list only shrinks."""
 

@@ -175,7 +175,7 @@ def test_a_file_of_timm_is_adopted(tmp_path: Path) -> None:
     assert answer.status == 0, answer.err
     net, card = load_model(tmp_path / "lite.safetensors")
     assert (card.net, card.classes) == ("timm/efficientnet_lite0", ("a", "b", "c"))
-    assert card.preprocess.mean == timm.get_pretrained_cfg("efficientnet_lite0").mean
+    assert card.input.mean == timm.get_pretrained_cfg("efficientnet_lite0").mean
     with torch.no_grad():
         assert torch.equal(net(_images()), theirs(_images()))
     other = call("adopt", tmp_path / "lite.pth", "--net", "timm/convnext_atto", "--out", tmp_path / "x.safetensors")
@@ -215,7 +215,7 @@ def test_timms_own_loader(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     assert asked == ["timm/convnext_atto.d2_in1k"]
     net, card = load_model(path)
     assert (len(card.classes), card.licence, card.provenance["weights"]) == (1000, "apache-2.0", record.full_name)
-    assert (card.preprocess.height, card.preprocess.shorter, card.preprocess.interpolation) == (224, 256, "bicubic")
+    assert (card.input.height, card.input.shorter, card.input.interpolation) == (224, 256, "bicubic")
     with torch.no_grad():
         assert torch.equal(net(_images()), theirs(_images()))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -97,12 +97,10 @@ def nets(
         if svg is not None:
             say(f"\nwrote {svg}")
     else:
-        _print_list(found)
-        for prefix, about in families().items() if name is None else ():
-            say(f"\n{prefix}NAME: {about}")
+        _print_list(found, families() if name is None else {})
 
 
-def _print_list(found: Sequence[dict[str, Any]]) -> None:
+def _print_list(found: Sequence[dict[str, Any]], beside: Mapping[str, str]) -> None:
     rows = [
         [
             net["name"],
@@ -120,6 +118,8 @@ def _print_list(found: Sequence[dict[str, Any]]) -> None:
     ]
     columns = ("name", "gives", "year", "parameters", "macs", "memory", "input", "top1", "weights", "licence")
     print_table(columns, rows, right=("year", "parameters", "macs", "memory", "top1"))
+    for prefix, about in beside.items():
+        say(f"\n{prefix}NAME: {about}")
 
 
 def _extent(net: dict[str, Any], side: int, times: str = " × ") -> str:

@@ -114,10 +114,17 @@ class Update:
 class Sampler(Protocol):
     """Says which samples are in which batch; `svertka.data.batching.samplers` has several."""
 
-    def __len__(self) -> int: ...
-    def size(self, number: int) -> int: ...
-    def batches(self, epoch: int) -> Sequence[NDArray[np.int64]]: ...
-    def shares(self, epoch: int, rank: int, world: int) -> Sequence[tuple[NDArray[np.int64], float]]: ...
+    def __len__(self) -> int:
+        """Number of batches an epoch."""
+
+    def size(self, number: int) -> int:
+        """Samples of this batch of an epoch, over all processes."""
+
+    def batches(self, epoch: int) -> Sequence[NDArray[np.int64]]:
+        """The batches of an epoch, each for all processes together."""
+
+    def shares(self, epoch: int, rank: int, world: int) -> Sequence[tuple[NDArray[np.int64], float]]:
+        """What a process takes of each: samples, and what their mean loss counts for in the mean over all processes."""
 
 
 class Task(ABC):

@@ -24,12 +24,21 @@ class Batches(Protocol):
     """Where batches come from; `svertka.data.batching.batches.Loader` is one."""
 
     @property
-    def samples(self) -> int: ...
+    def samples(self) -> int:
+        """Number of samples, over all processes."""
+
     @property
-    def batches(self) -> int: ...
-    def size(self, number: int) -> int: ...
-    def training(self, epoch: int, skip: int = 0) -> Iterator[Any]: ...
-    def in_order(self) -> Iterator[Any]: ...
+    def batches(self) -> int:
+        """Number of batches an epoch."""
+
+    def size(self, number: int) -> int:
+        """Samples of this batch of an epoch, over all processes."""
+
+    def training(self, epoch: int, skip: int = 0) -> Iterator[Any]:
+        """One epoch, from its ``skip``-th batch on."""
+
+    def in_order(self) -> Iterator[Any]:
+        """All samples once, in order."""
 
 
 class Watcher(Protocol):
