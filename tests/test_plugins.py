@@ -224,7 +224,7 @@ def test_two_plug_ins_of_one_name_are_one_error(install: Install) -> None:
     install("two", SAME.format(name="sorting"))
     for _ in range(2):  # it is not forgotten
         with pytest.raises(UserError, match=r"plug-in one 1\.0 and the plug-in two 1\.0 both have a task called 'sor"):
-            records()
+            svertka.list_nets("lenet5")
 
 
 def test_a_name_of_svertkas_own_is_taken() -> None:

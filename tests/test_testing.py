@@ -63,6 +63,26 @@ def test_a_sound_network_passes_unregistered_and_by_name() -> None:
         check_net("lenet")
 
 
+class Plain(nn.Module):
+    """A user's own module."""
+
+    def __init__(self, width: int = 2, *, unused: bool = False) -> None:
+        super().__init__()
+        self.width, self.unused = width, unused
+        self.layers = nn.Sequential(nn.Conv2d(3, width, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.spare = nn.Linear(2, 2) if unused else nn.Identity()
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.layers(images)  # type: ignore[no-any-return]
+
+
+def test_a_module_is_checked_as_training_takes_it() -> None:
+    check_net(Plain)
+    check_net(Plain(5))
+    with pytest.raises(AssertionError, match=r"Plain: no gradient reaches trunk\.module\.spare\.weight"):
+        check_net(Plain(unused=True))
+
+
 @pytest.mark.parametrize(
     ("net", "told"),
     [

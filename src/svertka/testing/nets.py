@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from svertka.errors import UserError
 from svertka.layers.transfer import TransferHead
 from svertka.layers.trunk import Trunk
 from svertka.zoo import registry
+from svertka.zoo.modules import ModuleBuilder, arguments_of, check_rebuilt, record_of_class, try_out
 from svertka.zoo.records import NetRecord
 from svertka.zoo.tensors import DTYPE_NAMES
 
@@ -21,18 +23,21 @@ _COUNTS = (1, 3, 4)  # channels of images
 _REFUSED = (RuntimeError, ValueError, UserError)
 
 
-def check_net(net: NetRecord | str) -> None:
+def check_net(net: NetRecord | str | nn.Module | type[nn.Module]) -> None:
     """Check that a network keeps its contract: `check_shapes`, `check_learning` and `check_state`.
 
     Args:
-        net: Its record, or its name.
+        net: Its record, or its name; or a `torch.nn.Module` as it is given to `svertka.train`, or a class of one.
 
     Raises:
         AssertionError: It does not.
         UserError: There is no such network, or it cannot be built.
     """
-    record = registry.record(net) if isinstance(net, str) else net
-    check_shapes(record)
+    if isinstance(net, nn.Module | type):
+        record = _of_module(net)
+    else:
+        record = registry.record(net) if isinstance(net, str) else net
+        check_shapes(record)
     check_learning(record)
     check_state(record)
 
@@ -103,6 +108,21 @@ def check_state(record: NetRecord) -> None:
         _see(record, torch.equal(output, theirs[name]), f"with the same weights, it gives other {name}")
 
 
+def _of_module(net: nn.Module | type[nn.Module]) -> NetRecord:
+    # Nothing says which sizes a plain module takes: its own is tried.
+    kind = net if isinstance(net, type) else type(net)
+    record = record_of_class(kind)
+    options = {} if isinstance(net, type) else arguments_of(net)
+    if not isinstance(net, type):
+        check_rebuilt(record, net, options)
+    try_out(record, options, record.image_size, record.channels)
+    return dataclasses.replace(record, arguments=options, smallest=record.image_size)
+
+
+def _classes(record: NetRecord) -> int:
+    return (record.builder.gives if isinstance(record.builder, ModuleBuilder) else None) or _CLASSES
+
+
 def _see(record: NetRecord, fine: bool, problem: str) -> None:
     if not fine:
         raise AssertionError(f"the network {record.name}: {problem}")
@@ -124,7 +144,7 @@ def _inputs(record: NetRecord) -> Tensor:
 
 def _built(record: NetRecord, channels: int, side: int | None = None, **more: Any) -> Any:
     torch.manual_seed(0)
-    arguments: dict[str, Any] = {"classes": _CLASSES, "in_channels": channels, **more}
+    arguments: dict[str, Any] = {"classes": _classes(record), "in_channels": channels, **more}
     if record.one_size:
         arguments["image_size"] = side or record.image_size
     return registry.build_of(record, arguments)
@@ -140,17 +160,17 @@ def _check_output(record: NetRecord, net: Any, shape: tuple[int, ...]) -> None:
         for said, images in ((output, 2), (output.of(1), 1)):
             found = said.found()
             count = found.boxes.shape[1]
-            boxes = ((images, count, 4), (images, count, _CLASSES, 4))
+            boxes = ((images, count, 4), (images, count, _classes(record), 4))
             _see(record, tuple(found.boxes.shape) in boxes, f"it gives boxes of shape {tuple(found.boxes.shape)}")
             scores = tuple(found.scores.shape)
-            _see(record, scores == (images, count, _CLASSES), f"it gives scores of shape {scores}")
+            _see(record, scores == (images, count, _classes(record)), f"it gives scores of shape {scores}")
         return
     for tensor in _tensors(output):
         expected = tuple(tensor.shape)
         if record.kind == "classifier":
-            expected = (2, _CLASSES)
+            expected = (2, _classes(record))
         elif record.kind == "segmenter":
-            expected = (2, _CLASSES, *(side - 2 * record.margin for side in shape[1:]))
+            expected = (2, _classes(record), *(side - 2 * record.margin for side in shape[1:]))
         here = tuple(tensor.shape)
         _see(record, here == expected, f"for inputs of {(2, *shape)} it gives {here}, not {expected}")
         _see(record, here[:1] == (2,), f"of two inputs it gives {here}: the first axis is an input")
