@@ -204,6 +204,7 @@ def test_every_flag_reaches_the_recipe(
 
     monkeypatch.setattr("svertka.cli.train.run_train", record)
     flags = {
+        "task": "classification",
         "net": "mlp",
         "epochs": 3,
         "batch": 5,
