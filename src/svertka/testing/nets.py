@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from svertka.errors import UserError
 from svertka.layers.transfer import TransferHead
 from svertka.layers.trunk import Trunk
+from svertka.wording import counted
 from svertka.zoo import registry
 from svertka.zoo.modules import ModuleBuilder, arguments_of, check_rebuilt, record_of_class, try_out
 from svertka.zoo.records import NetRecord
@@ -56,7 +57,11 @@ def check_shapes(record: NetRecord) -> None:
     for channels in _COUNTS if record.traits.shape is None else ():
         with torch.device("meta"):
             net = _built(record, channels)
-            _see(record, net.in_channels == channels, f"built for {channels} channels, it has {net.in_channels}")
+            _see(
+                record,
+                net.in_channels == channels,
+                f"built for {counted(channels, 'channel')}, it has {net.in_channels}",
+            )
             for mode in (True, False) if channels == record.channels else (False,):
                 _check_output(record, net.train(mode), _shape(record, _size(record), channels))
     if not record.one_size:

@@ -12,6 +12,7 @@ from svertka.task_records.record import TaskRecord, record_for, resolve
 from svertka.task_records.record import record as task_called
 from svertka.tasks.task import Choices, Task
 from svertka.training.recipe import Recipe
+from svertka.wording import counted
 from svertka.workflows.explaining.subject import Subject
 
 
@@ -64,5 +65,7 @@ def _check_labels(record: TaskRecord, labels: Sequence[Annotation]) -> None:
     assert made.name == record.name, f"{name}: what is learnt is called {made.name!r}"
     targets = made.targets(labels)
     assert isinstance(targets, np.ndarray), f"{name}: its targets are no array"
-    assert len(targets) == len(labels), f"{name}: of {len(labels)} annotations it makes {len(targets)} targets"
+    assert len(targets) == len(labels), (
+        f"{name}: of {counted(len(labels), 'annotation')} it makes {counted(len(targets), 'target')}"
+    )
     assert np.array_equal(targets, made.targets(labels)), f"{name}: it makes other targets each time"

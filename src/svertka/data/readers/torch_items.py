@@ -16,6 +16,7 @@ from PIL import Image
 from svertka.data.samples import Dataset, Sample
 from svertka.errors import UserError
 from svertka.runtime.image import MAX_PIXELS, ImageError
+from svertka.wording import counted
 
 if TYPE_CHECKING:
     import torch
@@ -133,7 +134,7 @@ def _label(target: Any, names: tuple[str, ...], number: int) -> str:
     if not names:
         return str(target)
     if not 0 <= target < len(names):
-        raise UserError(f"the target of item {number} is {target}, and there are {len(names)} classes")
+        raise UserError(f"the target of item {number} is {target}, of {counted(len(names), 'class')}")
     return names[target]
 
 
