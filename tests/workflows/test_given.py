@@ -303,7 +303,7 @@ class Stream(IterableDataset[Any]):
         (as_item(np.zeros((0, 2, 3), np.uint8)), "item 0 is an image of 2×0 pixels"),
         (as_item(torch.zeros(1).expand(3, 9000, 9000)), "item 0 is an image of 9000×9000 pixels"),
         (as_item("file.png"), "the image of item 0 is str"),
-        (as_item(RED, 2), "the target of item 0 is 2, and there are 2 classes"),
+        (as_item(RED, 2), "the target of item 0 is 2, of 2 classes"),
         (as_item(RED, 0.5), "the target of item 0 is float; give the number of a class, or its name"),
         (Items(0), "Items has 0 items; give at least one"),
         (Items(1 << 40), "Items has 1,099,511,627,776 items"),

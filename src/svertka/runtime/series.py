@@ -283,7 +283,7 @@ def _npy(data: bytes) -> NDArray[np.float32]:
 
 def _check_size(length: int, channels: int) -> None:
     if channels > _MOST_CHANNELS:
-        raise ValueError(f"{channels:,} channels, more than {_MOST_CHANNELS:,}")
+        raise ValueError(f"{counted(channels, 'channel')}, more than {_MOST_CHANNELS:,}")
     if length * channels > MAX_VALUES:
         raise ValueError(f"more than {MAX_VALUES:,} values")
 
