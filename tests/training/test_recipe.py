@@ -248,3 +248,7 @@ def test_the_documentation_of_every_field_is_that_of_its_section() -> None:
         for item in dataclasses.fields(section):
             assert f"    {item.name}: " in (section.__doc__ or "")
             assert f"    {item.name}: " in (Recipe.__doc__ or "")
+
+
+def test_whole_numbers_and_fractions_are_written_alike() -> None:
+    assert Recipe(lr=1, save_every=0).to_toml() == Recipe(lr=1.0, save_every=0.0).to_toml()

@@ -45,7 +45,8 @@ class TaskRecord:
         handling: How such data are prepared and handed to a network, a `svertka.data.batching.handling.Handling`; where
             none is named, as its medium is with labels.
         decoder: From raw outputs, card and sizes to results; see `svertka.runtime.decoding.Decoder`.
-        subject: What is explained of such a network: a `svertka.workflows.explaining.subject.Subject`.
+        subject: What is explained of such a network: a `svertka.workflows.explaining.subject.Subject`;
+            None where nothing is.
         session: How its results are given over time: a `svertka.runtime.session.Session`.
         fields: Fields of a recipe that it learns by, and others may not.
         thresholds: Predictions depend on thresholds, one a class.
@@ -67,7 +68,7 @@ class TaskRecord:
     opened: Reference
     handling: Reference | None = None
     decoder: Reference
-    subject: Reference
+    subject: Reference | None = None
     session: Reference = "svertka.runtime.session:Session"
     fields: tuple[str, ...] = ()
     thresholds: bool = False
@@ -82,7 +83,8 @@ class TaskRecord:
             if not isinstance(getattr(self, part), str) or not getattr(self, part):
                 raise lacks("task", self.name, part, "a word")
         for part in ("learnt", "opened", "handling", "decoder", "subject", "session"):
-            if not is_reference(getattr(self, part)) and (part, self.handling) != ("handling", None):
+            value, optional = getattr(self, part), part in ("handling", "subject")
+            if not (is_reference(value) or (optional and value is None)):
                 raise lacks("task", self.name, part, 'where it lives, "module:name", or the thing itself')
         if self.media not in _HANDLINGS:
             what = f"the task {self.name!r} predicts of the unknown medium {self.media!r}"

@@ -51,7 +51,8 @@ def check_shapes(record: NetRecord) -> None:
     """
     if record.parameters:
         with torch.device("meta"):
-            net = registry.build_of(record, {"classes": record.classes, "in_channels": record.channels})
+            classes = {"classes": record.classes} if registry.takes(record, "classes") else {}
+            net = registry.build_of(record, {**classes, "in_channels": record.channels})
         count = sum(parameter.numel() for parameter in net.parameters())
         _see(record, count == record.parameters, f"it has {count:,} parameters, and the record {record.parameters:,}")
     for channels in _COUNTS if record.traits.shape is None else ():
@@ -83,7 +84,7 @@ def check_learning(record: NetRecord) -> None:
         _check_stages(record, net, trunk, x)
     _loss(record, net.train(), x).backward()  # type: ignore[no-untyped-call]
     without = [name for name, parameter in net.named_parameters() if parameter.grad is None]
-    forgotten = [name for name in without if "auxiliary" not in name]
+    forgotten = [name for name in without if "auxiliary" not in name and not name.startswith(record.teachers)]
     _see(record, not forgotten, f"no gradient reaches {', '.join(forgotten[:3])}: forward does not use it")
     if isinstance(trunk, Trunk):
         _check_frozen(record, net, trunk, x)
@@ -139,7 +140,7 @@ def _size(record: NetRecord) -> int:
 
 
 def _shape(record: NetRecord, side: int, channels: int) -> tuple[int, ...]:
-    return record.traits.shape(channels, side) if record.traits.shape else (channels, side, side)
+    return record.traits.shape(channels, side) if record.traits.shape else (channels, *record.spatial(side))
 
 
 def _inputs(record: NetRecord) -> Tensor:
@@ -149,7 +150,8 @@ def _inputs(record: NetRecord) -> Tensor:
 
 def _built(record: NetRecord, channels: int, side: int | None = None, **more: Any) -> Any:
     torch.manual_seed(0)
-    arguments: dict[str, Any] = {"classes": _classes(record), "in_channels": channels, **more}
+    classes = {"classes": _classes(record)} if registry.takes(record, "classes") else {}
+    arguments: dict[str, Any] = {**classes, "in_channels": channels, **more}
     if record.one_size:
         arguments["image_size"] = side or record.image_size
     return registry.build_of(record, arguments)
@@ -194,9 +196,10 @@ def _check_sizes(record: NetRecord) -> None:
     with torch.device("meta"):
         net = _built(record, record.channels).eval()
         for sides in ((record.smallest, record.smallest + 13), (record.image_size + 37, record.image_size + 1)):
+            spatial = sides[: len(record.spatial(1))]
             if record.kind == "segmenter":
-                sides = (net.tile(sides[0] - 2 * record.margin), net.tile(sides[1] - 2 * record.margin))
-            _check_output(record, net, (record.channels, *sides))
+                spatial = tuple(net.tile(side - 2 * record.margin) for side in spatial)
+            _check_output(record, net, (record.channels, *spatial))
 
 
 def _check_smallest(record: NetRecord) -> None:

@@ -39,7 +39,7 @@ def check_task(task: TaskRecord | str, labels: Sequence[Annotation] = ()) -> Non
     for part in ("learnt", "opened", "decoder", "session", "handling"):
         if getattr(record, part) is not None:
             assert callable(resolve(getattr(record, part))), f"{name}: its {part} cannot be called"
-    subject = resolve(record.subject)
+    subject = None if record.subject is None else resolve(record.subject)
     assert not isinstance(subject, type) or issubclass(subject, Subject), f"{name}: its subject is no Subject"
     for ending, writer in record.files.items():
         assert callable(resolve(writer)), f"{name}: what writes {ending} cannot be called"

@@ -73,7 +73,7 @@ def number(
             raise ImpossibleError("a number")
         if not low <= value <= high:
             raise ImpossibleError(f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}")
-        return value
+        return float(value)  # so that 1 and 1.0 are written alike
 
     return limited(default, check)
 

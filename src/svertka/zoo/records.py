@@ -100,6 +100,8 @@ class NetRecord:
         one_size: It takes images of the size it was built for only (the constructor has ``image_size``).
         margin: Pixels at each border of its input of which it says nothing.
         regions: Regions of each image that it is given beside the pixels; none of networks that propose their own.
+        teachers: Parts that only teach the rest, such as a discriminator: what their names begin with. Nothing that the
+            network gives goes through them.
         fitted: Machines are fitted to what its trunk makes of images, in place of training.
     """
 
@@ -121,6 +123,7 @@ class NetRecord:
     one_size: bool = False
     margin: int = 0
     regions: int = 0
+    teachers: tuple[str, ...] = ()
     fitted: bool = False
 
     @property

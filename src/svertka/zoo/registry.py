@@ -214,7 +214,8 @@ def build_of(record: NetRecord, arguments: Mapping[str, Any]) -> Net:
             net: Net = constructor(**given)
             if head is not None:  # it is as wide as what it reads
                 set_widths(net, without_head(widths))
-                put_head(cast("Classifier", net), arguments.get("image_size", record.image_size), head)
+                spatial = record.spatial(arguments.get("image_size", record.image_size))
+                put_head(cast("Classifier", net), spatial, head)
                 widths = {path: width for path, width in widths.items() if path.startswith(_HEAD)}
             set_widths(net, widths)
             return net
@@ -326,12 +327,12 @@ def trunk_of(net: Classifier, *, fully_connected: bool | Literal["atrous"]) -> T
     return convolutional(net) if fully_connected else net.trunk
 
 
-def put_head(net: Classifier, side: int, options: Mapping[str, Any]) -> None:
+def put_head(net: Classifier, spatial: tuple[int, ...], options: Mapping[str, Any]) -> None:
     """Give ``net`` the head of these options instead of its own.
 
     Args:
         net: Changed in place; the head is made where its parameters are, with random weights.
-        side: Of images that it takes, in pixels.
+        spatial: Spatial axes of an input that it takes.
         options: See `svertka.layers.transfer.transfer_head`.
 
     Raises:
@@ -340,12 +341,17 @@ def put_head(net: Classifier, side: int, options: Mapping[str, Any]) -> None:
     from svertka.layers.transfer import transfer_head
 
     with next(net.parameters()).device:
-        net.head = transfer_head(net.trunk.channels(side, side), net.classes, options)
+        net.head = transfer_head(net.trunk.channels(*spatial), net.classes, options)
 
 
 def accepts(name: str, argument: str) -> bool:
     """Whether the network ``name`` can be built with ``argument``."""
-    return argument in _options(record(name))
+    return takes(record(name), argument)
+
+
+def takes(record: NetRecord, argument: str) -> bool:
+    """The same of a network that need not be registered."""
+    return argument in _options(record)
 
 
 def _options(record: NetRecord) -> tuple[str, ...]:

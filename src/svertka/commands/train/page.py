@@ -59,7 +59,7 @@ def write_run_report(trained: Trained, card: Card, data: Data, learnt: Learnt, d
         lead += f" {task.sentence(judged, name)}"
         headline = [
             *(
-                (_METRICS[metric], f"{judged.metrics[metric]:.1%}")
+                (_title(metric), f"{judged.metrics[metric]:.1%}")
                 for metric in task.headline
                 if metric in judged.metrics
             ),
@@ -72,7 +72,10 @@ def write_run_report(trained: Trained, card: Card, data: Data, learnt: Learnt, d
         sections.append(Section(name="Look at them", exhibits=galleries))
     if learnt.rejection:
         sections.append(Section(name="None of these", exhibits=[_refused(learnt.rejection, recipe)]))
-    how: list[Exhibit] = [*_steps(learnt, task.headline[0]), *(_curves(outcome, recipe) if outcome.history else [])]
+    how: list[Exhibit] = [
+        *_steps(learnt, task.headline[0]),
+        *(_curves(outcome, recipe, task.headline) if outcome.history else []),
+    ]
     sections.insert(1 if sections else 0, Section(name="How it learnt", exhibits=how))
     if doctor:
         sections.append(doctor)
@@ -115,14 +118,14 @@ def _steps(learnt: Learnt, metric: str) -> list[Exhibit]:
     return [
         Table(
             title="What was tried",
-            columns=("step", f"validation {_METRICS[metric]}", "validation loss", "seconds", "kept"),
+            columns=("step", f"validation {_title(metric)}", "validation loss", "seconds", "kept"),
             rows=rows,
             note=note,
         )
     ]
 
 
-def _curves(outcome: Outcome, recipe: Recipe) -> list[Curves]:
+def _curves(outcome: Outcome, recipe: Recipe, headline: Sequence[str]) -> list[Curves]:
     history = outcome.history
     columns = list(dict.fromkeys(name for row in history for name in row))
 
@@ -131,7 +134,7 @@ def _curves(outcome: Outcome, recipe: Recipe) -> list[Curves]:
         return [Curve(name=name, x=[row["epoch"] for row in rows], y=[row[column] for row in rows])] if rows else []
 
     terms = [name for name in columns if name.startswith("train_") and name != "train_loss"]
-    best = float(outcome.best_epoch) if "val_loss" in history[0] else None
+    best = float(outcome.best_epoch) if any(name.startswith("val_") for name in columns) else None
     note = f"The weights of epoch {outcome.best_epoch} were kept." if best else "The last epoch's weights were kept."
     if recipe.augment or recipe.dropout or recipe.label_smoothing:
         note += " Training loss is measured under augmentation and regularisation, so it may lie above validation's."
@@ -142,12 +145,16 @@ def _curves(outcome: Outcome, recipe: Recipe) -> list[Curves]:
     if terms:
         curves = [item for term in terms for item in curve(term.removeprefix("train_"), term)]
         plots.append(Curves(title="Loss by term", x_label="epoch", y_label="loss", curves=curves))
-    scores = [item for name in _METRICS for item in curve(_METRICS[name], f"val_{name}")]
+    scores = [item for name in dict.fromkeys([*_METRICS, *headline]) for item in curve(_title(name), f"val_{name}")]
     if scores:
         plots.append(Curves(title="On validation", x_label="epoch", y_label="share of one", curves=scores, mark=best))
     rates = [item for name in columns if name.partition("_")[0] == "lr" for item in curve(name[3:], name)]
     plots.append(Curves(title="Learning rate", x_label="epoch", y_label="learning rate", curves=rates))
     return plots
+
+
+def _title(metric: str) -> str:
+    return _METRICS.get(metric, metric.replace("_", " "))
 
 
 def _refused(rejection: Rejection, recipe: Recipe) -> Table:

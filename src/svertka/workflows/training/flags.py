@@ -123,7 +123,9 @@ def _check_scratch(recipe: Recipe) -> None:
     import torch
 
     with torch.device("meta"):  # whether they suit each other is known by building it, which takes no memory there
-        registry.build_any(recipe.net, {**arguments, "classes": 2, "in_channels": channels})
+        given = {"classes": 2, "in_channels": channels}
+        given = {name: value for name, value in given.items() if registry.accepts(recipe.net, name)}
+        registry.build_any(recipe.net, {**arguments, **given})
 
 
 def _check_weights(recipe: Recipe, typed: Set[str]) -> None:

@@ -51,7 +51,8 @@ def arguments_of(recipe: Recipe, task: Task, size: int, channels: int) -> dict[s
     Raises:
         UserError: An option does not suit it.
     """
-    own = {"classes": len(task.classes), "in_channels": channels}
+    classes = task.output.classes  # a network that gives something else is built without
+    own = {"in_channels": channels, **({"classes": len(classes)} if classes else {})}
     return {**options_of(recipe, task), **flag_arguments(recipe, size), **own}
 
 
