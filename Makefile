@@ -1,5 +1,5 @@
 # make demo: the whole way once, from a fresh clone.   make test: all tests.   make lint: everything CI checks beside.
-# make examples: the scripts of examples/, one after another.
+# make examples: the scripts of examples/, and its plug-in package, installed beside and tested.
 # make base: what the base install weighs, and how soon it answers.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -23,6 +23,9 @@ lint: .venv/.dev
 
 examples: .venv/.dev
 	for script in examples/*.py; do $(BIN)/python $$script || exit 1; done
+	rm -rf .venv/plugin_package
+	$(BIN)/pip install --quiet --no-deps --target .venv/plugin_package ./examples/plugin_package
+	PYTHONPATH=.venv/plugin_package OMP_NUM_THREADS=1 $(BIN)/pytest --config-file examples/plugin_package/pyproject.toml examples/plugin_package/tests
 
 base: .venv/.dev
 	$(BIN)/python benchmarks/base_install.py

@@ -1,10 +1,8 @@
-"""What newcomers are shown is run: the scripts of examples/, and the blocks of the page on plug-ins."""
+"""What newcomers are shown is run: the blocks of the page on plug-ins. `make examples` runs the scripts."""
 
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,20 +12,6 @@ from PIL import Image
 from svertka import plugins
 
 ROOT = Path(__file__).parents[1]
-TOLD = {
-    "own_module": ("trained: accuracy", "predicted: lying", "exported: stripes.onnx", "give the same answers"),
-    "own_dataset": ("opened: Shapes", "trained: accuracy", "give the same answers", "of a square"),
-}
-
-
-@pytest.mark.parametrize("name", TOLD)
-def test_an_example(name: str) -> None:
-    done = subprocess.run(
-        [sys.executable, ROOT / f"examples/{name}.py"], capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    for part in TOLD[name]:
-        assert part in done.stdout
 
 
 def test_the_page_on_plug_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
