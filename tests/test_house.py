@@ -161,17 +161,9 @@ def test_every_public_name_is_there_and_documented() -> None:
             assert thing.__module__.startswith("svertka.commands."), name
 
 
-UNDOCUMENTED = {
-    "svertka.data.cache.memory.Pictures.digests",
-    "svertka.data.cache.memory.Pictures.preprocess",
-    "svertka.data.cache.memory.Pictures.take",
-}
-"""Public names without a docstring. This list only shrinks."""
-
-
 def test_everything_public_is_documented() -> None:
     modules = [importlib.import_module(found.name) for found in pkgutil.walk_packages(svertka.__path__, "svertka.")]
-    assert {name for module in modules for name in undocumented(module)} == UNDOCUMENTED
+    assert not [name for module in modules for name in undocumented(module)]
 
 
 def undocumented(module: ModuleType) -> Iterator[str]:
@@ -203,12 +195,6 @@ def test_no_file_is_over_400_lines() -> None:
     assert not {path.name: count for path in SOURCES if (count := len(path.read_text().splitlines())) > 400}
 
 
-LONG = {
-    ("data/preparing.py", "prepare"),
-}
-"""Functions of more lines. This list only shrinks."""
-
-
 def test_no_function_is_over_60_lines() -> None:
     long = {
         (path.relative_to(ROOT / "src/svertka").as_posix(), node.name)
@@ -217,7 +203,7 @@ def test_no_function_is_over_60_lines() -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         if (node.end_lineno or 0) - node.lineno >= 60
     }
-    assert long == LONG
+    assert not long
 
 
 OWN = ("tasks/", "task_records/", "runtime/decoders/")

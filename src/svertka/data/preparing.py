@@ -202,27 +202,11 @@ def prepare(
     """
     dataset = data if isinstance(data, Dataset) else open_dataset(data, format)
     parts_of, samples = flat(dataset)
-    sources, media = [sample.source for sample in samples], dataset.media
-    if not isinstance(transform, InputTransform):
-        transform = transform(sources, media)
-    if transform.media != media:
-        raise UserError(
-            f"the network takes {inflected(2, transform.media)}, and these are {inflected(2, media)}",
-            where=dataset.root,
-        )
-    labels = [sample.annotation for sample in samples]
-    handling: Preparation = handling_of(record_for(labels, media, task), media)
-    contents = handling.load(sources, transform, advance)
+    sources, labels = [sample.source for sample in samples], [sample.annotation for sample in samples]
+    handling: Preparation = handling_of(record_for(labels, dataset.media, task), dataset.media)
+    contents = handling.load(sources, _fitting(transform, dataset, sources), advance)
     masks = handling.decoded(labels, contents, advance)
-    skipped = dataset.skipped + [
-        Skipped(samples[position].name, _without_place(error)) for position, error in sorted(contents.errors.items())
-    ]
-    if len(contents.errors) == len(samples):
-        raise UserError(
-            f"{none_can(len(samples), media)} be read; the first, {skipped[-len(samples)].file}: "
-            f"{skipped[-len(samples)].error}",
-            where=dataset.root,
-        )
+    skipped = _skipped(dataset, samples, contents.errors)
     positions: dict[str, list[int]] = {}
     for position, part in enumerate(parts_of):
         if position not in contents.errors:
@@ -231,20 +215,50 @@ def prepare(
     if unused := dataset.unused_classes():
         notes.append(f"classes of the class list without an example: {some(unused)}")
     fingerprint = fingerprint_of(positions, labels, contents.digests)
-    groups = None
-    looks = handling.looks(contents, notes)
+    groups, looks = None, handling.looks(contents, notes)
     if divide_if in (None, fingerprint):
         groups = None if group is None else groups_of(dataset, samples, group)
-        pool = Pool(positions, samples, looks, groups, notes, media)
-        if split is not None:
-            pool.as_written(split)
-        elif fold is not None:
-            pool.into_folds(*fold, seed)
-        else:
-            pool.hold_out(val_fraction, seed)
+        pool = Pool(positions, samples, looks, groups, notes, dataset.media)
+        pool.divide(val_fraction, seed, fold=fold, split=split)
         positions = pool.positions
+    parts = _divisions(handling, labels, contents, positions, advance)
+    return Prepared(dataset, samples, contents, parts, skipped, fingerprint, notes, looks, groups, masks, task)
+
+
+def _fitting(
+    transform: InputTransform | Callable[[Sequence[Source], str], InputTransform],
+    dataset: Dataset,
+    sources: Sequence[Source],
+) -> InputTransform:
+    found = transform if isinstance(transform, InputTransform) else transform(sources, dataset.media)
+    if found.media != dataset.media:
+        raise UserError(
+            f"the network takes {inflected(2, found.media)}, and these are {inflected(2, dataset.media)}",
+            where=dataset.root,
+        )
+    return found
+
+
+def _skipped(dataset: Dataset, samples: Sequence[Sample], errors: Mapping[int, str]) -> list[Skipped]:
+    """What was left out in reading, and what cannot be loaded; something can be."""
+    bad = [Skipped(samples[position].name, _without_place(error)) for position, error in sorted(errors.items())]
+    if len(bad) == len(samples):
+        raise UserError(
+            f"{none_can(len(samples), dataset.media)} be read; the first, {bad[0].file}: {bad[0].error}",
+            where=dataset.root,
+        )
+    return dataset.skipped + bad
+
+
+def _divisions(
+    handling: Preparation,
+    labels: Sequence[Annotation],
+    contents: Contents,
+    positions: Mapping[str, Sequence[int]],
+    advance: Advance | None,
+) -> dict[str, Division]:
     regions = handling.regions(contents, sorted(itertools.chain(*positions.values())), advance)
-    parts = {
+    return {
         part: Division(
             np.asarray(positions[part], np.int64),
             tuple(
@@ -255,7 +269,6 @@ def prepare(
         for part in ("train", "val", "test", "all")
         if positions.get(part)
     }
-    return Prepared(dataset, samples, contents, parts, skipped, fingerprint, notes, looks, groups, masks, task)
 
 
 def learnable_classes(prepared: Prepared) -> tuple[str, ...]:

@@ -217,10 +217,15 @@ class Pictures(Protocol):
     """What is looked at: images, or pieces of them, each with a digest; `svertka.data.cache.images.Images` are some."""
 
     @property
-    def digests(self) -> Sequence[str]: ...
+    def digests(self) -> Sequence[str]:
+        """Of the content of each."""
+
     @property
-    def preprocess(self) -> Preprocess: ...
-    def take(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]: ...
+    def preprocess(self) -> Preprocess:
+        """That they were placed by."""
+
+    def take(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """A copy of those at these positions, ``(n, height, width, channels)`` uint8."""
 
 
 class BulkEngine(Protocol):

@@ -40,6 +40,15 @@ class Pool:
     def _nouns(self) -> str:
         return inflected(2, self.noun)
 
+    def divide(self, fraction: float, seed: int, *, fold: tuple[int, int] | None, split: Path | None) -> None:
+        """As a file says, if one is given; else into folds, if one of them is; else a share is held out."""
+        if split is not None:
+            self.as_written(split)
+        elif fold is not None:
+            self.into_folds(*fold, seed)
+        else:
+            self.hold_out(fraction, seed)
+
     def hold_out(self, fraction: float, seed: int) -> None:
         """A share of the training part for validation, where there is none."""
         if "all" in self.positions:
