@@ -97,6 +97,12 @@ def test_networks_keep_their_contract(name: str) -> None:
     check_net(name)
 
 
+@pytest.mark.parametrize("name", ["wave_net", "digits_gan", "small_embedder"])
+def test_networks_are_listed_and_measured(name: str) -> None:
+    assert name in [net["name"] for net in svertka.list_nets()]
+    assert svertka.list_nets(name)[0]["stages"]
+
+
 @pytest.mark.parametrize("name", ["wave_classification", "drawing", "embedding"])
 def test_tasks_keep_their_contract(name: str) -> None:
     check_task(name, ["saw", "sine", "sine"])

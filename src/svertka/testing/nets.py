@@ -51,8 +51,7 @@ def check_shapes(record: NetRecord) -> None:
     """
     if record.parameters:
         with torch.device("meta"):
-            classes = {"classes": record.classes} if registry.takes(record, "classes") else {}
-            net = registry.build_of(record, {**classes, "in_channels": record.channels})
+            net = registry.build_of(record, registry.as_counted(record))
         count = sum(parameter.numel() for parameter in net.parameters())
         _see(record, count == record.parameters, f"it has {count:,} parameters, and the record {record.parameters:,}")
     for channels in _COUNTS if record.traits.shape is None else ():

@@ -35,7 +35,7 @@ def compute(name: str) -> dict[str, int]:
 
     record = registry.record(name)
     with torch.device("meta"):
-        net = registry.build_any(name, {"classes": record.classes, "in_channels": record.channels})
+        net = registry.build_any(name, registry.as_counted(record))
     stages = measure(net, *record.spatial(record.image_size))
     return {
         "macs": sum(stage.macs for stage in stages),

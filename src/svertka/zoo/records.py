@@ -137,7 +137,9 @@ class NetRecord:
         return tuple(task.name for task in of_contract(self.kind, self.media))
 
     def spatial(self, size: int) -> tuple[int, ...]:
-        """The spatial axes of its inputs: ``(size, size)`` of images, ``(size,)`` of series."""
+        """The spatial axes of its inputs: ``(size, size)`` of images, ``(size,)`` of series, or as its kind says."""
+        if self.traits.shape is not None:
+            return self.traits.shape(self.channels, size)[1:]
         return (size, size) if self.media == "image" else (size,)
 
     def constructor(self) -> Callable[..., Any]:

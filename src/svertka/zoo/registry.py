@@ -252,7 +252,7 @@ def _check_memory(record: NetRecord, side: int) -> None:
 
     own = {"image_size": side} if record.one_size else {}
     with torch.device("meta"):
-        net = build_any(record.name, {"classes": record.classes, "in_channels": record.channels, **own})
+        net = build_any(record.name, as_counted(record, **own))
     largest = 4 * max(math.prod(shape) for shape in net.trunk.shapes(*record.spatial(side)).values())
     if largest > _MOST_BYTES:
         raise UserError(
@@ -347,6 +347,12 @@ def put_head(net: Classifier, spatial: tuple[int, ...], options: Mapping[str, An
 def accepts(name: str, argument: str) -> bool:
     """Whether the network ``name`` can be built with ``argument``."""
     return takes(record(name), argument)
+
+
+def as_counted(record: NetRecord, **arguments: Any) -> dict[str, Any]:
+    """Constructor arguments at which the figures of a network are counted, with these beside."""
+    own = {"classes": record.classes, "in_channels": record.channels}
+    return {**{name: value for name, value in own.items() if takes(record, name)}, **arguments}
 
 
 def takes(record: NetRecord, argument: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import math
 import re
 from collections.abc import Sequence
@@ -84,6 +85,7 @@ def _fetch(name: str, tag: str) -> Checkpoint:
     by_hand = f"svertka adopt FILE --net {PREFIX}{name} takes a file of them"
     if is_offline():
         raise UserError(f"{PREFIX}{full} is not here, and SVERTKA_OFFLINE forbids fetching it", mend=by_hand)
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it tells of every retry; one line says how it ended
     try:
         net = timm.create_model(full, pretrained=True)
     except Exception as error:  # of the network, of its hub, of the file: each library raises its own

@@ -82,9 +82,8 @@ class Subject:
         """
         folder.mkdir()
         given = Path(name)
-        known = {record.name: record for record in registry.records()}
-        if not given.exists() and name in known:
-            return cls._of_net(known[name], image_size, folder)
+        if not given.exists() and registry.has(name):
+            return cls._of_net(registry.record(name), image_size, folder)
         source = model_file(given)
         if source.suffix.lower() == ".onnx":
             card = read_onnx_card(source)
@@ -112,7 +111,11 @@ class Subject:
             raise UserError(f"{record.name} takes {record.media}, and this is for networks that take images")
         side = image_size or record.image_size
         registry.check_side(record, side)
-        arguments: dict[str, Any] = {"classes": record.classes, "in_channels": record.channels}
+        if not registry.takes(record, "classes"):
+            raise UserError(
+                f"{record.name} gives {record.traits.gives}, and is timed once it is trained", mend="give a model file"
+            )
+        arguments = registry.as_counted(record)
         if record.one_size:
             arguments["image_size"] = side
         torch.manual_seed(0)

@@ -23,10 +23,11 @@ def look(record: NetRecord, image_size: int) -> dict[str, Any]:
     registry.check_side(record, image_size)
     arguments = {"image_size": image_size} if record.one_size else {}
     with torch.device("meta"):
-        net = registry.build_any(record.name, {"classes": record.classes, "in_channels": record.channels, **arguments})
+        net = registry.build_any(record.name, registry.as_counted(record, **arguments))
     measured = measure(net, *record.spatial(image_size))
     # The principles that it is held against are of images.
-    findings = audit(measured, (record.channels, image_size, image_size)) if record.media == "image" else []
+    spatial = record.spatial(image_size)
+    findings = audit(measured, (record.channels, *spatial)) if len(spatial) == 2 else []
     return {
         "measured_at": image_size,
         "stages": [
