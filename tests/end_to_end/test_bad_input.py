@@ -435,8 +435,8 @@ def broken_models(model: Path, onnx: Path, folder: Path) -> Iterator[tuple[Path,
     path.write_bytes(flipped)
     yield path, ("its weights are not those its card was written for",)
     yield (
-        with_card(model, folder / "v99.safetensors", lambda card: card.update(version=99)),
-        ("version 99", "version 1"),
+        with_card(model, folder / "v3.safetensors", lambda card: card.update(version=3)),
+        ("version 3", "versions 1 and 2"),
     )
     yield (
         with_card(model, folder / "altered.safetensors", lambda card: card.update(licence="MIT"), seal=False),
@@ -444,7 +444,7 @@ def broken_models(model: Path, onnx: Path, folder: Path) -> Iterator[tuple[Path,
     )
     yield with_card(model, folder / "unknown.safetensors", lambda card: card.update(net="lenet")), ("'lenet'",)
     yield with_card(model, folder / "other.safetensors", lambda card: card.update(net="lenet5")), ("lenet5",)
-    yield with_card(model, folder / "less.safetensors", lambda card: card.pop("classes")), ("damaged",)
+    yield with_card(model, folder / "less.safetensors", lambda card: card.pop("output")), ("damaged",)
     plain = folder / "plain.safetensors"
     safetensors.torch.save_file({"weight": torch.zeros(3)}, plain)
     yield plain, ("no card",)

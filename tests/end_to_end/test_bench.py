@@ -63,7 +63,7 @@ def test_models_are_told_with_what_is_known_of_them(benched: Any, trained: tuple
     assert run["parameters"] == 61_706
     assert run["bytes"] == (trained[0] / "model.safetensors").stat().st_size
     assert run["score"] == pytest.approx(trained[1].json["metrics"]["accuracy"])
-    assert run["judged_by"] == "accuracy on val of digits"
+    assert run["judged_by"] == "accuracy on val of classification"
     assert run["net"] is None
     assert net["net"] == "resnet8_cifar 32"
 
@@ -91,7 +91,7 @@ def test_the_page_shows_accuracy_against_speed(benched: Any) -> None:
     folder, told = benched
     assert told["report"] == str(folder / "page" / "bench.html")
     page = (folder / "page" / "bench.html").read_text()
-    assert "Accuracy on val of digits, against time" in page
+    assert "Accuracy on val of classification, against time" in page
     assert "Another" in page
 
 
