@@ -80,6 +80,13 @@ def test_it_is_exported_and_verified_in_every_engine(run: Any, data: Path, tmp_p
     assert lines[0] == lines[1]
 
 
+def test_it_is_judged_as_training_judged_it(run: Any, data: Path) -> None:
+    evaluated = svertka.evaluate(run.run, data / run.run.name.partition("-")[0], progress=False)
+    assert evaluated.judged_on == "val"
+    for name, value in run.metrics.items():
+        assert evaluated.metrics[name] == pytest.approx(value, abs=1e-5)
+
+
 def test_it_is_shown_and_diagnosed(run: Any) -> None:
     page = run.report.read_text()
     sentence = {"waves": "It names", "digits-drawing": "Its pictures are", "digits-embedding": "are nearest to one"}

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from svertka.cli._output import Json, Whole, metrics_line, print_json, print_table, say
 from svertka.commands.evaluate.command import evaluate as run_evaluate
-from svertka.wording import counted
+from svertka.commands.evaluate.result import Evaluated
+from svertka.wording import counted, inflected
 
 
 def evaluate(
@@ -44,18 +45,25 @@ def evaluate(
     if json:
         print_json(evaluated.to_json())
         return
-    say(f"on {evaluated.judged_on}, {counted(evaluated.images, 'image')}: {metrics_line(evaluated.metrics)}\n")
-    known = ("class", "support", "pixels", "recall", "precision", "f1", "missed", "false_alarms")
-    first = [name for name in known if name in evaluated.per_class[0]]
-    columns = (*first, *(name for name in evaluated.per_class[0] if name not in first))
-    rows = [[row[column] for column in columns] for row in evaluated.per_class]
-    print_table([column.replace("_", " ").replace("support", "images") for column in columns], rows)
+    say(f"on {evaluated.judged_on}, {counted(evaluated.images, evaluated.media)}: {metrics_line(evaluated.metrics)}")
+    if evaluated.per_class:
+        _print_classes(evaluated)
     if evaluated.calibration:
         say(f"\nexpected calibration error: {evaluated.calibration['ece']:.4f}")
     if evaluated.rejection:
         _print_rejection(evaluated.rejection)
     if evaluated.skipped:
         say(f"\nleft out: {counted(len(evaluated.skipped), 'file')}")
+
+
+def _print_classes(evaluated: Evaluated) -> None:
+    known = ("class", "support", "pixels", "recall", "precision", "f1", "missed", "false_alarms")
+    first = [name for name in known if name in evaluated.per_class[0]]
+    columns = (*first, *(name for name in evaluated.per_class[0] if name not in first))
+    rows = [[row[column] for column in columns] for row in evaluated.per_class]
+    images = inflected(2, evaluated.media)
+    say("")
+    print_table([column.replace("_", " ").replace("support", images) for column in columns], rows)
 
 
 def _print_rejection(rejection: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from svertka.errors import UserError
 from svertka.plugins import missing_hint
 from svertka.runtime.card_versions import CARD_VERSION, READ_VERSIONS, as_written_now
 from svertka.runtime.deployment import AGREEMENT, Deployment
-from svertka.runtime.inputs import InputTransform, UnknownMediaError, transform_from_json
+from svertka.runtime.inputs import InputTransform, UnknownMediaError, input_json, transform_from_json
 from svertka.runtime.outputs import OutputSpec
 from svertka.runtime.preprocess import Preprocess
 from svertka.wording import counted
@@ -138,7 +138,7 @@ class Card:
         """As one JSON text; the same card always gives the same text."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         values["version"] = CARD_VERSION
-        values["input"] = {"media": self.media, **self.input.to_json()}
+        values["input"] = input_json(self.input)
         values["output"] = self.output.to_json()
         values["golden"] = [golden.to_json() for golden in self.golden]
         if not self.thresholds:

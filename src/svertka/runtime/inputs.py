@@ -141,6 +141,11 @@ class UnknownMediaError(UserError):
     """A card is of a network that takes what nobody here has registered."""
 
 
+def input_json(transform: InputTransform) -> dict[str, Any]:
+    """An input transform as cards have it, with its media type."""
+    return {"media": transform.media, **transform.to_json()}
+
+
 def transform_from_json(media: str, values: dict[str, Any]) -> InputTransform:
     """The input transform of a media type from the values that a card has for it.
 

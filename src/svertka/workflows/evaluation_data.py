@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from svertka.errors import UserError
+from svertka.runtime.inputs import transform_from_json
 from svertka.task_records.record import record
 from svertka.wording import inflected
 from svertka.workflows.run_folder import SPLIT_NAME
@@ -13,6 +14,7 @@ from svertka.workflows.run_folder import SPLIT_NAME
 if TYPE_CHECKING:
     from svertka.data.preparing import Prepared
     from svertka.runtime.card import Card
+    from svertka.runtime.inputs import InputTransform
     from svertka.workflows.progress import Display
 
 
@@ -37,7 +39,7 @@ def divided_as_trained(data: Path, model: Path, card: Card, display: Display, *,
     known = written is not None or not told.get("split_given")
     prepared = prepare(
         data,
-        card.input,
+        _learnt_by(card),
         val_fraction=float(told.get("val_fraction", 0.0)),
         seed=int(told.get("seed", 0)),
         fold=(int(fold[0]), int(fold[1])) if fold else None,
@@ -57,6 +59,20 @@ def divided_as_trained(data: Path, model: Path, card: Card, display: Display, *,
         nouns = inflected(2, card.media)
         display.warn(f"the {nouns} cannot be divided as they were in training: some that were learnt from are judged")
     return prepared
+
+
+def _learnt_by(card: Card) -> InputTransform:
+    """How the network took what it learnt from, which is not always what it takes: a generator takes noise.
+
+    Raises:
+        UserError: The card says it in a way that is none.
+    """
+    told = card.provenance.get("data", {}).get("input")
+    if told is None:
+        return card.input
+    if not isinstance(told, dict) or not isinstance(told.get("media"), str):
+        raise UserError("its card does not say how it took what it learnt from")
+    return transform_from_json(told["media"], {name: value for name, value in told.items() if name != "media"})
 
 
 def choose_part(prepared: Prepared, part: str) -> str:

@@ -106,6 +106,10 @@ class Drawing(Task):
         """The real pictures, and as many that the generator draws."""
         return inputs, forward(noise_for(targets))
 
+    def output_of(self, outputs: Mapping[str, NDArray[np.float32]]) -> Tensor:
+        """See `Task.output_of`."""
+        return torch.from_numpy(outputs["picture"])
+
     def score(self) -> Score:
         """See `Task.score`."""
         return _Likeness()

@@ -80,11 +80,11 @@ def _evaluate(
     prepared = divided_as_trained(data, model, card, display, format=format_)
     chosen = choose_part(prepared, part)
     division = prepared.parts[chosen]
-    display.say(f"{counted(len(division.positions), card.media)}: {_described(prepared, chosen, card)}")
+    display.say(f"{counted(len(division.positions), prepared.dataset.media)}: {_described(prepared, chosen, card)}")
     for item in prepared.skipped[:5]:
         display.warn(f"skipped {item.file}: {item.error}")
     task = task_of(card)
-    samples = Part(inputs_of(prepared, chosen, card.input), task.targets(division.labels))
+    samples = Part(inputs_of(prepared, chosen, prepared.contents.transform), task.targets(division.labels))
 
     measured: list[NDArray[np.float32]] = []
 
@@ -101,7 +101,7 @@ def _evaluate(
         metrics[FALSE_REJECTS] = rejection["known"]["rate"]
     return Evaluated(
         metrics,
-        evaluation.details["per_class"],
+        evaluation.details.get("per_class", []),
         evaluation.details.get("confusion"),
         evaluation.details.get("calibration"),
         card.classes,
@@ -109,6 +109,7 @@ def _evaluate(
         len(division.positions),
         tuple(item.to_json() for item in prepared.skipped),
         rejection,
+        prepared.dataset.media,
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from svertka.data.batching.handling import handling_for
 from svertka.plugins import distributions
 from svertka.runtime.card import Card, Golden
+from svertka.runtime.inputs import input_json
 from svertka.runtime.predictor import raw_outputs
 from svertka.zoo import registry
 
@@ -54,6 +55,7 @@ def card_of(
             "fold": [recipe.fold, recipe.folds] if recipe.fold else None,
             "split": prepared.division,
             "split_given": recipe.split is not None,
+            **({} if transform == data.transform else {"input": input_json(data.transform)}),
         },
         "recipe": dataclasses.asdict(recipe) | ({"split": Path(recipe.split).name} if recipe.split else {}),
         "epoch": learnt.outcome.best_epoch,
