@@ -464,8 +464,10 @@ def test_nets_lists_what_a_choice_needs(svertka_call: Callable[..., Any]) -> Non
     assert resnet["macs"] == 4_089_184_256
     assert resnet["top1"] == 0.80858
     assert [weights["name"] for weights in resnet["weights"]] == ["imagenet1k_v1", "imagenet1k_v2"]
-    table = svertka_call("nets").out.splitlines()
+    *table, blank, families = svertka_call("nets").out.splitlines()
     assert len(table) == len(nets) + 1
+    assert blank == ""
+    assert families.startswith("timm/NAME: ")
     assert max(len(line) for line in table) <= 120
     (line,) = (line for line in table if line.startswith("resnet50 "))
     assert line.split()[:5] == ["resnet50", "classes", "2015", "25,557,032", "4.1"]

@@ -92,7 +92,7 @@ def test_a_second_ctrl_c_does_not_wait(
     assert "--resume" in answer.err
 
 
-@pytest.mark.parametrize("stage", ["svertka.training.loop.evaluate", "svertka.commands.train.page.write_run_report"])
+@pytest.mark.parametrize("stage", ["svertka.training.loop.evaluate", "svertka.commands.train.finishing.write_run_report"])
 def test_interrupted_outside_the_loop_it_can_be_resumed_too(
     stage: str,
     straight: bytes,
@@ -128,7 +128,7 @@ def test_interrupted_before_there_is_a_run_it_leaves_none(
         del arguments, named
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("svertka.data.preparing.prepare", interrupt)
+    monkeypatch.setattr("svertka.commands.train.preparing.prepare", interrupt)
     answer = svertka_call("train", digits, "--out", tmp_path / "run", *RECIPE, *plain, "--json")
     assert answer.status == 2
     assert answer.err == "svertka: interrupted; nothing was left half-written\n"
