@@ -92,7 +92,9 @@ def test_a_second_ctrl_c_does_not_wait(
     assert "--resume" in answer.err
 
 
-@pytest.mark.parametrize("stage", ["svertka.training.loop.evaluate", "svertka.commands.train.finishing.write_run_report"])
+@pytest.mark.parametrize(
+    "stage", ["svertka.training.loop.evaluate", "svertka.commands.train.finishing.write_run_report"]
+)
 def test_interrupted_outside_the_loop_it_can_be_resumed_too(
     stage: str,
     straight: bytes,

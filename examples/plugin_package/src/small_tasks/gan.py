@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from small_tasks.records import NOISE
+from small_tasks.results import enlarged, grey
 from svertka.annotations import Annotation
 from svertka.data.batching.handling import ImageHandling
 from svertka.data.preparing import Contents
-from svertka.exhibits import Exhibit, Table
+from svertka.exhibits import Exhibit, Gallery, Picture, Table
 from svertka.runtime.card import Card
 from svertka.runtime.inputs import InputTransform
 from svertka.runtime.outputs import OutputSpec
@@ -30,6 +31,7 @@ from svertka.runtime.series import SeriesTransform
 from svertka.tasks.task import Choices, Evaluation, Score, Task, Update
 from svertka.wording import counted
 
+_SHOWN = 12  # pictures in the report
 _ADAM = functools.partial(torch.optim.Adam, betas=(0.5, 0.999))  # as Radford et al. found that GANs need it
 
 
@@ -124,9 +126,16 @@ class Drawing(Task):
         return f"Its pictures are {evaluation.metrics['likeness']:.0%} like {counted(count, f'{part} image')}."
 
     def exhibits(self, evaluation: Evaluation) -> list[Exhibit]:
-        """The two distances that likeness is made of."""
+        """Pictures that it draws, and the two distances that likeness is made of."""
         rows = [[name, value] for name, value in evaluation.details["distance"].items()]
-        return [Table(title="How far drawn pictures are from real ones", columns=("of", "distance"), rows=rows)]
+        drawn = [
+            Picture(image=enlarged(grey(pixels.reshape(8, 8))), caption=f"picture {number}", detail="")
+            for number, pixels in enumerate(evaluation.arrays["drawn"][:_SHOWN], start=1)
+        ]
+        return [
+            Gallery(title="Drawn", pictures=drawn),
+            Table(title="How far drawn pictures are from real ones", columns=("of", "distance"), rows=rows),
+        ]
 
     def examples(self, evaluation: Evaluation, most: int) -> dict[str, list[tuple[int, str, str]]]:
         """None: what is drawn stands for no image in particular."""

@@ -8,11 +8,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from svertka.results import Result
 
-_SHOWN = 8  # times as large
+_TIMES = 8  # as large is what is shown
+
+
+def grey(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Values between −1 and 1 as pixels."""
+    return np.clip(np.rint((values + 1) * 127.5), 0, 255).astype(np.uint8)
+
+
+def enlarged(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Grey pixels ``(H, W)`` as an RGB picture, each a square of some."""
+    return np.repeat(np.kron(pixels, np.ones((_TIMES, _TIMES), np.uint8))[..., None], 3, axis=2)
 
 
 @dataclass(frozen=True)
@@ -37,10 +46,7 @@ class DrawnPicture(Result):
     def draw(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The picture itself, enlarged; what it was made from is noise."""
         del image
-        large = Image.fromarray(self.pixels).resize(
-            (_SHOWN * self.pixels.shape[1], _SHOWN * self.pixels.shape[0]), Image.Resampling.NEAREST
-        )
-        return np.repeat(np.asarray(large)[..., None], 3, axis=2)
+        return enlarged(self.pixels)
 
 
 @dataclass(frozen=True)

@@ -47,10 +47,8 @@ def write_run_report(trained: Trained, card: Card, data: Data, learnt: Learnt, d
     sections = []
     samples, noun = prepared.counts.get("train", 0), prepared.dataset.media
     seconds = outcome.seconds or trained.seconds
-    lead = (
-        f"{card.net} learnt {counted(len(card.classes), 'class')} from {counted(samples, noun)} in "
-        f"{_duration(seconds)}."
-    )
+    classes = f"{counted(len(card.classes), 'class')} " if card.classes else ""
+    lead = f"{card.net} learnt {classes}from {counted(samples, noun)} in {_duration(seconds)}."
     headline: list[tuple[str, str]] = []
     if trained.judged_on:
         judged = evaluations[trained.judged_on]
@@ -69,7 +67,8 @@ def write_run_report(trained: Trained, card: Card, data: Data, learnt: Learnt, d
         predictor = Predictor(TorchEngine(learnt.net), card)
         galleries = _galleries(task, judged, prepared, trained.judged_on, predictor)
         sections.append(Section(name="What goes wrong", exhibits=task.exhibits(judged)))
-        sections.append(Section(name="Look at them", exhibits=galleries))
+        if galleries:
+            sections.append(Section(name="Look at them", exhibits=galleries))
     if learnt.rejection:
         sections.append(Section(name="None of these", exhibits=[_refused(learnt.rejection, recipe)]))
     how: list[Exhibit] = [
