@@ -199,7 +199,7 @@ def test_an_entry_point_can_name_things_too(target: str, install: Install) -> No
         ("nothing = 1", "AttributeError: module 'broken' has no attribute 'plug_in'"),
         (
             "from svertka.task_records.record import TaskRecord\nTaskRecord(name='half', gives='halves')",
-            "the TaskRecord 'half' lacks its contract, suits, learnt, opened, decoder, subject",
+            "the TaskRecord 'half' lacks its contract, suits, learnt, opened, decoder",
         ),
     ],
 )
