@@ -78,9 +78,8 @@ def test_a_line_an_epoch_and_a_table_have_every_update(
     rows = list(csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines()))
     assert rows[0]["train_generator_misled"] == ""
     assert float(rows[1]["train_generator_misled"]) == history[1]["train_generator_misled"]
-    plots = {
-        plot.title: [curve.name for curve in plot.curves] for plot in _curves(Outcome({}, 1, some, {}), recipe, ())
-    }
+    curves = _curves(Outcome({}, 1, some, {}), recipe, ())
+    plots = {plot.title: [curve.name for curve in plot.curves] for plot in curves}
     assert plots["Loss by term"] == ["critic_real", "critic_false", "generator_misled"]
     assert plots["Learning rate"] == ["critic", "generator"]
     assert "Loss" not in plots
