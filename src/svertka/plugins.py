@@ -154,7 +154,7 @@ def register(*things: Any) -> None:
             raise
 
 
-def replace(thing: Any) -> None:
+def put_in_place(thing: Any) -> None:
     """Register something in the place of what another call registered by its name: what a training is given itself.
 
     Raises:

@@ -12,7 +12,8 @@ from svertka.tasks.classification import Classification
 from svertka.training import speed
 from svertka.training.machine import Machine
 from svertka.training.recipe import Recipe
-from svertka.training.speed import Choice, _best
+from svertka.training.speed import _best
+from svertka.training.step_timing import Choice
 
 PLAIN, LAST = Choice("fp32", "channels_first", 2), Choice("fp32", "channels_last", 2)
 PLAIN_ALONE, LAST_ALONE = PLAIN._replace(threads=1), LAST._replace(threads=1)
@@ -37,18 +38,18 @@ def test_each_number_of_threads_has_its_own_best_layout() -> None:
 
 def test_a_step_is_timed_as_it_will_be_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     timed: list[Choice] = []
-    measure = speed._measure
+    measure = speed.seconds_of
 
-    def seen(*arguments: Any) -> dict[Choice, float]:
-        timed.extend(arguments[3])
-        return measure(*arguments)
+    def seen(choices: list[Choice], *arguments: Any, **named: Any) -> dict[Choice, float]:
+        timed.extend(choices)
+        return measure(choices, *arguments, **named)
 
     recipe = Recipe(net="lenet5", batch=4)
     task, machine = Classification(("a", "b", "c")), Machine(recipe)
     threads = torch.get_num_threads()
     chosen = Choice("fp32", "channels_last", threads + 1)
     monkeypatch.setattr(speed, "choose", lambda *_, **__: chosen)
-    monkeypatch.setattr(speed, "_measure", seen)
+    monkeypatch.setattr(speed, "seconds_of", seen)
     net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     assert speed.seconds_a_step(net, task, recipe, image_shape=(1, 8, 8), machine=machine) > 0
     assert timed == [chosen]
@@ -57,7 +58,7 @@ def test_a_step_is_timed_as_it_will_be_taken(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_step_of_large_images_counts_as_all_of_its_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speed, "choose", lambda *_, **__: LAST_ALONE)
-    monkeypatch.setattr(speed, "_measure", lambda *_: {LAST_ALONE: 3.0})
+    monkeypatch.setattr(speed, "seconds_of", lambda *_, **__: {LAST_ALONE: 3.0})
     recipe = Recipe(net="lenet5", batch=8)
     task, machine = Classification(("a", "b", "c")), Machine(recipe)
     net = nn.Flatten()

@@ -97,8 +97,8 @@ def test_a_value_that_an_option_cannot_have(arguments: dict[str, Any]) -> None:
 
 
 def test_what_a_constructor_accepts() -> None:
-    assert registry.accepts("mlp", "dropout")
-    assert not registry.accepts("perceptron", "dropout")
+    assert registry.record("mlp").takes("dropout")
+    assert not registry.record("perceptron").takes("dropout")
 
 
 def test_the_records_own_arguments_give_way(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +154,7 @@ def test_a_network_for_masks_is_no_classifier() -> None:
 
 
 def test_what_a_network_on_a_trunk_accepts() -> None:
-    assert all(registry.accepts("unet", name) for name in ("trunk", "classes", "in_channels", "width"))
-    assert not registry.accepts("unet", "head")
+    assert all(registry.record("unet").takes(name) for name in ("trunk", "classes", "in_channels", "width"))
+    assert not registry.record("unet").takes("head")
     with pytest.raises(UserError, match="unet has no option 'widht'; did you mean width"):
         registry.build_any("unet", {"widht": 8})

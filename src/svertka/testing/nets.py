@@ -51,7 +51,7 @@ def check_shapes(record: NetRecord) -> None:
     """
     if record.parameters:
         with torch.device("meta"):
-            net = registry.build_of(record, registry.as_counted(record))
+            net = registry.build_of(record, record.as_counted())
         count = sum(parameter.numel() for parameter in net.parameters())
         _see(record, count == record.parameters, f"it has {count:,} parameters, and the record {record.parameters:,}")
     for channels in _COUNTS if record.traits.shape is None else ():
@@ -149,7 +149,7 @@ def _inputs(record: NetRecord) -> Tensor:
 
 def _built(record: NetRecord, channels: int, side: int | None = None, **more: Any) -> Any:
     torch.manual_seed(0)
-    classes = {"classes": _classes(record)} if registry.takes(record, "classes") else {}
+    classes = {"classes": _classes(record)} if record.takes("classes") else {}
     arguments: dict[str, Any] = {**classes, "in_channels": channels, **more}
     if record.one_size:
         arguments["image_size"] = side or record.image_size

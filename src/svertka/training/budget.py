@@ -42,6 +42,12 @@ class Option:
         """What is left of this time for the epochs."""
         return (1 - _RESERVE) * seconds - self.prepare
 
+    def anew(self, seconds: float) -> Phase:
+        """What learns behind the same boundary where frozen stages are run anew in every epoch, within this time."""
+        times = replace(self, prepare=0.0, epoch=self.epoch + self.prepare)
+        epochs = min(self.epochs(seconds), int(seconds / times.epoch)) if times.epoch else 1
+        return Phase(self.depth, max(1, epochs), max(0.0, seconds), times, pixels=True)
+
 
 @dataclass(frozen=True)
 class Phase:

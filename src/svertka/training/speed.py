@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
-import math
 import platform
-import statistics
-import time
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import nn
 
 from svertka.runtime.choices import remembered_choice
 from svertka.tasks.task import Task
-from svertka.training.contracts import TrainingBatch
 from svertka.training.machine import Machine
 from svertka.training.recipe import Recipe
 from svertka.training.sections import Layout, Precision
-from svertka.training.step import Stepper
+from svertka.training.step_timing import Choice, samples_timed, seconds_of
 
 _GAIN = 1.1  # a choice other than plain fp32 must be this much faster
 # So much faster all cores together must be than one. Threads wait for one another at every layer, and wait actively:
 # where a small network gains little by them, any other program that wants a core makes it ten times slower.
 _WORTH_THREADS = 1.7
-_SECONDS = 0.25  # for each choice
-_PIXELS = 1 << 20  # of a batch to time with, or one image
 
 
-class Choice(NamedTuple):
-    """What a recipe may leave open."""
+def suited(
+    recipe: Recipe, machine: Machine, net: nn.Module, task: Task, shape: tuple[int, ...]
+) -> tuple[Recipe, Machine]:
+    """The recipe with the precision, layout and threads that suit a network here, and the machine that has them.
 
-    precision: Precision
-    layout: Layout
-    threads: int
+    Args:
+        recipe: May leave them open.
+        machine: Where they are measured.
+        net: What learns.
+        task: For its loss.
+        shape: Of one input.
+    """
+    chosen = recipe.changed(choose(net, task, recipe, image_shape=shape, machine=machine)._asdict())
+    return chosen, Machine(chosen)
 
 
 def choose(net: nn.Module, task: Task, recipe: Recipe, *, image_shape: tuple[int, ...], machine: Machine) -> Choice:
@@ -70,7 +71,9 @@ def choose(net: nn.Module, task: Task, recipe: Recipe, *, image_shape: tuple[int
     if len(several) > 1:
         circumstances.append([task.name, *several])
     return remembered_choice(
-        circumstances, choices, lambda: _best(_measure(net, task, recipe, choices, image_shape, device))
+        circumstances,
+        choices,
+        lambda: _best(seconds_of(choices, net, task, recipe, shape=image_shape, device=device)),
     )
 
 
@@ -82,8 +85,8 @@ def seconds_a_step(
     Of large images fewer than a batch are timed; the rest of it is taken to last as long.
     """
     choice = choose(net, task, recipe, image_shape=image_shape, machine=machine)
-    seconds = _measure(net, task, recipe, [choice], image_shape, machine.fabric.device)[choice]
-    return seconds * recipe.batch / _timed(recipe, image_shape)
+    timed = seconds_of([choice], net, task, recipe, shape=image_shape, device=machine.fabric.device)
+    return timed[choice] * recipe.batch / samples_timed(recipe, image_shape)
 
 
 def _best(seconds: Mapping[Choice, float]) -> Choice:
@@ -102,52 +105,3 @@ def _has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
-def _measure(
-    net: nn.Module,
-    task: Task,
-    recipe: Recipe,
-    choices: list[Choice],
-    shape: tuple[int, ...],
-    device: torch.device,
-) -> dict[Choice, float]:
-    inputs = torch.rand(_timed(recipe, shape), *shape, device=device)
-    targets = task.trial_targets(copy.deepcopy(net).to(device), inputs)
-    batch = TrainingBatch(inputs, targets, torch.arange(len(inputs)), 1.0)
-    seconds = {choice: _step(net, task, recipe, choice, batch) for choice in choices}
-    samples: dict[Choice, list[float]] = {choice: [] for choice in choices}
-    threads = torch.get_num_threads()
-    for choice in choices:
-        seconds[choice]()
-    # In turns, so that a slow moment of the machine falls on all of them.
-    for _ in range(3):
-        for choice in choices:
-            torch.set_num_threads(choice.threads)
-            stop = time.perf_counter() + _SECONDS / 3
-            while not samples[choice] or time.perf_counter() < stop:
-                samples[choice].append(seconds[choice]())
-    torch.set_num_threads(threads)
-    return {choice: statistics.median(values) for choice, values in samples.items()}
-
-
-def _timed(recipe: Recipe, shape: tuple[int, ...]) -> int:
-    """How many images of a batch are timed with."""
-    return max(2, min(recipe.batch, _PIXELS // math.prod(shape[1:]) or 2))
-
-
-def _step(net: nn.Module, task: Task, recipe: Recipe, choice: Choice, batch: TrainingBatch) -> Callable[[], float]:
-    """Takes the very steps of training, on a copy of the network and the same batch each time: seconds for one."""
-    chosen = recipe.changed({"precision": choice.precision, "layout": choice.layout})
-    stepper = Stepper(copy.deepcopy(net).train(), task, chosen, fabric=Machine(chosen).fabric)
-    cycle = math.lcm(*(owned.update.every for owned in stepper.updates))
-
-    def step() -> float:
-        started = time.perf_counter()
-        for number in range(cycle):
-            stepper.take(iter([batch]), [len(batch.inputs)], number, lr=lambda owned: owned.recipe.lr)
-        if batch.inputs.device.type == "cuda":
-            torch.cuda.synchronize()
-        return (time.perf_counter() - started) / cycle
-
-    return step

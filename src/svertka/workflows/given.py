@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from svertka.data.samples import Dataset
 from svertka.errors import UserError
-from svertka.plugins import origin, replace
+from svertka.plugins import origin, put_in_place
 from svertka.task_records.record import TaskRecord, records, resolve
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _net(net: Any, changes: Mapping[str, Any], recipe: Recipe | str | PathLike[s
         for name in ("image_size", "channels")
     )
     modules.try_out(known, options, side, channels)
-    replace(known)
+    put_in_place(known)
     return {"net": known.name, "net_options": options}
 
 
@@ -90,7 +90,7 @@ def _task(task: Any) -> str:
     from svertka.tasks.task import Task
 
     if isinstance(task, TaskRecord):
-        replace(task)
+        put_in_place(task)
         return task.name
     kind = task if isinstance(task, type) else type(task)
     if not issubclass(kind, Task):

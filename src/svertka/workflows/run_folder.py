@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from svertka.errors import UserError
 from svertka.runtime.files import PARTIAL, make_folder, write_error, write_text
@@ -21,6 +21,9 @@ from svertka.training.recipe import Recipe
 from svertka.workflows.models import MODEL_NAME, net_of
 from svertka.workflows.trained import Trained
 from svertka.zoo import registry
+
+if TYPE_CHECKING:
+    from svertka.data.preparing import Prepared
 
 _RECIPE, _BEGUN, _RESULT = "recipe.toml", "begun.json", "run.json"
 SPLIT_NAME = "split.csv"
@@ -90,19 +93,18 @@ class Run:
         """Whether it can be resumed."""
         return (self.folder / _RECIPE).is_file()
 
-    def begin(self, recipe: Recipe, *, images: str, weights: str = "", split: str = "") -> None:
-        """Write down the recipe, with nothing left open, and what data and weights it is for.
+    def begin(self, recipe: Recipe, prepared: Prepared, weights: str = "") -> None:
+        """Write down the recipe, with nothing left open, which sample is in which part, and what weights it is for.
 
         Args:
             recipe: Of the run.
-            images: Fingerprint of the images and labels.
+            prepared: The samples.
             weights: Digest of the weights that it begins from, if any.
-            split: Digest of which image is in which part.
 
         Raises:
             UserError: A resumed run was begun with others; or the folder cannot be written.
         """
-        known = {"images or labels": images, "weights": weights, "split": split}
+        known = {"images or labels": prepared.fingerprint, "weights": weights, "split": prepared.division}
         if self.resumed:
             begun = _begun(self.folder)
             for what, digest in known.items():
@@ -113,9 +115,14 @@ class Run:
                         mend="put them back as they were, or begin a new run",
                     )
             self._tidy()
-            return
-        if self.within is not None and not self.within.begun:
-            self.within.begin(self.within.recipe, images="")
+        else:
+            if self.within is not None and not self.within.begun:
+                self.within._write(self.within.recipe, dict.fromkeys(known, ""))
+            self._write(recipe, known)
+        if not (self.folder / SPLIT_NAME).exists():
+            write_text(self.folder / SPLIT_NAME, prepared.split())
+
+    def _write(self, recipe: Recipe, known: Mapping[str, str]) -> None:
         existed = self.folder.exists()
         make_folder(self.folder)
         try:
@@ -127,11 +134,6 @@ class Run:
                 self.folder.rmdir()
             raise
         self._tidy()
-
-    def write_split(self, text: str) -> None:
-        """Write down which image is in which part, unless that was done when the run was begun."""
-        if not (self.folder / SPLIT_NAME).exists():
-            write_text(self.folder / SPLIT_NAME, text)
 
     def _tidy(self) -> None:
         for partial in self.folder.glob(PARTIAL):  # of a process that was killed while it wrote
@@ -238,7 +240,7 @@ def _with_net(recipe: Recipe) -> Recipe:
         registry.record(found)
         return recipe.changed({"net": found})
     found = net_of(Path(recipe.weights))
-    if recipe.net != "auto" and registry.accepts(recipe.net, "trunk"):
+    if recipe.net != "auto" and registry.record(recipe.net).takes("trunk"):
         return recipe  # their trunk goes under it, or it is theirs
     if recipe.net not in ("auto", found):
         raise UserError(f"the weights are of {found}, not {recipe.net}", where=recipe.weights, mend="leave --net out")

@@ -138,7 +138,7 @@ def _renamed(family: ModuleType, source: str, checkpoint: Checkpoint) -> dict[st
 
 def _fitted(net: str, source: str, state: Mapping[str, Tensor], checkpoint: Checkpoint) -> Converted:
     wanted = getattr(registry.family(net), "ARGUMENTS", {}).get(source, {})
-    options = tuple((name, value) for name, value in wanted.items() if registry.accepts(net, name))
+    options = tuple((name, value) for name, value in wanted.items() if registry.record(net).takes(name))
     expected = _state(net, options)
     # Auxiliary classifiers serve training from scratch only.
     state = {name: value for name, value in state.items() if name in expected or not name.startswith("auxiliary.")}

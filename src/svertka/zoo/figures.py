@@ -35,7 +35,7 @@ def compute(name: str) -> dict[str, int]:
 
     record = registry.record(name)
     with torch.device("meta"):
-        net = registry.build_any(name, registry.as_counted(record))
+        net = registry.build_any(name, record.as_counted())
     stages = measure(net, *record.spatial(record.image_size))
     return {
         "macs": sum(stage.macs for stage in stages),

@@ -114,7 +114,7 @@ def ledger() -> list[LedgerLine]:
     lines = []
     for name in names:
         with torch.device("meta"):
-            net = registry.build_any(name, registry.as_counted(registry.record(name)))
+            net = registry.build_any(name, registry.record(name).as_counted())
         channels = sum(module.num_features for module in net.modules() if isinstance(module, nn.BatchNorm2d))
         counted = sum(parameter.numel() for parameter in net.parameters())
         lines.append(LedgerLine(name, entries.get(name), counted, channels))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -150,6 +151,32 @@ class NetRecord:
         """
         constructor: Callable[..., Any] = resolve(self.builder)
         return constructor
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Names of the arguments that it can be built with."""
+        known = tuple(inspect.signature(self.constructor()).parameters)
+        return (*known, "in_channels") if "trunk" in known else known
+
+    def takes(self, option: str) -> bool:
+        """Whether it can be built with this argument."""
+        return option in self.options
+
+    def check_options(self, given: Iterable[str]) -> None:
+        """See that it can be built with these arguments.
+
+        Raises:
+            UserError: It has no such option.
+        """
+        known = self.options
+        for option in given:
+            if option not in known:
+                raise UserError(f"{self.name} has no option {option!r}", mend=nearest(option, known))
+
+    def as_counted(self, **arguments: Any) -> dict[str, Any]:
+        """Constructor arguments at which its figures are counted, with these beside."""
+        own = {"classes": self.classes, "in_channels": self.channels}
+        return {**{name: value for name, value in own.items() if self.takes(name)}, **arguments}
 
     def check_parts(self) -> None:
         """See `svertka.plugins.Registrable.check_parts`."""

@@ -192,15 +192,14 @@ def build_of(record: NetRecord, arguments: Mapping[str, Any]) -> Net:
         UserError: An argument is unknown, or has a value that it cannot have.
     """
     from svertka.layers.initialisation import FilledOnce
+    from svertka.layers.transfer import transfer_head
     from svertka.layers.widths import set_widths
 
     name, constructor = record.name, record.constructor()
     arguments = dict(arguments)
     head, widths = arguments.pop("head", None), arguments.pop("widths", {})
     known = inspect.signature(constructor).parameters
-    for argument in arguments:
-        if argument not in _options(record):
-            raise UserError(f"{name} has no option {argument!r}", mend=nearest(argument, _options(record)))
+    record.check_options(arguments)
     if not isinstance(widths, Mapping):
         raise UserError(f"the widths of {name} are no table of layers")
     if head is not None and record.kind != "classifier":
@@ -215,7 +214,9 @@ def build_of(record: NetRecord, arguments: Mapping[str, Any]) -> Net:
             if head is not None:  # it is as wide as what it reads
                 set_widths(net, without_head(widths))
                 spatial = record.spatial(arguments.get("image_size", record.image_size))
-                put_head(cast("Classifier", net), spatial, head)
+                classifier = cast("Classifier", net)
+                with next(net.parameters()).device:
+                    classifier.head = transfer_head(net.trunk.channels(*spatial), classifier.classes, head)
                 widths = {path: width for path, width in widths.items() if path.startswith(_HEAD)}
             set_widths(net, widths)
             return net
@@ -252,7 +253,7 @@ def _check_memory(record: NetRecord, side: int) -> None:
 
     own = {"image_size": side} if record.one_size else {}
     with torch.device("meta"):
-        net = build_any(record.name, as_counted(record, **own))
+        net = build_any(record.name, record.as_counted(**own))
     largest = 4 * max(math.prod(shape) for shape in net.trunk.shapes(*record.spatial(side)).values())
     if largest > _MOST_BYTES:
         raise UserError(
@@ -325,41 +326,3 @@ def trunk_of(net: Classifier, *, fully_connected: bool | Literal["atrous"]) -> T
     if fully_connected == "atrous":
         return atrous(net)
     return convolutional(net) if fully_connected else net.trunk
-
-
-def put_head(net: Classifier, spatial: tuple[int, ...], options: Mapping[str, Any]) -> None:
-    """Give ``net`` the head of these options instead of its own.
-
-    Args:
-        net: Changed in place; the head is made where its parameters are, with random weights.
-        spatial: Spatial axes of an input that it takes.
-        options: See `svertka.layers.transfer.transfer_head`.
-
-    Raises:
-        UserError: A stage or a rule is unknown.
-    """
-    from svertka.layers.transfer import transfer_head
-
-    with next(net.parameters()).device:
-        net.head = transfer_head(net.trunk.channels(*spatial), net.classes, options)
-
-
-def accepts(name: str, argument: str) -> bool:
-    """Whether the network ``name`` can be built with ``argument``."""
-    return takes(record(name), argument)
-
-
-def as_counted(record: NetRecord, **arguments: Any) -> dict[str, Any]:
-    """Constructor arguments at which the figures of a network are counted, with these beside."""
-    own = {"classes": record.classes, "in_channels": record.channels}
-    return {**{name: value for name, value in own.items() if takes(record, name)}, **arguments}
-
-
-def takes(record: NetRecord, argument: str) -> bool:
-    """The same of a network that need not be registered."""
-    return argument in _options(record)
-
-
-def _options(record: NetRecord) -> tuple[str, ...]:
-    known = tuple(inspect.signature(record.constructor()).parameters)
-    return (*known, "in_channels") if "trunk" in known else known

@@ -111,11 +111,11 @@ class Subject:
             raise UserError(f"{record.name} takes {record.media}, and this is for networks that take images")
         side = image_size or record.image_size
         registry.check_side(record, side)
-        if not registry.takes(record, "classes"):
+        if not record.takes("classes"):
             raise UserError(
                 f"{record.name} gives {record.traits.gives}, and is timed once it is trained", mend="give a model file"
             )
-        arguments = registry.as_counted(record)
+        arguments = record.as_counted()
         if record.one_size:
             arguments["image_size"] = side
         torch.manual_seed(0)

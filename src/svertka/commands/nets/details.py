@@ -23,7 +23,7 @@ def look(record: NetRecord, image_size: int) -> dict[str, Any]:
     registry.check_side(record, image_size)
     arguments = {"image_size": image_size} if record.one_size else {}
     with torch.device("meta"):
-        net = registry.build_any(record.name, registry.as_counted(record, **arguments))
+        net = registry.build_any(record.name, record.as_counted(**arguments))
     measured = measure(net, *record.spatial(image_size))
     # The principles that it is held against are of images.
     spatial = record.spatial(image_size)

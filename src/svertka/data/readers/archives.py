@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import bz2
 import errno
+import io
+import itertools
 import lzma
 import os
 import re
@@ -25,7 +27,7 @@ from typing import IO, Any, Final
 
 from svertka.data.cache.archives import kept
 from svertka.data.cache.loaded import cache_limit
-from svertka.data.files.tar import Member, is_tar, members
+from svertka.data.files.tar import Member, is_tar, members, members_in
 from svertka.errors import UserError
 from svertka.runtime.files import partial_name
 from svertka.wording import counted
@@ -114,14 +116,22 @@ def unpacked(path: Path, limits: Limits = LIMITS) -> Path:
     return kept(path, "", fill)
 
 
-def beginning(path: Path) -> bytes:
-    """The first megabyte of an uncompressed tar file, or of what a compressed one holds; empty where it is damaged."""
+def first_members(path: Path, count: int) -> Iterator[Member]:
+    """The first members of a tar file, compressed or not; none of what is damaged or no tar file.
+
+    Args:
+        path: Of which the first megabyte is read.
+        count: How many, at most.
+    """
     kind = archive_kind(path)
+    if kind in (None, "zip"):
+        return
     try:
         with path.open("rb") as file:
-            return file.read(_CHUNK) if kind == "tar" else next(_pieces(kind, file), b"")
-    except (OSError, zlib.error, lzma.LZMAError, EOFError, ValueError):
-        return b""
+            start = file.read(_CHUNK) if kind == "tar" else next(_pieces(kind, file), b"")
+        yield from itertools.islice(members_in(io.BytesIO(start), path), count)
+    except (OSError, zlib.error, lzma.LZMAError, EOFError, ValueError, UserError):
+        return  # a member that the first megabyte cuts short is no longer counted
 
 
 def decompressed(path: Path, limits: Limits = LIMITS) -> Path:

@@ -5,21 +5,18 @@ One pass over the headers finds where each image's bytes are; nothing is unpacke
 
 from __future__ import annotations
 
-import io
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from svertka.annotations import Annotation, class_names, natural
 from svertka.data.files.layout import PART_SPELLINGS
 from svertka.data.files.records import shown
-from svertka.data.files.tar import Member, members, members_in
+from svertka.data.files.tar import Member, members
 from svertka.data.files.unread import Fields, UnreadCounter
-from svertka.data.readers.archives import archive_kind, beginning, decompressed
+from svertka.data.readers.archives import archive_kind, decompressed, first_members
 from svertka.data.readers.folders import part_in_name
 from svertka.data.samples import Dataset, FileSlice, Format, Sample, Skipped, class_lines, file_stamp, place_of
 from svertka.errors import UserError
@@ -63,8 +60,16 @@ def expand(path: Path) -> list[Path]:
 
 def is_shards(path: Path) -> bool:
     """Whether it is a shard, a pattern of shards or a folder of them: tar files that begin with images and labels."""
-    shards = _shards(path)
-    return bool(shards) and all(archive_kind(shard) not in (None, "zip") for shard in shards[:1]) and _fits(shards[0])
+    found: dict[str, set[str]] = {}
+    for shard in _shards(path)[:1]:
+        for member in first_members(shard, _LOOKED_AT):
+            key, ending = _key(member)
+            found.setdefault(key, set()).add(ending)
+    return any(
+        "cls" in endings or endings & {"json", "txt"}
+        for key, endings in found.items()
+        if key and any(f".{ending}" in IMAGE_SUFFIXES for ending in endings)
+    )
 
 
 def read_shards(path: Path) -> Dataset:
@@ -190,25 +195,6 @@ def _key(member: Member) -> tuple[str, str]:
     if member.folder or member.odd or not stem:
         return "", ""
     return f"{folder}{slash}{stem}".removeprefix("./"), ending.lower()
-
-
-def _fits(shard: Path) -> bool:
-    found: dict[str, set[str]] = {}
-    for member in _first(shard):
-        key, ending = _key(member)
-        found.setdefault(key, set()).add(ending)
-    return any(
-        "cls" in endings or endings & {"json", "txt"}
-        for key, endings in found.items()
-        if key and any(f".{ending}" in IMAGE_SUFFIXES for ending in endings)
-    )
-
-
-def _first(shard: Path) -> Iterator[Member]:
-    try:
-        yield from islice(members_in(io.BytesIO(beginning(shard)), shard), _LOOKED_AT)
-    except UserError:  # only the beginning is looked at, so its last member is cut
-        return
 
 
 def _shards(path: Path) -> list[Path]:

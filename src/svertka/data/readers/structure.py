@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from svertka.annotations import names_in
 from svertka.data.files.layout import IMAGE_FOLDERS, is_structure, linked_subfolders, subfolders
-from svertka.data.readers.unknown import unknown_annotations
 from svertka.data.samples import Dataset, ImageFile
 from svertka.errors import UserError
 from svertka.runtime.image import ImageError, decode_samples, read_file
@@ -19,12 +19,12 @@ _LOOKED_AT = 6  # images of a class
 _LEVELS = 8  # different numbers that a mask has, where a photograph has dozens
 
 
-def check_class_folders(dataset: Dataset, path: Path) -> None:
+def check_class_folders(dataset: Dataset, unread: Sequence[str]) -> None:
     """See that what was taken for class folders, because it looks like nothing else, are no parts of some format.
 
     Args:
         dataset: What was read.
-        path: The folder that was given.
+        unread: Files beside it that may be annotations of some format.
 
     Raises:
         UserError: The folders' names are those of a format's parts.
@@ -32,7 +32,6 @@ def check_class_folders(dataset: Dataset, path: Path) -> None:
     samples = [sample for part in dataset.parts.values() for sample in part]
     names = sorted({name.split("/")[0] for sample in samples for name in names_in(sample.annotation)})
     structural = [name for name in names if is_structure(name)]
-    unread = unknown_annotations(path)
     images = [name for name in structural if name.lower() in IMAGE_FOLDERS]
     if structural == names or (images and len(structural) > len(images)):
         raise UserError(
@@ -89,7 +88,7 @@ def linked_folders(root: Path) -> list[str]:
     return sorted(found)
 
 
-def _what_is_there(unread: list[str]) -> str:
+def _what_is_there(unread: Sequence[str]) -> str:
     if not unread:
         return ""
     return f"; beside it lies {', '.join(unread[:_SHOWN])}"

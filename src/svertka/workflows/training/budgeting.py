@@ -10,100 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from svertka.errors import UserError
-from svertka.runtime.checked import read_checked, write_checked
-from svertka.runtime.files import write_text
 from svertka.training import speed
-from svertka.training.budget import Option, Pace, Phase, choose_phase
+from svertka.training.budget import Option, Phase, choose_phase
 from svertka.training.evaluation import evaluate
 from svertka.workflows.training.frozen import Kind
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from svertka.data.batching.batches import Batch, Loader
     from svertka.tasks.task import Task
     from svertka.workflows.training.frozen import FrozenMemory
-    from svertka.workflows.training.stages import Clock, Context, Data, Setup
+    from svertka.workflows.training.stages import Clock, Data, Setup
 
-_PLAN = "plan.json"  # in the run's folder
-_NOTHING = "null"  # is in it where nothing is to learn
 _FORWARD_SHARE = 3  # a forward pass is about a third of a training step
 _JUDGED = 8  # images, that are timed with
-
-
-def paced(folder: Path, clock: Clock, plan: Callable[[], Phase | None]) -> tuple[Phase, Pace] | None:
-    """What learns and for how long, as was planned when the run began, and what counts its epochs.
-
-    A resumed run does what it has decided, however long it was away.
-
-    Args:
-        folder: Of the run.
-        clock: Counts the time that planning takes.
-        plan: Plans now.
-
-    Returns:
-        None where nothing is to learn.
-
-    Raises:
-        UserError: What was planned cannot be read.
-    """
-    file = folder / _PLAN
-    if file.is_file():
-        try:
-            if file.read_text() == _NOTHING:
-                return None
-            known = read_checked(file, required=False)
-            decided = {_number(done): _number(count) for done, count in known["epochs"].items()}
-            times = Option(int(known["depth"]), *map(float, known.get("times", (0, 0, 0, 0))))
-            phase = Phase(times.depth, int(decided[0]), float(known["seconds"]), times, bool(known.get("pixels")))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise UserError("damaged, so the run cannot be resumed", where=file, mend="begin a new run") from error
-    else:
-        with clock.stage("planning"):
-            found = plan()
-        if found is None:
-            give_up(folder)
-            return None
-        phase, decided = found, {0: found.epochs}
-    return phase, pace_of(folder, phase, decided)
-
-
-def pace_of(folder: Path, phase: Phase, decided: Mapping[float, float]) -> Pace:
-    """What counts the epochs of a phase, and keeps what is decided in the run's folder."""
-
-    def keep(pace: Pace) -> None:
-        times = [pace.times.prepare, pace.times.epoch, pace.times.judging, pace.times.after]
-        plan = {"depth": phase.depth, "seconds": pace.seconds, "epochs": pace.decided, "times": times}
-        write_checked(folder / _PLAN, {**plan, "pixels": phase.pixels})
-
-    pace = Pace(phase.seconds, dict(decided), keep, phase.times)
-    keep(pace)
-    return pace
-
-
-def run_anew(folder: Path, phase: Phase, pace: Pace | None) -> tuple[Phase, Pace | None]:
-    """Decide that frozen stages are run anew in every epoch of a phase, and keep that in the run's folder."""
-    if pace:
-        phase = from_pixels(pace.times, pace.seconds)
-        return phase, pace_of(folder, phase, {0: phase.epochs})
-    write_checked(folder / _PLAN, {"pixels": True})
-    return replace(phase, pixels=True), None
-
-
-def keeps_pixels(folder: Path) -> bool:
-    """Whether that was decided when a run without a budget began."""
-    return (folder / _PLAN).is_file()
-
-
-def give_up(folder: Path) -> None:
-    """Decide that nothing learns after the head, and keep that in the run's folder."""
-    write_text(folder / _PLAN, _NOTHING)
-
-
-def _number(value: str | float) -> float:
-    number = float(value)
-    return int(number) if number.is_integer() else number
 
 
 def plan_depth(
@@ -156,14 +75,7 @@ def _in_any_case(options: Sequence[Option], depth: int, times: Times) -> Phase:
     seconds = option.learning(times.left)
     if options and seconds > 0:
         return Phase(option.depth, max(1, option.epochs(times.left)), seconds, option)
-    return from_pixels(option, seconds + option.prepare)
-
-
-def from_pixels(option: Option, seconds: float) -> Phase:
-    """What learns behind the same boundary where frozen stages are run anew in every epoch: so much time is left."""
-    times = replace(option, prepare=0.0, epoch=option.epoch + option.prepare)
-    epochs = min(option.epochs(seconds), int(seconds / times.epoch)) if times.epoch else 1
-    return Phase(option.depth, max(1, epochs), max(0.0, seconds), times, pixels=True)
+    return option.anew(seconds + option.prepare)
 
 
 def plan_epochs(times: Times, net: nn.Module, shape: tuple[int, ...], most: int) -> Phase:
@@ -187,18 +99,17 @@ class Times:
     Args:
         setup: Says the budget; its network is what is judged in the end.
         data: What is learnt from.
-        context: Its clock says how much of the budget has gone.
+        loaders: Batches of pixels, by part.
+        clock: Says how much of the budget has gone.
     """
 
-    def __init__(self, setup: Setup, data: Data, context: Context) -> None:
-        self.task, self.recipe, self.machine, self.clock = data.task, setup.recipe, setup.machine, context.clock
+    def __init__(self, setup: Setup, data: Data, loaders: Mapping[str, Loader], clock: Clock) -> None:
+        self.task, self.recipe, self.machine, self.clock = data.task, setup.recipe, setup.machine, clock
         self.images = {part: len(division.positions) for part, division in data.prepared.parts.items()}
-        inputs = data.inputs(setup.recipe.augment, setup.recipe.seed)
-        self.loading = _loading(data.loader(inputs, "train", setup, context.display))
-        part = "val" if "val" in inputs else "train"
+        self.loading = _loading(loaders["train"])
         # Of one batch, which no processes need to be started for.
-        loader = data.loader(inputs, part, setup.changed({"workers": 0}), context.display)
-        judging, self.scoring = _judging(setup.net, data.task, next(loader.in_order()))
+        judged = replace(loaders.get("val", loaders["train"]), workers=0)
+        judging, self.scoring = _judging(setup.net, data.task, next(judged.in_order()))
         self.after = judging * sum(count for part, count in self.images.items() if part != "train")
 
     @property

@@ -117,15 +117,16 @@ def _check_scratch(recipe: Recipe) -> None:
             "--reject is based on what a trained network sees, and this one starts from scratch", mend="give --weights"
         )
     channels, side = transform_of(recipe).shape[:2]
-    arguments = flag_arguments(recipe, side)
+    record = registry.record(recipe.net)
+    arguments = flag_arguments(recipe, record, side=side)
     if recipe.trunk is None and not recipe.net_options:
         return
     import torch
 
     with torch.device("meta"):  # whether they suit each other is known by building it, which takes no memory there
         given = {"classes": 2, "in_channels": channels}
-        given = {name: value for name, value in given.items() if registry.accepts(recipe.net, name)}
-        registry.build_any(recipe.net, {**arguments, **given})
+        given = {name: value for name, value in given.items() if record.takes(name)}
+        registry.build_of(record, {**arguments, **given})
 
 
 def _check_weights(recipe: Recipe, typed: Set[str]) -> None:

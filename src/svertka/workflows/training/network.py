@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from svertka.runtime.preprocess import Preprocess
     from svertka.tasks.task import Task
     from svertka.training.recipe import Recipe
+    from svertka.zoo.records import NetRecord
 
 _HIDDEN = 256
 """Units of the hidden layer of ``mlp``."""
@@ -32,32 +32,42 @@ def check_suits(net: str, task: Task) -> None:
     Raises:
         UserError: It is not.
     """
-    if registry.record(net).kind != task.net_kind:
-        found, wanted = registry.record(net).traits, kind_called(task.net_kind)
+    record = registry.record(net)
+    if record.kind != task.net_kind:
+        found, wanted = record.traits, kind_called(task.net_kind)
         raise UserError(
             f"{net} predicts {found.gives}, and the annotations are for {task.name}",
             mend=f"give {wanted.suggested}; `svertka nets` lists all that predict {wanted.gives}",
         )
 
 
-def options_of(recipe: Recipe, task: Task) -> dict[str, Any]:
-    """The options of a recipe for its network, and those that follow from what is to be learnt."""
-    return {**task.net_options(lambda option: registry.accepts(recipe.net, option)), **recipe.net_options}
+def random_net(recipe: Recipe, task: Task, shape: tuple[int, ...]) -> tuple[Net, dict[str, Any]]:
+    """The network of a recipe with the random weights of its seed, and the constructor arguments that build it again.
 
-
-def arguments_of(recipe: Recipe, task: Task, size: int, channels: int) -> dict[str, Any]:
-    """Constructor arguments of the network of a recipe.
+    Args:
+        recipe: Says which.
+        task: What to learn.
+        shape: Of one input.
 
     Raises:
-        UserError: An option does not suit it.
+        UserError: An option does not suit the network, or it cannot be built.
     """
+    record = registry.record(recipe.net)
+    flags = flag_arguments(recipe, record, side=shape[1])
     classes = task.output.classes  # a network that gives something else is built without
-    own = {"in_channels": channels, **({"classes": len(classes)} if classes else {})}
-    return {**options_of(recipe, task), **flag_arguments(recipe, size), **own}
+    own = {"in_channels": shape[0], **({"classes": len(classes)} if classes else {})}
+    arguments = {**task.net_options(record.takes), **recipe.net_options, **flags, **own}
+    torch.manual_seed(recipe.seed)
+    return registry.build_of(record, arguments), arguments
 
 
-def flag_arguments(recipe: Recipe, size: int) -> dict[str, Any]:
-    """Those of them that follow from the recipe alone.
+def flag_arguments(recipe: Recipe, record: NetRecord, *, side: int) -> dict[str, Any]:
+    """Constructor arguments that follow from the recipe alone.
+
+    Args:
+        recipe: Says which.
+        record: Of its network.
+        side: Of the images, in pixels; of series, their length.
 
     Raises:
         UserError: An option does not suit the network.
@@ -68,22 +78,16 @@ def flag_arguments(recipe: Recipe, size: int) -> dict[str, Any]:
             raise UserError(f"the net option {name!r} follows from the data", mend=mend)
     arguments: dict[str, Any] = {**recipe.net_options}
     if recipe.trunk is not None:
-        if not registry.accepts(recipe.net, "trunk"):
+        if not record.takes("trunk"):
             raise UserError(f"{recipe.net} takes no other trunk", mend="leave --trunk out")
         arguments["trunk"] = {"net": recipe.trunk, "arguments": {}}
-    if registry.record(recipe.net).one_size:
-        arguments["image_size"] = size
+    if record.one_size:
+        arguments["image_size"] = side
     if recipe.dropout is not None:
-        if not registry.accepts(recipe.net, "dropout"):
+        if not record.takes("dropout"):
             raise UserError(f"{recipe.net} has no dropout", mend="leave --dropout out")
         arguments["dropout"] = recipe.dropout
     return arguments
-
-
-def build(recipe: Recipe, arguments: Mapping[str, Any]) -> Net:
-    """The network of a recipe, with the random weights of its seed."""
-    torch.manual_seed(recipe.seed)
-    return registry.build_any(recipe.net, arguments)
 
 
 def around_weights(recipe: Recipe, task: Task, transform: Preprocess, *, own_head: bool) -> Start:
@@ -106,7 +110,7 @@ def around_weights(recipe: Recipe, task: Task, transform: Preprocess, *, own_hea
         side=transform.height,
         own_head=own_head,
         net=recipe.net,
-        options=options_of(recipe, task),
+        options={**task.net_options(registry.record(recipe.net).takes), **recipe.net_options},
         seed=recipe.seed,
     )
 

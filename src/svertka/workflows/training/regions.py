@@ -27,7 +27,6 @@ from svertka.training.evaluation import evaluate
 from svertka.training.loop import Outcome
 from svertka.training.region_machines import Regions, fit_machines
 from svertka.workflows.training.network import around_weights
-from svertka.workflows.training.setting_up import begin
 from svertka.workflows.training.stages import Learnt, Setup, Tried
 from svertka.zoo.engine import TorchEngine
 
@@ -59,7 +58,7 @@ def from_regions(plan: Plan, data: Data, context: Context) -> Learnt:
         memory = _Memory(start.arguments, net, plan.recipe, data, context)
     recipe = plan.recipe.changed({"engine": memory.engine.name, "freeze": "all", "image_size": data.preprocess.height})
     setup = Setup(net, start.arguments, recipe, plan.machine)
-    begin(plan.run, setup, prepared, start.card.weights)
+    plan.begin(recipe, prepared, start.card.weights)
     started = time.perf_counter()
     with context.clock.stage("running frozen stages"), plan.machine.first_goes_first():
         found = {part: memory.regions(part) for part in ("train", "val") if part in prepared.parts}

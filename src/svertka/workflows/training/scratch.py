@@ -8,11 +8,12 @@ from svertka.training.checkpoint import Checkpoints
 from svertka.training.evaluation import evaluate
 from svertka.training.loop import Training
 from svertka.training.signals import signals_file
-from svertka.workflows.training.budgeting import Times, paced, plan_epochs
+from svertka.workflows.training.budgeting import Times, plan_epochs
 from svertka.workflows.training.doctor import doctor_for
-from svertka.workflows.training.network import build
-from svertka.workflows.training.setting_up import begin, set_up
+from svertka.workflows.training.pacing import paced
+from svertka.workflows.training.setting_up import set_up
 from svertka.workflows.training.stages import Learnt
+from svertka.zoo import registry
 from svertka.zoo.engine import TorchEngine
 
 if TYPE_CHECKING:
@@ -34,28 +35,27 @@ def from_scratch(plan: Plan, data: Data, context: Context) -> Learnt:
     folder, display, clock = plan.run.folder, context.display, context.clock
     with clock.stage("setting up"):
         setup = set_up(plan, data, display)
-    begin(plan.run, setup, data.prepared)
-    recipe, machine, pace = setup.recipe, setup.machine, None
+    plan.begin(setup.recipe, data.prepared)
+    recipe, pace = setup.recipe, None
+    inputs = data.inputs(recipe.augment, recipe.seed)
+    loaders = {part: data.loader(inputs, part, setup, display) for part in inputs}
     if recipe.budget:
         planned = paced(
             folder,
             clock,
-            lambda: plan_epochs(Times(setup, data, context), setup.net, data.shape, setup.recipe.epochs),
+            lambda: plan_epochs(Times(setup, data, loaders, clock), setup.net, data.shape, setup.recipe.epochs),
         )
         assert planned is not None  # one epoch at least
         phase, pace = planned
         recipe = recipe.changed({"epochs": phase.epochs})
         display.plan(epochs=recipe.epochs, batch=recipe.batch)
-
-    inputs = data.inputs(recipe.augment, recipe.seed)
-    loaders = {part: data.loader(inputs, part, setup, display) for part in inputs}
     training = Training(
         setup.net,
         data.task,
         loaders["train"],
         loaders.get("val"),
         recipe,
-        machine=machine,
+        machine=setup.machine,
         checkpoints=Checkpoints(folder),
         watcher=display,
         observer=doctor_for(data, inputs, signals_file(folder), display),
@@ -65,11 +65,11 @@ def from_scratch(plan: Plan, data: Data, context: Context) -> Learnt:
         outcome = training.run()
     with clock.stage("evaluation"):
         # On the processor in plain fp32: what is saved is what is judged.
-        net = build(recipe, setup.arguments)
+        net = registry.build_any(recipe.net, setup.arguments)
         net.load_state_dict(outcome.weights)
         forward = TorchEngine(net).forward
         evaluations = {
-            part: evaluate(forward, data.task, display.judging(found), processes=machine.world)
+            part: evaluate(forward, data.task, display.judging(found), processes=setup.machine.world)
             for part, found in loaders.items()
             if part != "train"
         }

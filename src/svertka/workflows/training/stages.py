@@ -91,6 +91,20 @@ class Plan:
         """Of the run, as it was asked for: some may be left open, which `Setup` decides."""
         return self.run.recipe
 
+    def begin(self, recipe: Recipe, prepared: Prepared, weights: str = "") -> None:
+        """Begin the run, which can be resumed from now on; the first process does.
+
+        Args:
+            recipe: With nothing left open that can be known before learning.
+            prepared: The samples.
+            weights: Digest of the weights that it begins from, if any.
+
+        Raises:
+            UserError: It was begun with others, or the folder cannot be written.
+        """
+        if self.machine.first:
+            self.run.begin(recipe, prepared, weights)
+
 
 @dataclass(frozen=True)
 class Data:

@@ -23,15 +23,17 @@ from svertka.training.evaluation import evaluate
 from svertka.training.heads import FITS, examples, temperature
 from svertka.training.loop import Outcome, Training
 from svertka.training.signals import signals_file
+from svertka.training.speed import suited
 from svertka.wording import counted
 from svertka.workflows.rejection import Rejection
-from svertka.workflows.training.budgeting import Times, give_up, keeps_pixels, paced, plan_depth, run_anew
+from svertka.workflows.training.budgeting import Times, plan_depth
 from svertka.workflows.training.candidate import Candidate
 from svertka.workflows.training.doctor import doctor_for
 from svertka.workflows.training.frozen import FrozenMemory, Kind
+from svertka.workflows.training.least_batch import least_batch
 from svertka.workflows.training.network import around_weights, put_head_of
+from svertka.workflows.training.pacing import give_up, keeps_pixels, paced, run_anew
 from svertka.workflows.training.rejecting import learn_to_reject
-from svertka.workflows.training.setting_up import begin, least_batch, suited
 from svertka.workflows.training.stages import Learnt, Setup, Tried
 from svertka.zoo.transfer import Start, put_head, scale_logits
 
@@ -97,7 +99,7 @@ class Transfer:
         trunk.keeps_statistics = True
         least = least_batch(self.net, recipe, plan.machine.world, data, context.display)
         self.setup = Setup(self.net, start.arguments, recipe, plan.machine, least)
-        begin(plan.run, self.setup, data.prepared, start.card.weights)
+        plan.begin(recipe, data.prepared, start.card.weights)
 
     def run(self) -> Learnt:
         """Learn.
@@ -161,6 +163,9 @@ class Transfer:
     def _pixels(self) -> dict[str, Inputs]:
         return self.data.inputs(self.setup.recipe.augment, self.setup.recipe.seed)
 
+    def _loaders(self, inputs: Mapping[str, Inputs]) -> dict[str, Loader]:
+        return {part: self.data.loader(inputs, part, self.setup, self.context.display) for part in inputs}
+
     def _boundary(self, depth: int) -> str | None:
         return self.net.trunk.names[depth - 1] if depth else None
 
@@ -179,11 +184,17 @@ class Transfer:
         last = whole if self.fits_head else whole + 1
         depths = [depth for depth in reversed(range(last)) if depth == whole or self._has_weights(depth)]
         reads, must = self.taps or self.net.trunk.names[-1:], not self.fits_head
+        clock = self.context.clock
         return paced(
             self.folder,
-            self.context.clock,
+            clock,
             lambda: plan_depth(
-                Times(self.setup, self.data, self.context), self.memory, depths, self._learner, reads, must=must
+                Times(self.setup, self.data, self._loaders(self._pixels()), clock),
+                self.memory,
+                depths,
+                self._learner,
+                reads,
+                must=must,
             ),
         )
 

@@ -10,7 +10,7 @@ import pytest
 
 from svertka.errors import UserError
 from svertka.training.budget import Phase
-from svertka.workflows.training.budgeting import paced
+from svertka.workflows.training.pacing import paced
 from svertka.workflows.training.stages import Clock
 
 
