@@ -101,7 +101,7 @@ def _task(task: Any) -> str:
         return owners[kind].name
     base = _base(kind, owners)
     learnt = kind.learnt_from if isinstance(task, type) else _Given(task)
-    replace(dataclasses.replace(base, name=kind.name, learnt=learnt, opened=kind.of_card, asked=True))
+    put_in_place(dataclasses.replace(base, name=kind.name, learnt=learnt, opened=kind.of_card, asked=True))
     return kind.name
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from svertka.annotations import Mask
@@ -30,7 +31,37 @@ def read_as(entry: Format, path: Path, *, last_resort: bool) -> Dataset:
     Raises:
         UserError: It cannot be read; links and annotations that nothing follows are named.
     """
-    dataset = _beside_unknown(entry, path) if last_resort else _beside_links(entry, path)
+    unread = unknown_annotations(path) if last_resort else []
+    linked = [] if last_resort else linked_folders(path)  # no reader follows them
+    told = f"links to folders are passed over: {_some(linked, ', …')}"
+    try:
+        dataset = entry.read(path)
+    except UserError as error:
+        if unread:
+            named = _some(unread, f" and {len(unread) - _NAMED:,} more")
+            what = f"{error.what}, and annotations of no format that is read: {named}"
+            mend = "export them as COCO JSON, Pascal VOC, YOLO or a CSV of file,label"
+        elif linked:
+            what = f"{error.what} ({told})"
+            mend = "put the folder itself in the link's place, or give the folder that it leads to"
+        else:
+            raise
+        raise UserError(what, where=error.where, mend=mend) from error
+    if last_resort:
+        check_class_folders(dataset, unread)
+        files = tuple(Unread(f"file {name}", 1, str(path), minor=True) for name in unread)
+        dataset = dataclasses.replace(dataset, unread=(*dataset.unread, *files))
+    if linked and not any(note.startswith("links to folders") for note in dataset.notes):
+        dataset = dataclasses.replace(dataset, notes=[*dataset.notes, told])
+    return _with_class_list(dataset, path)
+
+
+def _some(names: Sequence[str], more: str) -> str:
+    """The first names, and what is said of those that follow."""
+    return ", ".join(names[:_NAMED]) + (more if len(names) > _NAMED else "")
+
+
+def _with_class_list(dataset: Dataset, path: Path) -> Dataset:
     # A class list is taken if it names all classes that occur; the classes of a mask have a place in theirs.
     if dataset.classes or any(isinstance(one.annotation, Mask) for part in dataset.parts.values() for one in part):
         return dataset
@@ -43,38 +74,3 @@ def read_as(entry: Format, path: Path, *, last_resort: bool) -> Dataset:
         if set(dataset.class_list()) <= set(lines):
             return dataclasses.replace(dataset, classes=lines)
     return dataset
-
-
-def _beside_links(entry: Format, path: Path) -> Dataset:
-    """The data set; links to folders, which no reader follows, are named."""
-    linked = linked_folders(path)
-    told = f"links to folders are passed over: {', '.join(linked[:_NAMED])}{', …' if len(linked) > _NAMED else ''}"
-    try:
-        dataset = entry.read(path)
-    except UserError as error:
-        if not linked:
-            raise
-        remedy = "put the folder itself in the link's place, or give the folder that it leads to"
-        raise UserError(f"{error.what} ({told})", where=error.where, mend=remedy) from error
-    if linked and not any(note.startswith("links to folders") for note in dataset.notes):
-        return dataclasses.replace(dataset, notes=[*dataset.notes, told])
-    return dataset
-
-
-def _beside_unknown(entry: Format, folder: Path) -> Dataset:
-    """Class folders, which heed no file of annotations; those that are there are counted as not read."""
-    found = unknown_annotations(folder)
-    try:
-        dataset = entry.read(folder)
-    except UserError as error:
-        if not found:
-            raise
-        named = ", ".join(found[:_NAMED]) + (f" and {len(found) - _NAMED:,} more" if len(found) > _NAMED else "")
-        raise UserError(
-            f"{error.what}, and annotations of no format that is read: {named}",
-            where=error.where,
-            mend="export them as COCO JSON, Pascal VOC, YOLO or a CSV of file,label",
-        ) from error
-    check_class_folders(dataset, found)
-    unread = tuple(Unread(f"file {name}", 1, str(folder), minor=True) for name in found)
-    return dataclasses.replace(dataset, unread=(*dataset.unread, *unread))

@@ -60,35 +60,33 @@ def open_dataset(path: Path, format: str | None = None) -> Dataset:  # noqa: A00
             "not a regular file", where=path, mend="give a folder or a file; a pipe or a device may never end"
         )
     kind = None if shards else archive_kind(path)
-    if kind is None:
-        return _read(path, format)
-    folder = unpacked(path)
+    folder = path if kind is None else unpacked(path)
     try:
-        dataset = _read(folder, format)
+        entry = _chosen(folder, format)
+        dataset = read_as(entry, folder, last_resort=format is None and entry in (NESTED, FOLDERS))
+    except (NotADirectoryError, IsADirectoryError) as error:
+        if format is None:
+            raise
+        found = "folder" if folder.is_dir() else "file"
+        raise UserError(f"a {found}, and no data set of the format {format}", where=path) from error
     except UserError as error:
         # The user knows nothing of a folder in the cache.
         where = (error.where or str(folder)).replace(str(folder), str(path), 1)
         raise UserError(error.what, where=where, mend=error.mend) from error
+    if kind is None:
+        return dataset
     notes = [note.replace(str(folder), str(path)) for note in dataset.notes]
     files = tuple(path / file.relative_to(folder) for file in dataset.files)
     title = f"{dataset.format} in a {'zip' if kind == 'zip' else 'tar'} archive"
     return dataclasses.replace(dataset, root=path, format=title, notes=notes, files=files)
 
 
-def _read(path: Path, format: str | None) -> Dataset:  # noqa: A002
-    if format is None:
-        return read_as(found := _fitting(path), path, last_resort=found in (NESTED, FOLDERS))
-    if format not in FORMATS:
-        raise UserError(f"unknown format {format!r}", mend=nearest(format, FORMATS))
-    try:
-        return read_as(FORMATS[format], path, last_resort=False)
-    except (NotADirectoryError, IsADirectoryError) as error:
-        kind = "folder" if path.is_dir() else "file"
-        raise UserError(f"a {kind}, and no data set of the format {format}", where=path) from error
-
-
-def _fitting(path: Path) -> Format:
-    """The first format that a folder or a file looks like."""
+def _chosen(path: Path, format: str | None) -> Format:  # noqa: A002
+    """The format of this name, or the first that a folder or a file looks like."""
+    if format is not None:
+        if format not in FORMATS:
+            raise UserError(f"unknown format {format!r}", mend=nearest(format, FORMATS))
+        return FORMATS[format]
     # A plug-in's marks are looked for before anything is taken for class folders, which have none.
     plain = (NESTED, FOLDERS)
     for entry in (*(entry for entry in FORMATS.values() if entry not in plain), *plain):
