@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import platform
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -15,12 +14,7 @@ from svertka.tasks.task import Task
 from svertka.training.machine import Machine
 from svertka.training.recipe import Recipe
 from svertka.training.sections import Layout, Precision
-from svertka.training.step_timing import Choice, samples_timed, seconds_of
-
-_GAIN = 1.1  # a choice other than plain fp32 must be this much faster
-# So much faster all cores together must be than one. Threads wait for one another at every layer, and wait actively:
-# where a small network gains little by them, any other program that wants a core makes it ten times slower.
-_WORTH_THREADS = 1.7
+from svertka.training.step_timing import Choice, best_of, samples_timed, seconds_of
 
 
 def suited(
@@ -35,7 +29,8 @@ def suited(
         task: For its loss.
         shape: Of one input.
     """
-    chosen = recipe.changed(choose(net, task, recipe, image_shape=shape, machine=machine)._asdict())
+    choice = choose(net, task, recipe, image_shape=shape, machine=machine)
+    chosen = recipe.changed(choice._asdict())
     return chosen, Machine(chosen)
 
 
@@ -73,7 +68,7 @@ def choose(net: nn.Module, task: Task, recipe: Recipe, *, image_shape: tuple[int
     return remembered_choice(
         circumstances,
         choices,
-        lambda: _best(seconds_of(choices, net, task, recipe, shape=image_shape, device=device)),
+        lambda: best_of(seconds_of(choices, net, task, recipe, shape=image_shape, device=device)),
     )
 
 
@@ -87,18 +82,6 @@ def seconds_a_step(
     choice = choose(net, task, recipe, image_shape=image_shape, machine=machine)
     timed = seconds_of([choice], net, task, recipe, shape=image_shape, device=machine.fabric.device)
     return timed[choice] * recipe.batch / samples_timed(recipe, image_shape)
-
-
-def _best(seconds: Mapping[Choice, float]) -> Choice:
-    """The choice that is worth it, of those measured; the first of them is the plain one."""
-
-    def fastest(threads: int) -> Choice:
-        plain, *others = [choice for choice in seconds if choice.threads == threads]
-        quicker = [choice for choice in others if seconds[choice] * _GAIN < seconds[plain]]
-        return min([*quicker, plain], key=lambda choice: seconds[choice])
-
-    all_cores, one = fastest(next(iter(seconds)).threads), fastest(min(choice.threads for choice in seconds))
-    return one if seconds[all_cores] * _WORTH_THREADS > seconds[one] else all_cores
 
 
 def _has_bf16(device: torch.device) -> bool:

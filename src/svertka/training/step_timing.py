@@ -6,7 +6,7 @@ import copy
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -19,6 +19,10 @@ from svertka.training.recipe import Recipe
 from svertka.training.sections import Layout, Precision
 from svertka.training.step import Stepper
 
+_GAIN = 1.1  # a choice other than plain fp32 must be this much faster
+# So much faster all cores together must be than one. Threads wait for one another at every layer, and wait actively:
+# where a small network gains little by them, any other program that wants a core makes it ten times slower.
+_WORTH_THREADS = 1.7
 _SECONDS = 0.25  # for each choice
 _PIXELS = 1 << 20  # of a batch to time with, or one image
 
@@ -89,3 +93,15 @@ def _step(net: nn.Module, task: Task, recipe: Recipe, choice: Choice, batch: Tra
         return (time.perf_counter() - started) / cycle
 
     return step
+
+
+def best_of(seconds: Mapping[Choice, float]) -> Choice:
+    """The choice that is worth it, of those measured; the first of them is the plain one."""
+
+    def fastest(threads: int) -> Choice:
+        plain, *others = [choice for choice in seconds if choice.threads == threads]
+        quicker = [choice for choice in others if seconds[choice] * _GAIN < seconds[plain]]
+        return min([*quicker, plain], key=lambda choice: seconds[choice])
+
+    all_cores, one = fastest(next(iter(seconds)).threads), fastest(min(choice.threads for choice in seconds))
+    return one if seconds[all_cores] * _WORTH_THREADS > seconds[one] else all_cores
