@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,18 +11,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from svertka.data.batching.batches import Inputs
 from svertka.data.batching.handling import Kept, remembered_inputs
 from svertka.data.batching.laid import Pieces
 from svertka.data.cache.memory import Pictures, Remembered, Store, memory_bytes, remember, room_bytes, seconds_a_byte
-from svertka.deploy.bulk import Bulk, BulkName, engines, fastest
+from svertka.deploy.bulk import Bulk, BulkName, fastest
 from svertka.layers.frozen import FrozenStages
-from svertka.runtime.choices import remembered_choice
 from svertka.runtime.files import cache_folder
 from svertka.wording import counted
+from svertka.workflows.training.engine import engine_of
 
 if TYPE_CHECKING:
     from svertka.data.preparing import Prepared
@@ -83,13 +81,9 @@ class FrozenMemory:
     @cached_property
     def engine(self) -> BulkName:
         """The engine of the recipe, or the fastest here to compute the means of these stages."""
-        if self.recipe.engine != "auto":
-            return self.recipe.engine
-        if self.machine.world > 1:  # processes might choose differently
-            return "pytorch"
-        circumstances = [platform.node(), torch.__version__, self.recipe.net, self.transform.to_json()]
         kinds = [*map(Kind, self._timed)]
-        return remembered_choice(circumstances, engines(), lambda: self._start_engine(kinds, None).name)
+        runs = [self.transform.to_json()]
+        return engine_of(self.recipe, self.machine, runs, lambda: self._start_engine(kinds, None))
 
     @cached_property
     def _looked_at(self) -> Pictures:

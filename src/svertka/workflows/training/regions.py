@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,23 +14,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from svertka.data.cache.memory import Store
-from svertka.deploy.bulk import Bulk, BulkName, engines, fastest
+from svertka.deploy.bulk import Bulk, fastest
 from svertka.layers.boxes import encode, iou
 from svertka.layers.frozen import FrozenStages
 from svertka.layers.matching import in_crowds
 from svertka.nets.rcnn import RCNN
-from svertka.runtime.choices import remembered_choice
 from svertka.runtime.proposals import SELECTIVE_SEARCH
 from svertka.tasks.box_losses import Truth, proposals, truths
 from svertka.training.evaluation import evaluate
 from svertka.training.loop import Outcome
 from svertka.training.region_machines import Regions, fit_machines
+from svertka.workflows.training.engine import engine_of
 from svertka.workflows.training.network import around_weights
 from svertka.workflows.training.stages import Learnt, Setup, Tried
 from svertka.zoo.engine import TorchEngine
 
 if TYPE_CHECKING:
-    from svertka.training.recipe import Recipe
     from svertka.workflows.training.stages import Context, Data, Plan
 
 _AT_ONCE = 8  # crops that an engine is given
@@ -55,7 +53,7 @@ def from_regions(plan: Plan, data: Data, context: Context) -> Learnt:
         start = around_weights(plan.recipe, data.task, data.preprocess, own_head=True)
         net = start.net.eval()
         assert isinstance(net, RCNN)
-        memory = _Memory(start.arguments, net, plan.recipe, data, context)
+        memory = _Memory(start.arguments, net, plan, data, context)
     recipe = plan.recipe.changed({"engine": memory.engine.name, "freeze": "all", "image_size": data.preprocess.height})
     setup = Setup(net, start.arguments, recipe, plan.machine)
     plan.begin(recipe, prepared, start.card.weights)
@@ -99,7 +97,7 @@ def from_regions(plan: Plan, data: Data, context: Context) -> Learnt:
 class _Memory:
     """What the trunk makes of the regions of every image, and of its objects' own boxes."""
 
-    def __init__(self, arguments: Mapping[str, Any], net: RCNN, recipe: Recipe, data: Data, context: Context) -> None:
+    def __init__(self, arguments: Mapping[str, Any], net: RCNN, plan: Plan, data: Data, context: Context) -> None:
         self.net, self.data, self.display = net, data, context.display
         self.truths = {part: truths(torch.from_numpy(np.asarray(rows))) for part, rows in data.targets.items()}
         self.most = max(len(truth.boxes) for found in self.truths.values() for truth in found)
@@ -107,11 +105,8 @@ class _Memory:
         stages = FrozenStages(net.trunk, [tap], []).eval()
         examples = next(self._crops(self._batch("train", 0), torch.tensor([[[0.2, 0.2, 0.8, 0.8]]])))
         examples = np.resize(examples, (_LOOKED_AT, *examples.shape[1:]))
-        if recipe.engine != "auto":
-            wanted: BulkName = recipe.engine
-        else:
-            circumstances = [platform.node(), torch.__version__, recipe.net, arguments["trunk"], net.crop]
-            wanted = remembered_choice(circumstances, engines(), lambda: fastest(stages, examples).name)
+        runs = [arguments["trunk"], net.crop]
+        wanted = engine_of(plan.recipe, plan.machine, runs, lambda: fastest(stages, examples))
         self.engine: Bulk = fastest(stages, examples, wanted=wanted)
         width = net.trunk.channels(data.preprocess.height, data.preprocess.width)[tap]
         what = [1, SELECTIVE_SEARCH, net.trunk.digests()[tap], net.crop, data.preprocess.to_json(), self.engine.name]
