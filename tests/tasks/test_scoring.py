@@ -40,5 +40,5 @@ def test_the_worst_mistakes_and_the_nearest_calls_are_shown() -> None:
 def test_from_the_best_to_the_worst_none_is_shown_twice() -> None:
     found = worst_to_best(np.array([3, 0, 2, 1]), 3, described)
     assert [one[0] for one in found["Worst images"]] == [0, 2, 3]
-    assert [one[0] for one in found["From the best to the worst"]] == [1, 3, 0]
+    assert [one[0] for one in found["From the best to the worst"]] == [1, 2, 0]
     assert [one[0] for one in worst_to_best(np.array([1, 2]), 8, described)["From the best to the worst"]] == [0, 1]
