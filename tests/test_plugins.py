@@ -24,10 +24,12 @@ from svertka.results import Classes
 from svertka.results.result import Result
 from svertka.runtime.card import Card
 from svertka.runtime.inputs import transform_from_json
+from svertka.runtime.preprocess import Preprocess
 from svertka.runtime.series import SeriesTransform
 from svertka.serving.limits import Limits
 from svertka.serving.openapi import document
 from svertka.task_records.record import TaskRecord, record, record_for, records, resolve
+from svertka.tasks.making import task_for
 from svertka.zoo import registry
 from svertka.zoo.modelfile import read_card
 from svertka.zoo.records import KINDS, NetFamily, NetKind, NetRecord
@@ -291,6 +293,30 @@ class Sound(SeriesTransform):
 def test_a_record_that_lacks_a_part(make: Callable[[], object], told: str) -> None:
     with pytest.raises(UserError, match=told):
         svertka.register(make())
+    assert_all_is_there()
+
+
+def assert_all_is_there() -> None:
+    for kind, name in (("task", "classification"), ("network", "lenet5"), ("network kind", "classifier")):
+        assert name in plugins.registered(kind)
+
+
+def test_a_plug_in_whose_record_is_refused_takes_nothing_with_it(
+    install: Install, caplog: pytest.LogCaptureFixture
+) -> None:
+    install(
+        "odd",
+        SAME.format(name="") + 'RECORD = dataclasses.replace(record("multilabel"), name="a", contract="?")\n',
+        target="RECORD",
+    )
+    assert_all_is_there()
+    assert "the plug-in odd 1.0 is skipped: " in caplog.text
+
+
+def test_a_decoder_that_is_not_there_is_found_out_before_training() -> None:
+    svertka.register(new_task(name="anything", suits=bool, decoder="svertka.errors:nothing"))
+    with pytest.raises(UserError, match="a plug-in's record names 'svertka.errors:nothing', and there is no such"):
+        task_for([3], ["a", "b"], Preprocess(height=4, width=4), name="anything")  # type: ignore[list-item]
 
 
 def test_a_reference_to_nothing_is_named() -> None:

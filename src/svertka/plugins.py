@@ -124,6 +124,17 @@ class _State:
         self.failed: NameTakenError | None = None
         self.loading: Origin | None = None
 
+    def kept(self) -> _State:
+        """What is registered now, to be gone back to."""
+        kept = _State()
+        kept.things = {kind: dict(found) for kind, found in self.things.items()}
+        kept.origins, kept.has_own = dict(self.origins), set(self.has_own)
+        return kept
+
+    def go_back(self, kept: _State) -> None:
+        """Forget what was registered since; Svertka's own things that were put since are put again when asked for."""
+        self.things, self.origins, self.has_own = kept.things, kept.origins, kept.has_own
+
 
 _state = _State()
 
@@ -144,13 +155,13 @@ def register(*things: Any) -> None:
     caller = sys._getframe(1).f_globals.get("__name__", "?")
     with _state.lock:
         origin = _state.loading or Origin(f"the module {caller}")
-        before = {kind: dict(found) for kind, found in _state.things.items()}, dict(_state.origins)
+        before = _state.kept()
         try:
             placed = [_place(_registrable(thing), origin) for thing in things]
             for thing in placed:
                 thing.check_parts()
         except BaseException:
-            _state.things, _state.origins = before
+            _state.go_back(before)
             raise
 
 
@@ -312,14 +323,14 @@ def _load() -> None:
         name, version = (entry.dist.name, entry.dist.version) if entry.dist else ("", "")
         who = f"the plug-in {name} {version}" if name else f"the plug-in {entry.name}"
         _state.loading = Origin(harmless(who), name, version)
-        before = {kind: dict(things) for kind, things in _state.things.items()}, dict(_state.origins)
+        before = _state.kept()
         try:
             _take(entry.load())
         except NameTakenError as error:
             _state.failed = error
             raise
         except (Exception, SystemExit) as error:
-            _state.things, _state.origins = before
+            _state.go_back(before)
             _say_skipped(who, error)
         finally:
             _state.loading = None

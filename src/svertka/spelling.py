@@ -71,3 +71,16 @@ def numbers_of(given: int | str | Iterable[int | str]) -> tuple[int, ...]:
         return tuple(int(piece) for piece in pieces)
     except ValueError:
         raise UserError(f"{given!r} is no whole number") from None
+
+
+def place_of(data: object) -> Path:
+    """Where a data set lies, for what reads files.
+
+    Raises:
+        UserError: It lies in memory.
+    """
+    if isinstance(data, str | os.PathLike):
+        return Path(data)
+    raise UserError(
+        f"{type(data).__name__} is no path", mend="give a folder or a file; train and evaluate take data in memory too"
+    )

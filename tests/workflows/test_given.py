@@ -115,6 +115,34 @@ class Odd(Forgetful):
         self.layer = layer
 
 
+class Unkept(Fixed):
+    """It does not keep for how many classes it is."""
+
+    def __init__(self, classes: int = 2) -> None:
+        super().__init__()
+
+
+class Tied(nn.Module):
+    """One layer of it is used at two places."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 3, 3, padding=1)
+        self.second = self.first
+        self.head = nn.Linear(3, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.second(self.first(images).relu()).mean((2, 3)))
+        return logits
+
+
+class Moody(Fixed):
+    """What it computes depends on what it is given."""
+
+    def forward(self, images: Tensor, scale: float = 1.0) -> Tensor:
+        return super().forward(-images if images.mean() > 0 else images, scale)
+
+
 class Items(Dataset[Any]):
     """Images whose redness says the class."""
 
@@ -188,6 +216,7 @@ def test_a_run_that_is_interrupted_goes_on_by_the_same_call(tmp_path: Path) -> N
             Guessing(),
             "Guessing, built again by the arguments that it keeps, is another network: layers.0.wei",
         ),
+        (Unkept(), "does not keep its constructor's argument 'classes': .*; write self.classes = classes"),
         (Odd(nn.ReLU()), "the argument 'layer' of .*Odd is ReLU, which a model file cannot hold"),
         (Wide, r"Wide cannot take images \(2, 3, 8, 8\): .*; give image_size= or channels="),
         (nn.Sequential(nn.Flatten(), nn.Linear(192, 2)), "Sequential, built again .*, in a class of your own"),
@@ -202,6 +231,32 @@ def test_a_module_that_does_not_keep_the_contract(net: Any, told: str, tmp_path:
         train(tmp_path / "run", net=net)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_layer_that_is_used_twice_is_one(tmp_path: Path) -> None:
+    run = train(tmp_path / "run", net=Tied)
+    loaded, _ = load_model(run.model)
+    weights = loaded.state_dict()
+    assert torch.equal(weights["trunk.module.first.weight"], weights["trunk.module.second.weight"])
+    assert max(engine.max_abs_diff for engine in svertka.verify(run.run).engines) < 1e-4
+
+
+def test_a_module_that_takes_other_steps_each_time_is_not_exported(tmp_path: Path) -> None:
+    run = train(tmp_path / "run", net=Moody)
+    with pytest.raises(
+        UserError, match=r"Moody cannot be exported: .*; its forward must take the same steps"
+    ) as caught:
+        svertka.export(run.run, out=tmp_path / "model.onnx")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_is_evaluated_on_what_it_learnt_from_in_memory(tmp_path: Path) -> None:
+    run = train(tmp_path / "run", net=Small)
+    found = svertka.evaluate(run.run, Items(), progress=False)
+    assert (found.judged_on, found.metrics) == ("val", pytest.approx(run.metrics))
+    for command in (svertka.check, svertka.compare):
+        with pytest.raises(UserError, match="Items is no path; give a folder or a file; train and evaluate take data"):
+            command(Items())
 
 
 def test_a_fixed_number_of_classes_has_to_be_that_of_the_data(tmp_path: Path) -> None:
@@ -285,6 +340,16 @@ def test_every_way_to_hold_an_image(image: Any, expected: np.ndarray) -> None:
     assert svertka.open_dataset(dataset) is dataset
 
 
+def called(classes: Any) -> Items:
+    """Items whose classes have these names."""
+
+    class Called(Items):
+        pass
+
+    Called.classes = classes
+    return Called()
+
+
 class Stream(IterableDataset[Any]):
     def __iter__(self) -> Iterator[Any]:
         return iter([(RED, 0)])
@@ -303,6 +368,11 @@ class Stream(IterableDataset[Any]):
         (as_item(np.zeros((0, 2, 3), np.uint8)), "item 0 is an image of 2×0 pixels"),
         (as_item(torch.zeros(1).expand(3, 9000, 9000)), "item 0 is an image of 9000×9000 pixels"),
         (as_item("file.png"), "the image of item 0 is str"),
+        (as_item(Image.new("I;16", (2, 2))), r"the image of item 0 has numbers of more than eight bits \(mode I;16\)"),
+        (called("ab"), "the attribute classes of Called is ab; make it a list of the classes' names"),
+        (called({"a": 0}), "the attribute classes of Called is {'a': 0}; make it a list"),
+        (called(("a", "a")), "the attribute classes of Called names 'a' twice; give each class a name of its own"),
+        (called(("a", " ")), "the attribute classes of Called has an empty name"),
         (as_item(RED, 2), "the target of item 0 is 2, of 2 classes"),
         (as_item(RED, 0.5), "the target of item 0 is float; give the number of a class, or its name"),
         (Items(0), "Items has 0 items; give at least one"),

@@ -26,6 +26,7 @@ from svertka.runtime.predictor import Predictor
 from svertka.runtime.preprocess import Preprocess
 
 _OPSET = 18
+_SHOWN = 200  # characters of what the exporter says
 TOLERANCE = AGREEMENT
 
 
@@ -94,7 +95,8 @@ def onnx_bytes(net: Net, card: Card, *, any_size: bool = False) -> bytes:
     quiet = io.StringIO()
     with warnings.catch_warnings(), contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
         warnings.simplefilter("ignore")  # of the exporter's own use of older interfaces
-        program = torch.onnx.export(
+        program = _exported(
+            card,
             _Named(net).eval(),
             tuple(examples),
             input_names=[card.input.graph_input, "regions"][: len(examples)],
@@ -110,6 +112,17 @@ def onnx_bytes(net: Net, card: Card, *, any_size: bool = False) -> bytes:
     if any_size and not all(axis.dim_param for axis in model.graph.input[0].type.tensor_type.shape.dim[2:]):
         raise _one_size(card)
     return with_card(model, card)
+
+
+def _exported(card: Card, net: nn.Module, examples: tuple[Tensor, ...], **options: Any) -> Any:
+    try:
+        return torch.onnx.export(net, examples, **options)
+    except torch.onnx.OnnxExporterError as error:
+        reason = str(error.__cause__ or error).strip().partition("\n")[0]
+        raise UserError(
+            f"{card.net} cannot be exported: {reason[:_SHOWN]}",
+            mend="its forward must take the same steps whatever is in its input",
+        ) from error
 
 
 def with_card(model: Any, card: Card) -> bytes:

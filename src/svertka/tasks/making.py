@@ -48,6 +48,7 @@ def task_for(
             "or boxes",
             mend="svertka check reads them; to train, give class folders, labels, masks or boxes",
         )
+    resolve(asked.decoder)  # a model that nothing can read would be found out after all the training
     made: Task = resolve(asked.learnt)(labels, classes, transform, choices or Choices())
     if made.name != asked.name:  # its card would name a task that there is not, or another
         raise UserError(

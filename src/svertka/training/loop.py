@@ -259,7 +259,7 @@ class Training:
             laid = laid_out(self.fabric.to_device(inputs), self.stepper.layout)
             given = laid, *map(self.fabric.to_device, beside)
             with self.fabric.autocast():
-                output: Output = torch.func.functional_call(self.module, weights, given)
+                output: Output = torch.func.functional_call(self.module, weights, given, tie_weights=False)
             return move_data_to_device(output, torch.device("cpu"))
 
         result = evaluate(forward, self.task, part.in_order(), processes=self.fabric.world_size)

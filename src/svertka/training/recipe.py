@@ -99,6 +99,10 @@ def _flat(tables: Mapping[str, Any]) -> dict[str, Any]:
     places = {item.name: name for name, section in SECTIONS.items() for item in dataclasses.fields(section)}
     found: dict[str, Any] = {}
     for key, value in tables.items():
+        several = isinstance(value, list) and any(isinstance(item, Mapping) for item in value)
+        if several or (isinstance(value, Mapping) and key not in SECTIONS and key != "net_options"):
+            sign, tables_here = f"[[{key}]]" if several else f"[{key}]", ", ".join(f"[{name}]" for name in SECTIONS)
+            raise UserError(f"a recipe has no table {sign}", mend=f"its tables are {tables_here}")
         inside = value if key in SECTIONS and isinstance(value, Mapping) else {key: value}
         for name in inside:
             if inside is value and places.get(name, key) != key:

@@ -13,12 +13,20 @@ from svertka.workflows.run_folder import SPLIT_NAME
 
 if TYPE_CHECKING:
     from svertka.data.preparing import Prepared
+    from svertka.data.samples import Dataset
     from svertka.runtime.card import Card
     from svertka.runtime.inputs import InputTransform
     from svertka.workflows.progress import Display
 
 
-def divided_as_trained(data: Path, model: Path, card: Card, display: Display, *, format: str | None) -> Prepared:  # noqa: A002
+def divided_as_trained(
+    data: Path | Dataset,
+    model: Path,
+    card: Card,
+    display: Display,
+    *,
+    format: str | None,  # noqa: A002 (the user's word)
+) -> Prepared:
     """Read a data set. Of the very data that the model was trained on, what was held out then is held out again.
 
     Args:

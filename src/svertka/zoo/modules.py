@@ -118,14 +118,15 @@ def arguments_of(instance: nn.Module) -> dict[str, Any]:
     """
     kind, found = type(instance), {}
     for name, parameter in _parameters(kind).items():
-        if name in (*_CLASSES, *_CHANNELS):
-            continue
+        decided = name in (*_CLASSES, *_CHANNELS)
         if not hasattr(instance, name):
-            if parameter.default is inspect.Parameter.empty:
+            if decided or parameter.default is inspect.Parameter.empty:
                 raise UserError(
                     f"{name_of(kind)} does not keep its constructor's argument {name!r}: it could not be built again",
                     mend=f"write self.{name} = {name} in its __init__",
                 )
+            continue
+        if decided:
             continue
         value = getattr(instance, name)
         if not _is_plain(value):

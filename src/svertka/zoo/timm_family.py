@@ -24,7 +24,10 @@ def _record(name: str) -> NetRecord:
 def _names() -> Iterable[str]:
     if importlib.util.find_spec("timm") is None:
         return ()
-    return [PREFIX + name for name in _module("timm_nets").suggested()]
+    try:
+        return [PREFIX + name for name in _module("timm_nets").suggested()]
+    except UserError:  # it cannot be imported, which is said where one of its networks is asked for
+        return ()
 
 
 def _checkpoints(name: str) -> ModuleType:
@@ -38,6 +41,8 @@ def _module(name: str) -> ModuleType:
         return importlib.import_module(f"svertka.zoo.{name}")
     except ModuleNotFoundError as error:
         raise UserError(f"the networks of timm need {error.name}", mend=_INSTALL) from error
+    except ImportError as error:
+        raise UserError(f"timm is installed and cannot be imported ({error})", mend=_INSTALL) from error
 
 
 TIMM = NetFamily(

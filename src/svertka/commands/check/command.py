@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from svertka.commands.check.result import Checked
 from svertka.errors import UserError
-from svertka.spelling import names_of
+from svertka.spelling import names_of, place_of
 from svertka.wording import none_can
 from svertka.workflows.progress import Display
 
@@ -53,12 +53,12 @@ def check(
     """
     from svertka.data.checks.checking import findings
 
-    _show_augmented(Path(data), show_augmented, augment, format=format)
+    _show_augmented(place_of(data), show_augmented, augment, format=format)
     target = None if fix is None else Path(fix)
     if target is not None and target.exists():
         raise UserError("it exists", where=target, mend="choose another --fix")
     display = Display(show=progress)
-    seen = _surveyed(Path(data), format, group, display)
+    seen = _surveyed(place_of(data), format, group, display)
     found = findings(seen)
     if labels:
         from svertka.commands.check.features import features_at_hand

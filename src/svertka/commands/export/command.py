@@ -12,6 +12,7 @@ from svertka.runtime.card import image_input
 from svertka.runtime.cores import MOST_THREADS
 from svertka.runtime.deployment import Precision
 from svertka.runtime.files import replacing
+from svertka.spelling import place_of
 from svertka.workflows.models import model_file
 from svertka.workflows.progress import Display
 
@@ -79,7 +80,7 @@ def export(
     else:
         from svertka.commands.export.deploying import deploy
 
-        validation = _validation(Path(data), Path(model), card, Display(show=progress))
+        validation = _validation(place_of(data), Path(model), card, Display(show=progress))
         graph, card, apart, measured = deploy(
             net, card, validation, precisions, max_drop=max_drop, threads=threads, any_size=any_size
         )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from svertka.commands.prune.result import Point, Pruned
 from svertka.errors import UserError
 from svertka.runtime.files import make_folder, replacing, unused_folder
+from svertka.spelling import place_of
 from svertka.wording import counted
 from svertka.workflows.models import MODEL_NAME, model_file
 from svertka.workflows.progress import Display
@@ -76,7 +77,7 @@ def prune(
     from svertka.workflows.images import say_data
 
     display = Display(show=progress)
-    prepared, recipe = divide(Path(data), Path(model), card, display, format=format)
+    prepared, recipe = divide(place_of(data), Path(model), card, display, format=format)
     recipe = recipe.changed({"epochs": epochs, **({} if lr is None else {"lr": lr})})
     say_data(display, prepared, card.classes)
     with tempfile.TemporaryDirectory(prefix="svertka-") as place:

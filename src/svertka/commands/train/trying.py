@@ -63,11 +63,11 @@ def try_out(plan: Plan, data: Data, display: Display, test: str, out: Path | Non
     if out is None:
         return done
     report = make_folder(out) / REPORT_NAMES[test]
-    _write_page(report, done, f"{recipe.net} on {data.prepared.dataset.root.resolve().name}")
+    _write_page(report, done, f"{recipe.net} on {data.prepared.dataset.root.resolve().name}", data.transform.media)
     return dataclasses.replace(done, report=report)
 
 
-def _write_page(path: Path, done: Trial, title: str) -> None:
+def _write_page(path: Path, done: Trial, title: str, media: str) -> None:
     if done.test == "find_lr":
         # The suggestion is marked at the step that came nearest to it.
         mark = min(done.rates, key=lambda rate: abs(rate - done.lr))
@@ -86,7 +86,7 @@ def _write_page(path: Path, done: Trial, title: str) -> None:
             y_label="loss",
             curves=[Curve(name="", x=range(1, len(done.losses) + 1), y=done.losses)],
         )
-        lead = f"One batch of {counted(done.images, 'image')} is {'' if done.ok else 'not '}learnt by heart."
+        lead = f"One batch of {counted(done.images, media)} is {'' if done.ok else 'not '}learnt by heart."
     sections = [Section(name="What was measured", exhibits=[curve])]
     if done.faults:
         items = [(f"{number}", fault) for number, fault in enumerate(done.faults, 1)]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _MOST = 10_000_000  # items
 _LEVELS = 255
+_SHOWN = 60  # characters of what was found
 _CLASSES = "classes"  # the attribute in which torchvision's data sets have the names of their classes
 
 
@@ -102,7 +103,7 @@ def _rebuilt(items: torch.utils.data.Dataset[Any], number: int, digest: str) -> 
 def _length(items: Any) -> int:
     try:
         count = len(items)
-    except TypeError:
+    except (TypeError, ValueError):  # none, or a negative one
         raise UserError(
             f"{type(items).__name__} has no length",
             mend="give a data set with __len__ and __getitem__; streams are not read",
@@ -116,10 +117,22 @@ def _class_names(items: Any) -> tuple[str, ...]:
     # A subset has those of what it is a part of.
     for _ in range(16):
         names = getattr(items, _CLASSES, None)
-        if isinstance(names, Sequence) and not isinstance(names, str) and all(isinstance(name, str) for name in names):
-            return tuple(names)
+        if names is not None:
+            return _checked_names(names, type(items).__name__)
         items = getattr(items, "dataset", None)
     return ()
+
+
+def _checked_names(names: Any, whose: str) -> tuple[str, ...]:
+    if isinstance(names, str) or not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise UserError(
+            f"the attribute {_CLASSES} of {whose} is {str(names)[:_SHOWN]}", mend="make it a list of the classes' names"
+        )
+    twice = next((name for number, name in enumerate(names) if name in names[:number]), None)
+    if twice is not None or not all(name.strip() for name in names):
+        what = "has an empty name" if twice is None else f"names {twice!r} twice"
+        raise UserError(f"the attribute {_CLASSES} of {whose} {what}", mend="give each class a name of its own")
+    return tuple(names)
 
 
 def _label(target: Any, names: tuple[str, ...], number: int) -> str:
@@ -142,8 +155,13 @@ def _image(value: Any, number: int) -> NDArray[np.uint8]:
     """The image ``(H, W, 3)`` uint8 RGB."""
     size = (value.height, value.width) if isinstance(value, Image.Image) else _size(value, number)
     if not 0 < size[0] * size[1] <= MAX_PIXELS:
-        raise ImageError(f"item {number} is an image of {size[1]}×{size[0]} pixels", mend=f"at most {MAX_PIXELS:,}")
+        raise ImageError(
+            f"item {number} is an image of {size[1]}×{size[0]} pixels", mend=f"give 1 to {MAX_PIXELS:,} pixels"
+        )
     if isinstance(value, Image.Image):
+        if value.mode[0] in "IF":  # pillow would cut off what does not fit into eight bits
+            what = f"the image of item {number} has numbers of more than eight bits (mode {value.mode})"
+            raise UserError(what, mend="scale it to eight bits, or give an array of uint8")
         return np.array(value.convert("RGB"))
     array = np.asarray(value)
     if _is_tensor(value):
