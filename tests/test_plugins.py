@@ -315,7 +315,7 @@ def test_a_plug_in_whose_record_is_refused_takes_nothing_with_it(
 
 def test_a_decoder_that_is_not_there_is_found_out_before_training() -> None:
     svertka.register(new_task(name="anything", suits=bool, decoder="svertka.errors:nothing"))
-    with pytest.raises(UserError, match="a plug-in's record names 'svertka.errors:nothing', and there is no such"):
+    with pytest.raises(UserError, match=r"a plug-in's record names 'svertka\.errors:nothing', and there is no such"):
         task_for([3], ["a", "b"], Preprocess(height=4, width=4), name="anything")  # type: ignore[list-item]
 
 

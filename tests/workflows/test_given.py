@@ -120,6 +120,7 @@ class Unkept(Fixed):
 
     def __init__(self, classes: int = 2) -> None:
         super().__init__()
+        self.layers[0] = nn.Conv2d(3, classes, 3)
 
 
 class Tied(nn.Module):
