@@ -17,7 +17,7 @@ from svertka.training.contracts import Observer
 from svertka.training.gathering import Gathered
 from svertka.training.machine import laid_out
 from svertka.training.recipe import Recipe
-from svertka.training.updates import OwnedUpdate, owned_updates
+from svertka.training.updates import OwnedUpdate, owned_updates, terms_of
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -74,7 +74,7 @@ class Stepper:
                 f"{task.name!r} learns from pairs within a batch, and --accumulate {recipe.accumulate} would cut it up",
                 mend="leave --accumulate out, and give a larger --batch",
             )
-        self._whole = task.whole_batch and fabric.world_size > 1
+        self._task, self._whole = task.name, task.whole_batch and fabric.world_size > 1
         self.updates = owned_updates(net, task, recipe, fabric.device)
         self._net: nn.Module | None = None
         if len(self.updates) == 1 and self.updates[0].update.parameters is None:
@@ -162,10 +162,10 @@ class Stepper:
             net = gathered = Gathered(net, self.fabric.device, len(given.inputs), given.samples)
             targets = gathered.gather(targets)
         if self._net is not None:
-            return owned.update.loss(net, given.inputs, targets)
+            return terms_of(owned.update, self._task, net, given.inputs, targets)
         # It may run parts of the network, so all of it runs in the chosen precision.
         with self.fabric.autocast():
-            losses = owned.update.loss(net, given.inputs, targets)
+            losses = terms_of(owned.update, self._task, net, given.inputs, targets)
         return {name: loss.float() for name, loss in losses.items()}
 
     @contextmanager

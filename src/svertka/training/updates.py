@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -69,6 +70,47 @@ class OwnedUpdate:
             penalty = penalties.weight_elimination(weights, recipe.weight_elimination_scale)
             terms["weight_elimination"] = recipe.weight_elimination * penalty
         return terms
+
+
+def terms_of(update: Update, task: str, net: nn.Module, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    """The loss terms of an update for a batch, once it is sure that something can be learnt by them.
+
+    Args:
+        update: Whose loss.
+        task: Name of the task that has it.
+        net: What learns.
+        inputs: Of a batch.
+        targets: Of a batch.
+
+    Raises:
+        UserError: There are none, one is not one number, or none requires a gradient.
+    """
+    terms: Any = update.loss(net, inputs, targets)
+    if problem := _problem(terms):
+        what, mend = problem
+        whose = f"the update {update.name!r} of the task {task!r}" if update.name else f"the task {task!r}"
+        raise UserError(f"the loss of {whose} {what}", mend=mend)
+    return dict(terms)
+
+
+def _problem(terms: Any) -> tuple[str, str] | None:
+    """What is wrong with the terms of a loss, and how to mend it."""
+    by_name = "give each term by its name, such as {'cross_entropy': loss}"
+    if not isinstance(terms, Mapping):
+        return f"gives a {type(terms).__name__}, not its terms by name", by_name
+    if not terms:
+        return "has no terms, so nothing would learn", by_name
+    for name, term in terms.items():
+        if not isinstance(term, Tensor):
+            return f"gives the term {name!r} as a {type(term).__name__}, no tensor", "give a tensor of one number"
+        if term.ndim:
+            return f"gives the term {name!r} as {tuple(term.shape)}, not one number", "give its mean over the batch"
+    if torch.is_grad_enabled() and not any(term.requires_grad for term in terms.values()):
+        return (
+            f"requires no gradient (of {', '.join(map(str, terms))}), so nothing would learn",
+            "compute it of what the network gives, by PyTorch, and without detach or no_grad",
+        )
+    return None
 
 
 def owned_updates(net: nn.Module, task: Task, recipe: Recipe, device: torch.device) -> tuple[OwnedUpdate, ...]:
