@@ -147,6 +147,19 @@ def owned_updates(net: nn.Module, task: Task, recipe: Recipe, device: torch.devi
     return tuple(_made(net, update, recipe, found, device) for update, found in zip(updates, owned, strict=True))
 
 
+def check_whole(task: Task, recipe: Recipe) -> None:
+    """See that no batch is cut up whose pairs count.
+
+    Raises:
+        UserError: One would be.
+    """
+    if task.whole_batch and recipe.accumulate > 1:
+        raise UserError(
+            f"{task.name!r} learns from pairs within a batch, and --accumulate {recipe.accumulate} would cut it up",
+            mend="leave --accumulate out, and give a larger --batch",
+        )
+
+
 def check_one_update(net: nn.Module, task: Task, flag: str) -> None:
     """See that a task has one update, where what is asked for makes sense of one loss alone.
 
@@ -194,7 +207,7 @@ def _parameters(net: nn.Module, update: Update) -> dict[str, nn.Parameter]:
         if not chosen:
             raise UserError(
                 f"the update {update.name!r} is to own {wanted!r}, and the network has no such parameters",
-                mend=nearest(wanted, [*everything, *(name for name, _ in net.named_children())]),
+                mend=nearest(wanted, [*everything, *{name.partition(".")[0]: "" for name in everything}]),
             )
         found |= chosen
     once = {id(parameter): name for name, parameter in reversed(found.items())}
