@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -86,6 +87,9 @@ def test_the_report_shows_curves_and_says_series(run: Path) -> None:
     assert "from 48 series in" in page
     assert "Most uncertain" in page
     assert page.count("<img") >= 12
+    said = re.sub(r"<(script|style)\b.*?</\1>|<[^>]*>", " ", page, flags=re.DOTALL)
+    assert "validation series" in said
+    assert not re.search(r"\bimages?\b", said)
 
 
 def test_files_of_series_and_folders_of_them_are_predicted(

@@ -17,8 +17,9 @@ from svertka.errors import UserError
 from svertka.exhibits import Exhibit, Matrix, Table
 from svertka.runtime.card import Card
 from svertka.runtime.inputs import InputTransform
+from svertka.tasks.scoring import ERRORS_NOTE, Gathered, Rates, cells, mistakes_and_doubts
 from svertka.tasks.task import Choices, Evaluation, Score, Task
-from svertka.wording import counted
+from svertka.wording import counted, inflected
 
 _BINS = 15  # of scores, as in Guo et al.
 
@@ -67,7 +68,8 @@ class Classification(Task):
         """
         names = [label for label in labels if isinstance(label, str)]
         if len(names) < len(labels):
-            raise UserError("the images do not have one label each, and the network gives one class")
+            nouns = inflected(2, self.media)
+            raise UserError(f"the {nouns} do not have one label each, and the network gives one class")
         numbers = self._numbers_of(names)
         return np.fromiter((numbers[name] for name in names), np.int64, len(names))
 
@@ -101,22 +103,12 @@ class Classification(Task):
         """See `Task.sentence`."""
         count = len(evaluation.arrays["target"])
         right = round(evaluation.metrics["accuracy"] * count)
-        return f"It names {right:,} of {counted(count, f'{part} image')} correctly."
+        return f"It names {right:,} of {counted(count, f'{part} {self.media}')} correctly."
 
     def exhibits(self, evaluation: Evaluation) -> list[Exhibit]:
         """The confusion matrix, both error types by class, and how far scores are right."""
-        rows = [
-            [
-                row["class"],
-                row["support"],
-                row["recall"],
-                row["precision"],
-                row["f1"],
-                row["missed"],
-                row["false_alarms"],
-            ]
-            for row in evaluation.details["per_class"]
-        ]
+        columns = ("class", "support", "recall", "precision", "f1", "missed", "false_alarms")
+        nouns = inflected(2, self.media)
         return [
             Matrix(
                 title="What is taken for what",
@@ -128,33 +120,29 @@ class Classification(Task):
             ),
             Table(
                 title="Class by class",
-                columns=("class", "images", "recall", "precision", "F1", "missed", "false alarms"),
-                rows=rows,
-                note="Missed (false negatives, errors of the second kind) lower recall = TP / (TP + FN); "
-                "false alarms (false positives, errors of the first kind) lower precision = TP / (TP + FP).",
+                columns=("class", nouns, "recall", "precision", "F1", "missed", "false alarms"),
+                rows=cells(evaluation.details["per_class"], *columns),
+                note=ERRORS_NOTE,
             ),
             self._reliability(evaluation),
         ]
 
     def _reliability(self, evaluation: Evaluation) -> Table:
-        calibration = evaluation.details["calibration"]
+        calibration, nouns = evaluation.details["calibration"], inflected(2, self.media)
         return Table(
             title="Whether scores can be believed",
-            columns=("score of the first class", "images", "mean score", "share that is right"),
+            columns=("score of the first class", nouns, "mean score", "share that is right"),
             rows=[
                 [f"{row['from']:.0%} to {row['to']:.0%}", row["images"], row["confidence"], row["accuracy"]]
                 for row in calibration["bins"]
             ],
-            note=f"The expected calibration error, the mean distance of the last two columns by images, is "
+            note=f"The expected calibration error, the mean distance of the last two columns by {nouns}, is "
             f"{calibration['ece']:.1%} (Guo et al., 2017).",
         )
 
     def examples(self, evaluation: Evaluation, most: int) -> dict[str, list[tuple[int, str, str]]]:
         """The surest mistakes, and the images where the first two classes are nearly even."""
         arrays = evaluation.arrays
-        wrong = np.flatnonzero(arrays["predicted"] != arrays["target"])
-        surest = wrong[np.argsort(-arrays["confidence"][wrong], kind="stable")][:most]
-        closest = np.argsort(arrays["margin"], kind="stable")[:most]
 
         def described(position: int) -> tuple[int, str, str]:
             guess = self.classes[arrays["predicted"][position]]
@@ -162,16 +150,14 @@ class Classification(Task):
             caption = f"{guess} {arrays['confidence'][position]:.0%}"
             return position, caption, f"is {truth}"
 
-        return {
-            "Worst mistakes": [described(int(position)) for position in surest],
-            "Most uncertain": [described(int(position)) for position in closest],
-        }
+        wrong = arrays["predicted"] != arrays["target"]
+        return mistakes_and_doubts(wrong, arrays["confidence"], arrays["margin"], most, described)
 
 
-class _ClassificationScore(Score):
+class _ClassificationScore(Gathered):
     def __init__(self, classes: Sequence[str]) -> None:
+        super().__init__()
         self.classes = classes
-        self._gathered: dict[str, list[NDArray[Any]]] = {}
 
     def update(self, output: Tensor, targets: Tensor, indices: Tensor) -> None:
         logits = output.float()
@@ -182,52 +168,30 @@ class _ClassificationScore(Score):
         # nothing; and what is no number is not overtaken.
         earlier = torch.arange(logits.shape[1], device=logits.device) < targets[:, None]
         ranks = (~(logits <= own) | ((logits == own) & earlier)).sum(dim=1)
-        batch = {
-            "indices": indices,
-            "target": targets,
-            "predicted": logits.argmax(dim=1),
-            "confidence": top.values[:, 0],
-            "margin": top.values[:, 0] - top.values[:, -1],
-            "loss": F.cross_entropy(logits, targets, reduction="none"),
-            "rank": ranks,
-        }
-        for name, values in batch.items():
-            self._gathered.setdefault(name, []).append(values.cpu().numpy())
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        return {name: np.concatenate(values) for name, values in self._gathered.items()}
+        self.keep(
+            indices=indices,
+            target=targets,
+            predicted=logits.argmax(dim=1),
+            confidence=top.values[:, 0],
+            margin=top.values[:, 0] - top.values[:, -1],
+            loss=F.cross_entropy(logits, targets, reduction="none"),
+            rank=ranks,
+        )
 
     def evaluate(self, arrays: Mapping[str, NDArray[Any]]) -> Evaluation:
         target, predicted = arrays["target"], arrays["predicted"]
-        # Counted here: scikit-learn, which counts the same, takes longer to import than a head to be fitted.
         count = len(self.classes)
         confusion = np.bincount(target * count + predicted, minlength=count * count).reshape(count, count)
-        # A class that neither occurs nor is predicted here has no F1; it must not pull the mean down.
-        hits, support, calls = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
-        precision, recall = hits / np.maximum(calls, 1), hits / np.maximum(support, 1)
-        f1 = 2 * hits / np.maximum(calls + support, 1)
-        present = support + calls > 0
+        rates = Rates(np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0))
         metrics = {
             "accuracy": float(np.mean(target == predicted)),
-            "macro_f1": float(f1[present].mean()),
+            "macro_f1": rates.macro_f1(),
             "loss": float(arrays["loss"].mean(dtype=np.float64)),
         }
         if len(self.classes) > 5:
             metrics["top5"] = float(np.mean(arrays["rank"] < 5))
-        per_class = [
-            {
-                "class": name,
-                "support": int(support[number]),
-                "precision": float(precision[number]),
-                "recall": float(recall[number]),
-                "f1": float(f1[number]),
-                "missed": int(support[number] - hits[number]),
-                "false_alarms": int(calls[number] - hits[number]),
-            }
-            for number, name in enumerate(self.classes)
-        ]
         calibration = _calibration(arrays["confidence"].astype(np.float64), target == predicted)
-        details = {"per_class": per_class, "confusion": confusion.tolist(), "calibration": calibration}
+        details = {"per_class": rates.rows(self.classes), "confusion": confusion.tolist(), "calibration": calibration}
         return Evaluation(metrics, details, arrays)
 
 

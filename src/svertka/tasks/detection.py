@@ -37,6 +37,7 @@ from svertka.tasks.box_losses import (
 from svertka.tasks.box_matches import BACKGROUND, ERRORS, RIGHT, UNCOUNTED, Matches, best_thresholds, match, told
 from svertka.tasks.box_precision import RECALLS, Precision, average_precision
 from svertka.tasks.box_priors import shape_clusters
+from svertka.tasks.scoring import Gathered, cells, finite_mean, if_finite, worst_to_best
 from svertka.tasks.task import Choices, Evaluation, Output, Score, Task
 from svertka.wording import counted
 
@@ -189,17 +190,14 @@ class DetectionTask(Task):
             Table(
                 title="Class by class",
                 columns=("class", "objects", "AP at 0.5", "AP 0.5 to 0.95", "recall", "precision", "F1", "threshold"),
-                rows=[[row[column] for column in columns] for row in rows],
+                rows=cells(rows, *columns),
                 note="Average precision goes by the protocol of COCO and knows no threshold. Recall, precision and F1 "
                 "are of boxes that are told: those with a score above the threshold, right at an IoU of 0.5.",
             ),
             Table(
                 title="What is wrong",
                 columns=("class", "found", "missed", *ERRORS),
-                rows=[
-                    [row["class"], row["found"], row["missed"], *(row[error.replace(" ", "_")] for error in ERRORS)]
-                    for row in rows
-                ],
+                rows=cells(rows, "class", "found", "missed", *(error.replace(" ", "_") for error in ERRORS)),
                 note="Missed are objects that no box has found, and none but for its class or place. Of boxes: of the "
                 "wrong class, badly placed (an IoU of 0.1 to 0.5), both at once, doubled, or showing background.",
             ),
@@ -220,9 +218,6 @@ class DetectionTask(Task):
         """The images with the most errors, and some from the best to the worst."""
         errors = evaluation.arrays["errors"]
         wrong = errors.sum(axis=1)
-        order = np.argsort(-wrong, kind="stable")
-        shown = most // 3  # each is three pictures wide
-        spread = order[np.unique(np.linspace(len(order) - 1, 0, min(shown, len(order))).astype(int))][::-1]
 
         def described(position: int) -> tuple[int, str, str]:
             names = ("missed", *ERRORS)
@@ -231,10 +226,7 @@ class DetectionTask(Task):
             )
             return position, counted(wrong[position], "error"), detail or "all right"
 
-        return {
-            "Worst images": [described(int(position)) for position in order[:shown]],
-            "From the best to the worst": [described(int(position)) for position in spread],
-        }
+        return worst_to_best(wrong, most // 3, described)  # each is three pictures wide
 
     def colour_key(self) -> list[tuple[str, str]]:
         """See `Task.colour_key`."""
@@ -272,12 +264,12 @@ def _sides(box: Box) -> tuple[float, float, float, float]:
     return box.left, box.top, box.right, box.bottom
 
 
-class _BoxScore(Score):
+class _BoxScore(Gathered):
     # Of an image it keeps the likeliest boxes, its objects, and the loss where the network's own output is at hand.
 
     def __init__(self, classes: Sequence[str], thresholds: Sequence[float]) -> None:
+        super().__init__()
         self.classes, self.thresholds = classes, thresholds
-        self._gathered: dict[str, list[NDArray[Any]]] = {}
 
     def update(self, output: Output, targets: Tensor, indices: Tensor) -> None:
         said: Saying = output
@@ -288,15 +280,10 @@ class _BoxScore(Score):
         for rows, sides, scores in zip(boxes, found.boxes.numpy(), found.scores.numpy(), strict=True):
             chosen = choose(sides, scores, least=least)
             rows[: len(chosen.classes)] = np.column_stack([chosen.classes, chosen.scores, chosen.boxes])
-        batch = {"indices": indices.numpy(), "boxes": boxes, "objects": _objects(targets.numpy())}
+        self.keep(indices=indices, boxes=boxes, objects=_objects(targets.numpy()))
         if not isinstance(said, Found):
             truth = truths(targets)
-            batch["loss"] = np.array([_loss(said.of(number), truth[number]) for number in range(len(truth))])
-        for name, values in batch.items():
-            self._gathered.setdefault(name, []).append(values)
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        return {name: np.concatenate(values) for name, values in self._gathered.items()}
+            self.keep(loss=np.array([_loss(said.of(number), truth[number]) for number in range(len(truth))]))
 
     def evaluate(self, arrays: Mapping[str, NDArray[Any]]) -> Evaluation:
         boxes, objects = ([told(rows) for rows in arrays[name]] for name in ("boxes", "objects"))
@@ -304,7 +291,7 @@ class _BoxScore(Score):
         limits = np.array(self.thresholds)
         said = [rows[rows[:, 1] > limits[rows[:, 0].astype(int)]] for rows in boxes]
         matches = [match(mine, own) for mine, own in zip(said, objects, strict=True)]
-        metrics = {"map50": _mean(precision.by_class50), "map": _mean(precision.by_class)}
+        metrics = {"map50": finite_mean(precision.by_class50), "map": finite_mean(precision.by_class)}
         if "loss" in arrays:
             metrics["loss"] = float(arrays["loss"].mean(dtype=np.float64))
         per_class = [self._measured(number, precision, said, objects, matches) for number in range(len(self.classes))]
@@ -344,8 +331,8 @@ class _BoxScore(Score):
             "missed": missed,
             "boxes": there,
             "found": found,
-            "ap50": _known(precision.by_class50[number]),
-            "ap": _known(precision.by_class[number]),
+            "ap50": if_finite(precision.by_class50[number]),
+            "ap": if_finite(precision.by_class[number]),
             **dict(zip((error.replace(" ", "_") for error in ERRORS), _errors(kinds), strict=True)),
             "threshold": float(self.thresholds[number]),
         }
@@ -366,12 +353,3 @@ def _loss(said: Saying, truth: Truth) -> float:
 
 def _errors(kinds: NDArray[np.int64]) -> list[int]:
     return [int((kinds == kind).sum()) for kind in range(RIGHT + 1, BACKGROUND + 1)]
-
-
-def _known(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else 1.0

@@ -53,6 +53,7 @@ def task_for(
         raise UserError(
             f"the record of the task {asked.name!r} makes one called {made.name!r}", mend="give its class that name"
         )
+    made.media = transform.media
     return made
 
 
@@ -63,4 +64,5 @@ def task_of(card: Card) -> Task:
         UserError: This release does not know it.
     """
     opened: Task = resolve(record(card.task, card.provenance).opened)(card)
+    opened.media = card.input.media
     return opened

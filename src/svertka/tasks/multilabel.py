@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -19,8 +18,9 @@ from svertka.exhibits import Exhibit, Table
 from svertka.runtime.card import Card
 from svertka.runtime.decoding import DEFAULT_THRESHOLD, sigmoid
 from svertka.runtime.inputs import InputTransform
+from svertka.tasks.scoring import ERRORS_NOTE, Gathered, Rates, cells, mistakes_and_doubts
 from svertka.tasks.task import Choices, Evaluation, Score, Task
-from svertka.wording import counted
+from svertka.wording import counted, inflected
 
 _NAMES = 4  # that stand below a picture, at most
 
@@ -75,7 +75,8 @@ class MultiLabel(Task):
             UserError: A label is no class of this network, or something else than labels is said of an image.
         """
         if not all(isinstance(label, str | tuple) for label in labels):
-            raise UserError("the images have boxes, masks or pictures, and the network gives labels")
+            nouns = inflected(2, self.media)
+            raise UserError(f"the {nouns} have boxes, masks or pictures, and the network gives labels")
         named = [names_in(label) for label in labels]
         numbers = self._numbers_of(name for names in named for name in names)
         targets = np.zeros((len(named), len(self.classes)), np.float32)
@@ -115,37 +116,29 @@ class MultiLabel(Task):
         columns = zip(sigmoid(val.arrays["logits"]).T, val.arrays["target"].T, strict=True)
         chosen = tuple(best_threshold(scores, there) for scores, there in columns)
         settled = MultiLabel(self.classes, label_smoothing=self.label_smoothing, thresholds=chosen)
-        settled.weights = self.weights
+        settled.weights, settled.media = self.weights, self.media
         return settled
 
     def sentence(self, evaluation: Evaluation, part: str) -> str:
         """See `Task.sentence`."""
         count = len(evaluation.arrays["target"])
         right = round(evaluation.metrics["accuracy"] * count)
-        return f"It gives {right:,} of {counted(count, f'{part} image')} exactly their labels."
+        return f"It gives {right:,} of {counted(count, f'{part} {self.media}')} exactly their labels."
 
     def exhibits(self, evaluation: Evaluation) -> list[Exhibit]:
         """Both error types by label, and the thresholds."""
         columns = ("class", "support", "recall", "precision", "f1", "missed", "false_alarms")
-        rows = [
-            [*(row[column] for column in columns), row["average_precision"], row["threshold"]]
-            for row in evaluation.details["per_class"]
-        ]
-        note = (
-            "Missed (false negatives, errors of the second kind) lower recall = TP / (TP + FN); "
-            "false alarms (false positives, errors of the first kind) lower precision = TP / (TP + FP). "
-            "Average precision does not depend on the threshold."
-        )
+        note, nouns = f"{ERRORS_NOTE} Average precision does not depend on the threshold.", inflected(2, self.media)
         if self.thresholds:
-            note += " Each threshold has the largest F1 on the validation images; F1 on those very images flatters."
+            note += f" Each threshold has the largest F1 on the validation {nouns}; F1 on those very {nouns} flatters."
         return [
             Table(
                 title="Label by label",
                 columns=(
-                    *("label", "images", "recall", "precision", "F1", "missed", "false alarms"),
+                    *("label", nouns, "recall", "precision", "F1", "missed", "false alarms"),
                     *("average precision", "threshold"),
                 ),
-                rows=rows,
+                rows=cells(evaluation.details["per_class"], *columns, "average_precision", "threshold"),
                 note=note,
             )
         ]
@@ -156,9 +149,6 @@ class MultiLabel(Task):
         scores, there = sigmoid(arrays["logits"]), arrays["target"]
         limits = np.array(self.thresholds or (DEFAULT_THRESHOLD,) * len(self.classes))
         said = scores >= limits
-        wrong = np.flatnonzero((said != there).any(axis=1))
-        worst = wrong[np.argsort(-arrays["loss"][wrong], kind="stable")][:most]
-        closest = np.argsort(np.abs(scores - limits).min(axis=1), kind="stable")[:most]
 
         def named(chosen: NDArray[np.bool_]) -> str:
             names = [self.classes[number] for number in np.flatnonzero(chosen)]
@@ -168,10 +158,8 @@ class MultiLabel(Task):
         def described(position: int) -> tuple[int, str, str]:
             return position, named(said[position]), f"has {named(there[position])}"
 
-        return {
-            "Worst mistakes": [described(int(position)) for position in worst],
-            "Most uncertain": [described(int(position)) for position in closest],
-        }
+        wrong, doubt = (said != there).any(axis=1), np.abs(scores - limits).min(axis=1)
+        return mistakes_and_doubts(wrong, arrays["loss"], doubt, most, described)
 
 
 def best_threshold(scores: NDArray[np.float64], there: NDArray[np.bool_]) -> float:
@@ -195,21 +183,15 @@ def best_threshold(scores: NDArray[np.float64], there: NDArray[np.bool_]) -> flo
     return float(limits[best[np.argmin(np.abs(limits[best] - DEFAULT_THRESHOLD))]])
 
 
-@dataclasses.dataclass
-class _MultiLabelScore(Score):
-    classes: Sequence[str]
-    thresholds: Sequence[float]
-    _gathered: dict[str, list[NDArray[Any]]] = dataclasses.field(default_factory=dict)
+class _MultiLabelScore(Gathered):
+    def __init__(self, classes: Sequence[str], thresholds: Sequence[float]) -> None:
+        super().__init__()
+        self.classes, self.thresholds = classes, thresholds
 
     def update(self, output: Tensor, targets: Tensor, indices: Tensor) -> None:
         logits = output.float()
         loss = F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(dim=1)
-        batch = {"indices": indices, "target": targets > 0, "logits": logits, "loss": loss}
-        for name, values in batch.items():
-            self._gathered.setdefault(name, []).append(values.cpu().numpy())
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        return {name: np.concatenate(values) for name, values in self._gathered.items()}
+        self.keep(indices=indices, target=targets > 0, logits=logits, loss=loss)
 
     def evaluate(self, arrays: Mapping[str, NDArray[Any]]) -> Evaluation:
         from sklearn.metrics import average_precision_score  # takes seconds to import
@@ -218,36 +200,21 @@ class _MultiLabelScore(Score):
         # What is no number is neither there nor in a place of its own.
         scores = np.nan_to_num(sigmoid(arrays["logits"]), nan=0.0)
         said = scores >= np.array(self.thresholds)
-        hits, support, calls = (there & said).sum(0), there.sum(0), said.sum(0)
-        precision, recall = hits / np.maximum(calls, 1), hits / np.maximum(support, 1)
-        f1 = 2 * hits / np.maximum(support + calls, 1)
-        # A label that neither occurs nor is predicted here has no F1; it must not pull the mean down.
-        present = support + calls > 0
+        rates = Rates((there & said).sum(0), there.sum(0), said.sum(0))
+        hits, said_or_there = rates.hits.sum(), rates.support.sum() + rates.calls.sum()
         average = [
-            float(average_precision_score(there[:, number], scores[:, number])) if support[number] else None
-            for number in range(len(self.classes))
+            float(average_precision_score(there[:, number], scores[:, number])) if occurs else None
+            for number, occurs in enumerate(rates.support)
         ]
         measured = [value for value in average if value is not None]
         metrics = {
-            "macro_f1": float(f1[present].mean()) if present.any() else 1.0,
-            "micro_f1": float(2 * hits.sum() / max(support.sum() + calls.sum(), 1)) if present.any() else 1.0,
+            "macro_f1": rates.macro_f1(),
+            "micro_f1": float(2 * hits / said_or_there) if said_or_there else 1.0,
             "accuracy": float((there == said).all(axis=1).mean()),
             "loss": float(arrays["loss"].mean(dtype=np.float64)),
         }
         if measured:
             metrics["map"] = float(np.mean(measured))
-        per_class = [
-            {
-                "class": name,
-                "support": int(support[number]),
-                "precision": float(precision[number]),
-                "recall": float(recall[number]),
-                "f1": float(f1[number]),
-                "missed": int(support[number] - hits[number]),
-                "false_alarms": int(calls[number] - hits[number]),
-                "average_precision": average[number],
-                "threshold": float(self.thresholds[number]),
-            }
-            for number, name in enumerate(self.classes)
-        ]
+        own = zip(rates.rows(self.classes), average, map(float, self.thresholds), strict=True)
+        per_class = [{**row, "average_precision": mean, "threshold": limit} for row, mean, limit in own]
         return Evaluation(metrics, {"per_class": per_class}, arrays)

@@ -20,6 +20,7 @@ from svertka.runtime.inputs import InputTransform
 from svertka.runtime.preprocess import Preprocess
 from svertka.runtime.tiling import assemble
 from svertka.tasks.mask_losses import VOID, border_weights, dice_loss, pixel_weights, within
+from svertka.tasks.scoring import Gathered, cells, finite_mean, if_finite, worst_to_best
 from svertka.tasks.task import Choices, Evaluation, Score, Task
 from svertka.wording import counted
 
@@ -150,12 +151,12 @@ class SegmentationTask(Task):
 
     def exhibits(self, evaluation: Evaluation) -> list[Exhibit]:
         """The confusion of pixels, and all that is measured of each class."""
-        columns = ("pixels", "iou", "dice", "recall", "precision", "boundary_f1")
+        columns = ("class", "pixels", "iou", "dice", "recall", "precision", "boundary_f1")
         return [
             Table(
                 title="Class by class",
                 columns=("class", "pixels", "IoU", "Dice", "recall", "precision", "boundary F1"),
-                rows=[[row["class"], *(row[column] for column in columns)] for row in evaluation.details["per_class"]],
+                rows=cells(evaluation.details["per_class"], *columns),
                 note="IoU = TP / (TP + FP + FN) and Dice = 2 TP / (2 TP + FP + FN), over the pixels of all images. "
                 f"Boundary F1 is the F1 of border pixels, found if they are within {_NEAR} pixels.",
             ),
@@ -173,18 +174,12 @@ class SegmentationTask(Task):
         """The images with the lowest mean IoU, and some from the best to the worst."""
         confusion = evaluation.arrays["confusion"]
         each = np.array([_mean_iou(counts) for counts in confusion])
-        order = np.argsort(each, kind="stable")
-        shown = most // 4  # each is four pictures wide
-        spread = order[np.unique(np.linspace(len(order) - 1, 0, min(shown, len(order))).astype(int))][::-1]
 
         def described(position: int) -> tuple[int, str, str]:
             right = np.trace(confusion[position]) / max(confusion[position].sum(), 1)
             return position, f"mean IoU {each[position]:.1%}", f"{right:.1%} of the pixels are right"
 
-        return {
-            "Worst images": [described(int(position)) for position in order[:shown]],
-            "From the best to the worst": [described(int(position)) for position in spread],
-        }
+        return worst_to_best(-each, most // 4, described)  # each is four pictures wide
 
     def colour_key(self) -> list[tuple[str, str]]:
         """See `Task.colour_key`."""
@@ -253,12 +248,12 @@ def _near(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return found
 
 
-class _MaskScore(Score):
+class _MaskScore(Gathered):
     # Of an image it keeps counts: confused pixels (classes²), border pixels, and the loss.
 
     def __init__(self, classes: Sequence[str]) -> None:
+        super().__init__()
         self.classes = classes
-        self._gathered: dict[str, list[NDArray[Any]]] = {}
 
     def update(self, output: Tensor, targets: Tensor, indices: Tensor) -> None:
         logits, wanted = output.float(), within(targets, output)
@@ -271,17 +266,7 @@ class _MaskScore(Score):
             pairs = own[said].astype(np.int64) * count + mine[said]
             confusion.append(np.bincount(pairs, minlength=count * count).reshape(count, count))
             borders.append(boundary_counts(mine, own, count))
-        batch = {
-            "indices": indices.numpy(),
-            "confusion": np.stack(confusion),
-            "borders": np.stack(borders),
-            "loss": losses.double().numpy(),
-        }
-        for name, values in batch.items():
-            self._gathered.setdefault(name, []).append(values)
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        return {name: np.concatenate(values) for name, values in self._gathered.items()}
+        self.keep(indices=indices, confusion=np.stack(confusion), borders=np.stack(borders), loss=losses.double())
 
     def evaluate(self, arrays: Mapping[str, NDArray[Any]]) -> Evaluation:
         confusion = arrays["confusion"].sum(axis=0)
@@ -298,20 +283,17 @@ class _MaskScore(Score):
             }
         pixels = max(int(support.sum()), 1)
         metrics = {
-            "miou": _mean(measures["iou"]),
-            "dice": _mean(measures["dice"]),
+            "miou": finite_mean(measures["iou"]),
+            "dice": finite_mean(measures["dice"]),
             "accuracy": float(hits.sum() / pixels),
-            "boundary_f1": _mean(measures["boundary_f1"]),
+            "boundary_f1": finite_mean(measures["boundary_f1"]),
             "loss": float(arrays["loss"].sum() / pixels),
         }
         per_class = [
             {
                 "class": name,
                 "pixels": int(support[number]),
-                **{
-                    measure: float(values[number]) if np.isfinite(values[number]) else None
-                    for measure, values in measures.items()
-                },
+                **{measure: if_finite(values[number]) for measure, values in measures.items()},
             }
             for number, name in enumerate(self.classes)
         ]
@@ -323,11 +305,6 @@ def _f1(precision: NDArray[np.float64], recall: NDArray[np.float64], there: NDAr
     precision, recall = np.nan_to_num(precision), np.nan_to_num(recall)
     score = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
     return np.where(there > 0, score, np.nan)
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else 1.0
 
 
 def _mean_iou(confusion: NDArray[np.int64]) -> float:

@@ -135,6 +135,9 @@ class Task(ABC):
 
     classes: tuple[str, ...]
 
+    media: str = "image"
+    """What is learnt from, as reports call it; of series, ``series``."""
+
     net_kind: str = "classifier"
     """What kind of network learns it; see `svertka.zoo.records.NetRecord`."""
 
@@ -300,7 +303,7 @@ class Task(ABC):
 
     @abstractmethod
     def sentence(self, evaluation: Evaluation, part: str) -> str:
-        """How good that is, in one sentence; ``part`` says what kind of images they were."""
+        """How good that is, in one sentence; ``part`` says of what part the samples were."""
 
     def colour_key(self) -> list[tuple[str, str]]:
         """The classes that have a colour in `panels`, with that colour as a page writes it."""
