@@ -14,11 +14,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from svertka.data.batching.samplers import Sampler
 from svertka.data.readers.folders import FOLDERS
 from svertka.data.samples import Dataset, Format, Sample, Skipped
 from svertka.errors import UserError
 from svertka.layers.trunk import Classifier, Trunk
 from svertka.task_records.record import record
+from svertka.tasks.classification import Classification
 from svertka.testing import check_net, check_reader, check_task
 from svertka.zoo.records import NetRecord
 
@@ -115,6 +117,48 @@ def test_a_fault_of_a_network_is_told(net: NetRecord, told: str) -> None:
 def test_a_fault_of_a_task_is_told(changes: dict[str, Any], told: str) -> None:
     with pytest.raises(AssertionError, match=told):
         check_task(dataclasses.replace(record("classification"), **changes), ["a", "b"])
+
+
+class Batches(Sampler):
+    """Two batches of four, with the faults that are asked for."""
+
+    drawn = np.random.default_rng(0)
+
+    def __init__(self, fault: str) -> None:
+        self.fault = fault
+
+    def __len__(self) -> int:
+        return 3 if self.fault == "length" else 2
+
+    def size(self, number: int) -> int:
+        del number
+        return 5 if self.fault == "size" else 4
+
+    def batches(self, epoch: int) -> list[np.ndarray]:
+        rows = np.random.default_rng(epoch).permutation(64)[:8].reshape(2, 4)
+        if self.fault == "restless":
+            rows = self.drawn.permutation(64)[:8].reshape(2, 4)
+        return list(rows + 64 * (self.fault == "unknown"))
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("restless", "its sampler makes other batches of the same seed and epoch each time"),
+        ("unknown", "batch 0 of its sampler has samples that there are not"),
+        ("length", "of its sampler's 3 batches an epoch, epoch 0 has 2"),
+        ("size", "batch 0 of its sampler has 4 samples, and its size is 5"),
+    ],
+)
+def test_a_fault_of_a_sampler_is_told(fault: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def batches_of(fault: str) -> None:
+        monkeypatch.setattr(Classification, "sampler", lambda *_, **__: Batches(fault))
+
+    batches_of("")
+    check_task("classification", ["a", "b"])
+    batches_of(fault)
+    with pytest.raises(AssertionError, match=f"the task classification: {told}"):
+        check_task("classification", ["a", "b"])
 
 
 def test_what_a_record_names_and_is_not_there_is_told() -> None:

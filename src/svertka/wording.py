@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _HISSING = re.compile(r"(s|x|z|(?<!epo)ch|sh)$")  # an epoch ends in a hard sound
 _CONSONANT_Y = re.compile(r"(?<=[^aeiou])y$")
@@ -27,6 +28,11 @@ def inflected(count: int, one: str, several: str = "") -> str:
 def none_can(count: int, one: str) -> str:
     """``none of the 3 images can``, or ``the only image cannot``: all that there were have failed."""
     return f"the only {one} cannot" if count == 1 else f"none of the {counted(count, one)} can"
+
+
+def some(names: Sequence[str], most: int = 5) -> str:
+    """The first of many names, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
 
 
 def _plural(one: str) -> str:

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from svertka.data.batching.batches import Batch, Loader, Part, Pixels
+from svertka.data.batching.samplers import Episodes, PerClass
 from svertka.data.batching.workers import workers_that_fit
 from svertka.data.cache.images import Images
 from svertka.data.cache.mapped import HeldRows
@@ -42,6 +43,14 @@ def flat(lists: Iterable[list[Any]]) -> list[Any]:
 def same(one: Batch, other: Batch) -> bool:
     tensors = zip(one[:3], other[:3], strict=True)
     return all(a.dtype == b.dtype and torch.equal(a, b) for a, b in tensors) and one.weight == other.weight
+
+
+def test_an_epoch_learns_from_as_many_samples_as_its_sampler_has_in_batches() -> None:
+    part = Part(np.zeros((20, 1), np.float32), np.arange(20) % 4, 0)
+    assert Loader(part, 8).learnt == 20
+    uneven = PerClass(np.array([0] * 3 + [1] * 17), classes=2, samples=2, seed=0)
+    assert Loader(part, 8, sampler=uneven).learnt == 4 * len(uneven)
+    assert Loader(part, 8, sampler=Episodes(np.arange(20) % 4, 2, 1, 1, 3)).learnt == 12
 
 
 def test_a_batch_is_made_of_its_samples() -> None:

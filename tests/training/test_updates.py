@@ -230,6 +230,33 @@ def test_a_loss_that_is_not_finite_says_whose(watch: Any) -> None:
         toys.imitating(watch(), task=task).run()
 
 
+@pytest.mark.parametrize(
+    ("terms", "line"),
+    [
+        pytest.param(lambda _: {}, "has no terms", id="none"),
+        pytest.param(lambda size: size, "gives a Tensor, not its terms by name", id="no dict"),
+        pytest.param(lambda size: {"size": size.item()}, "gives the term 'size' as a float, no tensor", id="no tensor"),
+        pytest.param(lambda size: {"size": size.repeat(2)}, r"the term 'size' as \(2,\), not one number", id="no mean"),
+        pytest.param(lambda size: {"size": size.detach()}, r"requires no gradient \(of size\)", id="cut off"),
+    ],
+)
+@pytest.mark.parametrize("several", [True, False])
+def test_a_loss_that_nothing_can_learn_by_is_one_line(
+    terms: Callable[[Tensor], Any], line: str, several: bool, watch: Any
+) -> None:
+    def loss(net: nn.Module, inputs: Tensor, targets: Tensor) -> Any:
+        return terms(squares("generator")(net, inputs, targets)["size"])
+
+    task = Updates(CRITIC, Update("generator", ("generator",), loss)) if several else Updates(Update("", None, loss))
+    whose = "the update 'generator' of the task 'imitation'" if several else "the task 'imitation'"
+    # With a penalty PyTorch would find a gradient, and learn by that alone.
+    made = toys.imitating(watch(), task=task, l1=0.1)
+    with pytest.raises(UserError, match=f"^the loss of {whose} .*{line}") as caught:
+        made.run()
+    assert "\n" not in str(caught.value)
+    assert made.state.steps == 0
+
+
 # Who looks on
 
 

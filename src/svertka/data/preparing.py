@@ -17,7 +17,6 @@ from svertka.annotations import Annotation, Source, class_names, names_in
 from svertka.data.cache.fingerprint import fingerprint_of
 from svertka.data.cache.images import Images
 from svertka.data.cache.loaded import Advance, Contents
-from svertka.data.checks.findings import some
 from svertka.data.files.unread import unread_note
 from svertka.data.readers.reading import open_dataset
 from svertka.data.samples import Dataset, Sample, Skipped, flat
@@ -28,7 +27,7 @@ from svertka.data.splitting.split import Written, write_split
 from svertka.errors import UserError
 from svertka.runtime.inputs import InputTransform
 from svertka.task_records.record import TaskRecord, handling_of, record_for
-from svertka.wording import inflected, none_can
+from svertka.wording import inflected, none_can, some
 
 
 class Preparation(Protocol):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from svertka.annotations import Annotation, class_names
+from svertka.runtime.inputs import InputTransform
 from svertka.runtime.preprocess import Preprocess
+from svertka.runtime.series import SeriesTransform
 from svertka.task_records.record import TaskRecord, record_for, resolve
 from svertka.task_records.record import record as task_called
 from svertka.tasks.task import Choices, Task
@@ -15,14 +19,22 @@ from svertka.training.recipe import Recipe
 from svertka.wording import counted
 from svertka.workflows.explaining.subject import Subject
 
+_SAMPLES, _BATCH = 64, 16  # that a sampler is tried on
+
+_TRANSFORMS: dict[str, InputTransform] = {
+    "image": Preprocess(height=32, width=32),
+    "series": SeriesTransform(channels=1, length=32, mean=(0.0,), std=(1.0,)),
+}
+"""Of the media that are Svertka's own."""
+
 
 def check_task(task: TaskRecord | str, labels: Sequence[Annotation] = ()) -> None:
     """Check that a task keeps its contract: all that its record names is there and fits together.
 
     Args:
         task: Its record, or its name.
-        labels: A few annotations that it learns from; with them, targets are made of them, and it is seen that it,
-            and no other task of the same media, is chosen for them.
+        labels: A few annotations that it learns from; with them, targets and batches are made of them, and it is seen
+            that it, and no other task of the same media, is chosen for them.
 
     Raises:
         AssertionError: It does not.
@@ -59,9 +71,9 @@ def _check_labels(record: TaskRecord, labels: Sequence[Annotation]) -> None:
             f"{name}: the task {found.name} is chosen for its annotations"
         )
     assert record_for(labels, record.media, record.name) == record, f"{name}: it cannot be asked for by name"
-    if record.media != "image":
+    if record.media not in _TRANSFORMS:
         return
-    made = resolve(record.learnt)(labels, class_names(labels), Preprocess(height=32, width=32), Choices())
+    made = resolve(record.learnt)(labels, class_names(labels), _TRANSFORMS[record.media], Choices())
     assert made.name == record.name, f"{name}: what is learnt is called {made.name!r}"
     targets = made.targets(labels)
     assert isinstance(targets, np.ndarray), f"{name}: its targets are no array"
@@ -69,3 +81,28 @@ def _check_labels(record: TaskRecord, labels: Sequence[Annotation]) -> None:
         f"{name}: of {counted(len(labels), 'annotation')} it makes {counted(len(targets), 'target')}"
     )
     assert np.array_equal(targets, made.targets(labels)), f"{name}: it makes other targets each time"
+    _check_sampler(name, made, targets)
+
+
+def _check_sampler(name: str, task: Task, targets: NDArray[Any]) -> None:
+    """See that batches follow from seed, epoch and targets alone, and name samples that there are."""
+    many = np.concatenate([targets] * (-(-_SAMPLES // len(targets))))
+    first, again = (task.sampler(many, batch=_BATCH, seed=1) for _ in range(2))
+    if first is None or again is None:
+        return
+    later, now = first.batches(1), first.batches(0)
+    for batches, epoch in ((now, 0), (later, 1)):
+        others = again.batches(epoch)
+        assert len(batches) == len(others) == len(first), (
+            f"{name}: of its sampler's {counted(len(first), 'batch')} an epoch, epoch {epoch} has {len(batches)}"
+        )
+        assert all(map(np.array_equal, batches, others)), (
+            f"{name}: its sampler makes other batches of the same seed and epoch each time"
+        )
+        for number, indices in enumerate(batches):
+            known = indices.dtype.kind in "iu" and ((indices >= 0) & (indices < len(many))).all()
+            assert known, f"{name}: batch {number} of its sampler has samples that there are not"
+            assert len(indices) == first.size(number), (
+                f"{name}: batch {number} of its sampler has {counted(len(indices), 'sample')}, and its size is "
+                f"{first.size(number)}"
+            )

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from svertka.errors import UserError
 from svertka.tasks.task import Task
 from svertka.training.contracts import Observer
 from svertka.training.gathering import Gathered
 from svertka.training.machine import laid_out
 from svertka.training.recipe import Recipe
-from svertka.training.updates import OwnedUpdate, owned_updates
+from svertka.training.updates import OwnedUpdate, check_whole, owned_updates, terms_of
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -69,12 +68,8 @@ class Stepper:
         self.fabric, self.recipe, self.observer = fabric, recipe, observer or Observer()
         self.layout = torch.channels_last if recipe.layout == "channels_last" else torch.contiguous_format
         self.module = net.to(memory_format=self.layout)
-        if task.whole_batch and recipe.accumulate > 1:
-            raise UserError(
-                f"{task.name!r} learns from pairs within a batch, and --accumulate {recipe.accumulate} would cut it up",
-                mend="leave --accumulate out, and give a larger --batch",
-            )
-        self._whole = task.whole_batch and fabric.world_size > 1
+        check_whole(task, recipe)
+        self._task, self._whole = task.name, task.whole_batch and fabric.world_size > 1
         self.updates = owned_updates(net, task, recipe, fabric.device)
         self._net: nn.Module | None = None
         if len(self.updates) == 1 and self.updates[0].update.parameters is None:
@@ -162,10 +157,10 @@ class Stepper:
             net = gathered = Gathered(net, self.fabric.device, len(given.inputs), given.samples)
             targets = gathered.gather(targets)
         if self._net is not None:
-            return owned.update.loss(net, given.inputs, targets)
+            return terms_of(owned.update, self._task, net, given.inputs, targets)
         # It may run parts of the network, so all of it runs in the chosen precision.
         with self.fabric.autocast():
-            losses = owned.update.loss(net, given.inputs, targets)
+            losses = terms_of(owned.update, self._task, net, given.inputs, targets)
         return {name: loss.float() for name, loss in losses.items()}
 
     @contextmanager

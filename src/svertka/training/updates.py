@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -71,6 +72,47 @@ class OwnedUpdate:
         return terms
 
 
+def terms_of(update: Update, task: str, net: nn.Module, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    """The loss terms of an update for a batch, once it is sure that something can be learnt by them.
+
+    Args:
+        update: Whose loss.
+        task: Name of the task that has it.
+        net: What learns.
+        inputs: Of a batch.
+        targets: Of a batch.
+
+    Raises:
+        UserError: There are none, one is not one number, or none requires a gradient.
+    """
+    terms: Any = update.loss(net, inputs, targets)
+    if problem := _problem(terms):
+        what, mend = problem
+        whose = f"the update {update.name!r} of the task {task!r}" if update.name else f"the task {task!r}"
+        raise UserError(f"the loss of {whose} {what}", mend=mend)
+    return dict(terms)
+
+
+def _problem(terms: Any) -> tuple[str, str] | None:
+    """What is wrong with the terms of a loss, and how to mend it."""
+    by_name = "give each term by its name, such as {'cross_entropy': loss}"
+    if not isinstance(terms, Mapping):
+        return f"gives a {type(terms).__name__}, not its terms by name", by_name
+    if not terms:
+        return "has no terms, so nothing would learn", by_name
+    for name, term in terms.items():
+        if not isinstance(term, Tensor):
+            return f"gives the term {name!r} as a {type(term).__name__}, no tensor", "give a tensor of one number"
+        if term.ndim:
+            return f"gives the term {name!r} as {tuple(term.shape)}, not one number", "give its mean over the batch"
+    if torch.is_grad_enabled() and not any(term.requires_grad for term in terms.values()):
+        return (
+            f"requires no gradient (of {', '.join(map(str, terms))}), so nothing would learn",
+            "compute it of what the network gives, by PyTorch, and without detach or no_grad",
+        )
+    return None
+
+
 def owned_updates(net: nn.Module, task: Task, recipe: Recipe, device: torch.device) -> tuple[OwnedUpdate, ...]:
     """The updates of a task on a network, once it is sure that every parameter that learns has one owner.
 
@@ -103,6 +145,19 @@ def owned_updates(net: nn.Module, task: Task, recipe: Recipe, device: torch.devi
                 mend="let an update own it, or freeze it (requires_grad)",
             )
     return tuple(_made(net, update, recipe, found, device) for update, found in zip(updates, owned, strict=True))
+
+
+def check_whole(task: Task, recipe: Recipe) -> None:
+    """See that no batch is cut up whose pairs count.
+
+    Raises:
+        UserError: One would be.
+    """
+    if task.whole_batch and recipe.accumulate > 1:
+        raise UserError(
+            f"{task.name!r} learns from pairs within a batch, and --accumulate {recipe.accumulate} would cut it up",
+            mend="leave --accumulate out, and give a larger --batch",
+        )
 
 
 def check_one_update(net: nn.Module, task: Task, flag: str) -> None:
@@ -152,7 +207,7 @@ def _parameters(net: nn.Module, update: Update) -> dict[str, nn.Parameter]:
         if not chosen:
             raise UserError(
                 f"the update {update.name!r} is to own {wanted!r}, and the network has no such parameters",
-                mend=nearest(wanted, [*everything, *(name for name, _ in net.named_children())]),
+                mend=nearest(wanted, [*everything, *{name.partition(".")[0]: "" for name in everything}]),
             )
         found |= chosen
     once = {id(parameter): name for name, parameter in reversed(found.items())}

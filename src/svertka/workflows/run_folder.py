@@ -229,8 +229,10 @@ def _kind(values: Mapping[str, Any]) -> dict[str, str]:
     name = values.get("net", "auto")
     if name == "auto" and values.get("weights"):
         name = net_of(Path(str(values["weights"])))
-    found = (record for record in registry.records() if record.name == name)
-    return next(({"kind": record.kind, "media": record.media} for record in found), {})
+    if not isinstance(name, str) or not registry.has(name):
+        return {}
+    record = registry.record(name)
+    return {"kind": record.kind, "media": record.media}
 
 
 def _with_net(recipe: Recipe) -> Recipe:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from svertka.data.checks.checking import findings
-from svertka.data.checks.survey import Survey
+from svertka.data.batching.handling import handling_for
 
 if TYPE_CHECKING:
     from svertka.data.checks.findings import Finding
@@ -17,16 +14,8 @@ if TYPE_CHECKING:
 
 
 def quick_findings(prepared: Prepared) -> list[Finding]:
-    """What `svertka.check` finds within seconds, of the images as they are divided now; nothing of other media."""
-    if prepared.dataset.media != "image":
-        return []
-    parts = [""] * len(prepared.samples)
-    for part, division in prepared.parts.items():
-        for position in division.positions.tolist():
-            parts[position] = part
-    sizes = np.zeros((len(parts), 2), np.int64)  # of the images as they were, nothing is known any more
-    survey = Survey(prepared.dataset, prepared.samples, parts, prepared.looks, sizes, groups=prepared.groups)
-    return findings(survey, quick=True)
+    """What is found wrong within seconds, of the samples as they are divided now."""
+    return handling_for(prepared).findings(prepared)
 
 
 def say_findings(display: Display, found: Sequence[Finding]) -> None:

@@ -177,6 +177,11 @@ class Loader:
         """Number of batches an epoch."""
         return len(self._sampler)
 
+    @property
+    def learnt(self) -> int:
+        """Number of samples that an epoch learns from, over all processes: a sampler may leave some out, or repeat."""
+        return sum(map(self.size, range(self.batches)))
+
     def size(self, number: int) -> int:
         """Samples of this batch of an epoch, over all processes."""
         return self._sampler.size(number)

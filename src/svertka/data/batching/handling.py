@@ -25,6 +25,8 @@ from svertka.data.cache.loaded import Advance, Contents
 from svertka.data.cache.mask_images import load_masks
 from svertka.data.cache.memory import Remembered
 from svertka.data.cache.regions import proposed
+from svertka.data.checks.findings import Finding
+from svertka.data.checks.quick import quick_findings_of_images
 from svertka.data.preparing import Prepared
 from svertka.data.splitting.likeness import Looks, looks_of
 from svertka.runtime.inputs import InputTransform
@@ -106,6 +108,11 @@ class Handling(ABC):
             transform: What the network learnt by.
         """
 
+    def findings(self, prepared: Prepared) -> list[Finding]:
+        """What is found wrong with the samples within seconds, as they are divided now: errors first."""
+        del prepared
+        return []
+
     def deployed_input(self, transform: InputTransform) -> InputTransform:
         """How the network takes its inputs once it has learnt; a generator learns from images, and then takes noise."""
         return transform
@@ -171,6 +178,10 @@ class ImageHandling(Handling):
         """See `Handling.golden`."""
         small = _middle if _of_images(transform).fit == "whole" else _small
         return [small(value) for value in some_values(prepared, part)]
+
+    def findings(self, prepared: Prepared) -> list[Finding]:
+        """See `Handling.findings`."""
+        return quick_findings_of_images(prepared)
 
 
 class BoxHandling(ImageHandling):

@@ -15,6 +15,8 @@ from svertka.data.batching.batches import Inputs
 from svertka.data.batching.handling import Handling, Wanted, some_values
 from svertka.data.cache.loaded import Advance, Contents
 from svertka.data.cache.series import SeriesValues, load_series_values
+from svertka.data.checks.findings import Finding
+from svertka.data.checks.series import findings_of_series
 from svertka.data.preparing import Prepared
 from svertka.data.splitting.likeness import SIDE, Looks
 from svertka.runtime.inputs import InputTransform
@@ -75,6 +77,10 @@ class SeriesHandling(Handling):
         """See `Handling.golden`."""
         most = max(1, _GOLDEN_VALUES // transform.shape[0])
         return [np.ascontiguousarray(value[:most]) for value in some_values(prepared, part)]
+
+    def findings(self, prepared: Prepared) -> list[Finding]:
+        """See `Handling.findings`."""
+        return findings_of_series(prepared, _values(prepared.contents))
 
 
 def _values(contents: Contents) -> SeriesValues:

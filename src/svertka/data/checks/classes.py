@@ -8,12 +8,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 
 from svertka.annotations import Boxes, Mask, names_in, natural
-from svertka.data.checks.findings import Finding, some
+from svertka.data.checks.findings import Finding
 from svertka.data.checks.survey import Survey
-from svertka.wording import counted
+from svertka.wording import counted, inflected, some
 
 _IMBALANCE, _BADLY = 10.0, 100.0  # times as many of the most frequent class
-_FEW = 5  # images of a class
+_FEW = 5  # samples of a class
 _LONG = 5  # letters from which on a letter of difference is more likely a slip than another word
 
 # Letters of other alphabets that look like Latin ones, as Unicode Technical Standard 39 calls confusable.
@@ -32,7 +32,7 @@ _LOOKALIKES = str.maketrans(
 
 
 def imbalance(survey: Survey) -> Iterator[Finding]:
-    """``class_imbalance`` and ``rare_classes``, among the images to learn from."""
+    """``class_imbalance`` and ``rare_classes``, among the samples to learn from."""
     counts = _counts(survey).get("train") or _counts(survey).get("all") or Counter()
     if len(counts) < 2:
         return
@@ -47,14 +47,15 @@ def imbalance(survey: Survey) -> Iterator[Finding]:
             count=sum(many >= _IMBALANCE * count for count in counts.values()),
             files=[f"{name}: {count:,}" for name, count in counts.most_common()],
         )
+    noun = inflected(2, survey.dataset.media)
     rare = {name: count for name, count in counts.items() if count < _FEW}
     if rare and many >= 2 * _FEW:
         yield Finding(
             kind="rare_classes",
             severity="warning",
-            message=f"{counted(len(rare), 'class has', 'classes have')} fewer than {_FEW} images, such as "
+            message=f"{counted(len(rare), 'class has', 'classes have')} fewer than {_FEW} {noun}, such as "
             f"{min(rare, key=rare.__getitem__)!r}",
-            mend="add images of them, or leave them out: no figure about them will mean much",
+            mend=f"add {noun} of them, or leave them out: no figure about them will mean much",
             count=len(rare),
             files=[f"{name}: {count:,}" for name, count in sorted(rare.items(), key=lambda item: natural(item[0]))],
         )

@@ -12,7 +12,7 @@ from svertka.data.checks.findings import Exhibited, Finding, images
 from svertka.data.checks.survey import Survey
 from svertka.data.files.layout import part_in
 from svertka.data.splitting.likeness import Pair
-from svertka.wording import counted
+from svertka.wording import counted, inflected
 
 _SHOWN = 6  # groups
 _GAP = 3  # places in the order of names, within which the next frame that looks alike follows
@@ -95,6 +95,7 @@ def _video(survey: Survey, groups: list[list[int]], likeness: dict[int, Pair]) -
 def _copies(
     survey: Survey, groups: list[list[int]], kind: str, what: str, likeness: dict[int, Pair]
 ) -> Iterator[Finding]:
+    noun = survey.dataset.media
     there = [[position for position in group if survey.parts[position]] for group in groups]
     groups = [group for group in there if len(group) > 1]
     across = [group for group in groups if len({survey.parts[position] for position in group}) > 1]
@@ -106,7 +107,8 @@ def _copies(
         yield Finding(
             kind=kind,
             severity="warning",
-            message=f"{images(len(surplus))} too many: {counted(len(within), 'group')} of images {what}",
+            message=f"{counted(len(surplus), noun)} too many: "
+            f"{counted(len(within), 'group')} of {inflected(2, noun)} {what}",
             mend="keep one of each; a split keeps copies together",
             count=len(surplus),
             files=survey.names(surplus),
@@ -122,7 +124,8 @@ def _copies(
         yield Finding(
             kind="duplicates_across_splits" if exact else "near_duplicates_across_splits",
             severity="error",
-            message=f"{counted(len(across), 'group')} of images {what}, in several parts: {_between(survey, across)}",
+            message=f"{counted(len(across), 'group')} of {inflected(2, noun)} {what}, in several parts: "
+            f"{_between(survey, across)}",
             mend="leave them in one part: what was learnt by heart would be judged",
             count=len(across),
             files=survey.names(position for group in across for position in group),
@@ -134,7 +137,7 @@ def _copies(
         yield Finding(
             kind="contradictory_labels" if exact else "near_duplicates_with_other_labels",
             severity="error" if exact else "warning",
-            message=f"{counted(len(contradicting), 'group')} of images {what}, with different labels",
+            message=f"{counted(len(contradicting), 'group')} of {inflected(2, noun)} {what}, with different labels",
             mend="look which label is right",
             count=len(contradicting),
             files=survey.names(position for group in contradicting for position in group),

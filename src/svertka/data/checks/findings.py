@@ -84,8 +84,3 @@ class Finding:
 def images(count: int) -> str:
     """``1 image`` or ``1,234 images``."""
     return counted(count, "image")
-
-
-def some(names: Sequence[str], most: int = 5) -> str:
-    """The first of many names, and how many more there are."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")

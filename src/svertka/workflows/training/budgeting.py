@@ -53,7 +53,7 @@ def plan_depth(
     for depth in depths:
         module, size = learner(depth)
         # All pieces of an image are remembered; of its pixels, one piece is learnt from in an epoch.
-        learnt = counts["train"] if depth else times.images["train"]
+        learnt = counts["train"] if depth else times.learnt
         epoch, judging = times.epoch(module, size, learnt, counts.get("val", 0), pixels=not depth)
         kinds = [Kind(*read) for read in getattr(module, "reads", ())]
         writing = memory.bytes_to_write(kinds)
@@ -87,7 +87,7 @@ def plan_epochs(times: Times, net: nn.Module, shape: tuple[int, ...], most: int)
         shape: (C, H, W) of the images.
         most: Epochs, at most.
     """
-    epoch, judging = times.epoch(net, shape, times.images["train"], times.images.get("val", 0), pixels=True)
+    epoch, judging = times.epoch(net, shape, times.learnt, times.images.get("val", 0), pixels=True)
     option = Option(0, 0.0, epoch, judging, times.after)
     epochs = max(1, option.epochs(times.left, most))
     return Phase(0, epochs, max(0.0, option.learning(times.left)), option)
@@ -106,6 +106,7 @@ class Times:
     def __init__(self, setup: Setup, data: Data, loaders: Mapping[str, Loader], clock: Clock) -> None:
         self.task, self.recipe, self.machine, self.clock = data.task, setup.recipe, setup.machine, clock
         self.images = {part: len(division.positions) for part, division in data.prepared.parts.items()}
+        self.learnt = loaders["train"].learnt
         self.loading = _loading(loaders["train"])
         # Of one batch, which no processes need to be started for.
         judged = replace(loaders.get("val", loaders["train"]), workers=0)

@@ -34,6 +34,7 @@ from svertka.workflows.training.least_batch import least_batch
 from svertka.workflows.training.network import around_weights, put_head_of
 from svertka.workflows.training.pacing import give_up, keeps_pixels, paced, run_anew
 from svertka.workflows.training.rejecting import learn_to_reject
+from svertka.workflows.training.setting_up import check_learns
 from svertka.workflows.training.stages import Learnt, Setup, Tried
 from svertka.zoo.transfer import Start, put_head, scale_logits
 
@@ -97,6 +98,9 @@ class Transfer:
             recipe = recipe.changed({"engine": self.memory.engine, "image_size": data.preprocess.height})
         trunk.freeze(self.depth)
         trunk.keeps_statistics = True
+        if self.depth < len(trunk.names) or not self.fits_head:
+            module, _ = self._learner(self.depth, pixels=True)
+            check_learns(module, recipe, plan.machine, data)
         least = least_batch(self.net, recipe, plan.machine.world, data, context.display)
         self.setup = Setup(self.net, start.arguments, recipe, plan.machine, least)
         plan.begin(recipe, data.prepared, start.card.weights)
