@@ -103,7 +103,7 @@ def _problem(terms: Any) -> tuple[str, str] | None:
     for name, term in terms.items():
         if not isinstance(term, Tensor):
             return f"gives the term {name!r} as a {type(term).__name__}, no tensor", "give a tensor of one number"
-        if term.ndim:
+        if term.numel() != 1:
             return f"gives the term {name!r} as {tuple(term.shape)}, not one number", "give its mean over the batch"
     if torch.is_grad_enabled() and not any(term.requires_grad for term in terms.values()):
         return (
