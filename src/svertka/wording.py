@@ -43,6 +43,7 @@ def _plural(one: str) -> str:
     return one + ("es" if _HISSING.search(one) else "s")
 
 
-def rate_text(rate: float) -> str:
-    """Images a second, as text: a slow rate keeps two digits and is never shown as 0."""
-    return f"{rate:,.0f} images/s" if rate >= 10 else f"{rate:.2g} images/s"
+def rate_text(rate: float, one: str = "image") -> str:
+    """Images a second, or so many of something else, as text: a slow rate keeps two digits and is never shown as 0."""
+    number = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
+    return f"{number} {inflected(2, one)}/s"

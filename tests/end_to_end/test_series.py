@@ -20,6 +20,7 @@ import svertka
 from svertka import plugins
 from svertka.runtime.series import SeriesTransform
 from svertka.workflows.models import open_predictor
+from svertka.workflows.progress import Display
 from svertka.zoo.modelfile import load_model
 from toy_series import NET, TASK, THINGS, write
 
@@ -190,3 +191,17 @@ def test_networks_of_series_stand_in_the_list_and_are_measured(svertka_call: Cal
     assert told == [("c1", [8, 16], 2, 5), ("c2", [16, 8], 4, 13), ("head", [3], None, None)]
     assert "one series of 32 × 2; takes series of any size from 4 on" in svertka_call("nets", NET.name).out
     assert "32×2" in svertka_call("nets", "small_series").out
+
+
+def test_progress_and_the_short_tests_say_series(
+    series: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, svertka_call: Callable[..., Any]
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(Display, "_update", lambda _, what, *rest: told.append(f"{what} {rest[-1]}"))
+    monkeypatch.setenv("SVERTKA_CACHE", str(tmp_path))
+    recipe = {name: value for name, value in RECIPE.items() if name != "progress"}
+    assert svertka.train(series, check_wiring=True, **recipe).media == "series"
+    assert any("reading series" in line for line in told)
+    assert not any("image" in line for line in told)
+    flags = [item for name, value in recipe.items() for item in (f"--{name.replace('_', '-')}", value)]
+    assert "one batch of 16 series" in svertka_call("train", series, "--check-wiring", *flags).out

@@ -232,7 +232,9 @@ def test_a_flat_file_of_version_1_means_the_same(tmp_path: Path) -> None:
         ("net = 'mlp'\n[model]\nnet = 'mlp'", "net stands there twice; leave it in [model] alone"),
         ("[optimiser]\nepoch = 3", "a recipe has no field 'epoch'; did you mean epochs"),
         ("[model]\nepochs = 3", "epochs stands in the table [model]; put it into [optimiser]"),
-        ("[optimizer]\nlr = 0.1", "optimizer is {'lr': 0.1}; it must be one of sgd"),
+        ("[optimizer]\nlr = 0.1", "a recipe has no table [optimizer]; its tables are [data], [model], [optimiser]"),
+        ("[[optimiser]]\nlr = 0.1", "a recipe has no table [[optimiser]]; its tables are [data], [model], [optimiser]"),
+        ("[nonsense]", "a recipe has no table [nonsense]; its tables are"),
         ("data = 3", "a recipe has no field 'data'"),
     ],
 )

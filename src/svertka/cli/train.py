@@ -132,12 +132,12 @@ def _print_trial(trial: Trial) -> None:
         say(f"\nsuggested: --lr {trial.lr:g}, where the loss fell fastest or safely below where it was least")
     elif trial.ok:
         say(
-            f"one batch of {counted(trial.images, 'image')} was learnt by heart in "
+            f"one batch of {counted(trial.images, trial.media)} was learnt by heart in "
             f"{counted(len(trial.losses), 'step')}: "
             f"the loss fell from {trial.losses[0]:.3g} to {trial.losses[-1]:.3g}"
         )
     else:
-        say(f"one batch of {counted(trial.images, 'image')} could not be learnt by heart:")
+        say(f"one batch of {counted(trial.images, trial.media)} could not be learnt by heart:")
         for fault in trial.faults:
             say(f"  {fault}")
     if trial.report is not None:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from svertka.errors import harmless
-from svertka.wording import rate_text
+from svertka.wording import inflected, rate_text
 
 if TYPE_CHECKING:
     from svertka.training.contracts import Batches
@@ -31,13 +31,14 @@ class Display:
     Args:
         show: Whether to show anything but warnings.
         epochs: Epochs of the training that is watched.
-        batch: Images a batch.
+        batch: Samples a batch.
+        media: What is read and learnt from, in a word.
     """
 
-    def __init__(self, *, show: bool, epochs: int = 0, batch: int = 0) -> None:
+    def __init__(self, *, show: bool, epochs: int = 0, batch: int = 0, media: str = "image") -> None:
         self.console = Console(stderr=True, highlight=False)
         self.show = show
-        self.epochs, self.batch = epochs, batch
+        self.epochs, self.batch, self.media = epochs, batch, media
         self.stop_requested = False
         self._warned: set[str] = set()
         self._bar: Progress | None = None
@@ -65,8 +66,8 @@ class Display:
         return self.stop_requested
 
     def advance(self, done: int, total: int) -> None:
-        """Decoding has come so far."""
-        self._update("decoding images", done, total, "")
+        """Reading has come so far."""
+        self._update(f"reading {inflected(2, self.media)}", done, total, "")
         if done == total:
             self.close()
 
@@ -125,7 +126,8 @@ class Display:
             return
         self._shown = now
         done = (epoch - self._first_batch[0]) * batches + batch - self._first_batch[1]
-        measured = [rate_text(done * self.batch / (now - self._started))] if done and now > self._started else []
+        rate = done * self.batch / (now - self._started) if done and now > self._started else None
+        measured = [] if rate is None else [rate_text(rate, self.media)]
         text = "  ".join(measured + [f"{name} {value:.4f}" for name, value in losses.items()])
         self._update(
             f"epoch {epoch + 1}/{self.epochs}",

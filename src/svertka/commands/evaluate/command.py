@@ -81,7 +81,7 @@ def _evaluate(
     from svertka.workflows.rejection import FALSE_REJECTS, judge_rejection
 
     card = predictor.card
-    display = Display(show=progress)
+    display = Display(show=progress, media=card.media)
     prepared = divided_as_trained(data, model, card, display, format=format_)
     chosen = choose_part(prepared, part)
     division = prepared.parts[chosen]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
     from svertka.data.samples import Dataset
+    from svertka.workflows.training.stages import Plan
 
 
 def train(
@@ -99,7 +100,7 @@ def _try_out(run: Run, source: Path | Dataset, test: str, out: Path | None, prog
     if test == "check_wiring":
         run = dataclasses.replace(run, recipe=run.recipe.changed({"label_smoothing": 0.0}))
     clock, plan = Clock(), planned(run)
-    context = Context(Display(show=progress and plan.machine.first, batch=run.recipe.batch), clock)
+    context = Context(_display(plan, progress), clock)
     data = read_data(plan, source, context)
     with enough_memory():
         return try_out(plan, data, context.display, test, out)
@@ -114,8 +115,7 @@ def _train(run: Run, source: Path | Dataset, whole: Run, progress: bool) -> Trai
     from svertka.workflows.training.stages import Clock, Context
 
     clock, plan = Clock(), planned(run)
-    display = Display(show=progress and plan.machine.first, epochs=run.recipe.epochs, batch=run.recipe.batch)
-    context = Context(display, clock)
+    context = Context(_display(plan, progress), clock)
     data = read_data(plan, source, context)
     try:
         with enough_memory():
@@ -123,6 +123,14 @@ def _train(run: Run, source: Path | Dataset, whole: Run, progress: bool) -> Trai
     except InterruptedTrainingError as stopped:
         raise _interrupted(whole, source, f"{stopped}; all is saved") from None
     return finish(plan, data, learnt, context)
+
+
+def _display(plan: Plan, progress: bool) -> Display:
+    from svertka.zoo import registry
+
+    recipe = plan.recipe
+    media = registry.record(recipe.net).media
+    return Display(show=progress and plan.machine.first, epochs=recipe.epochs, batch=recipe.batch, media=media)
 
 
 def _interrupted(run: Run, source: Path | Dataset, how: str) -> UserError:

@@ -21,8 +21,9 @@ class Trial:
         rates: Learning rate of each step.
         losses: Loss of each step; of ``find_lr`` a running mean.
         faults: What is wrong, the likeliest first.
-        images: Images that were learnt from.
+        images: Samples that were learnt from.
         report: The page with the curve, where a folder was given.
+        media: What they are, in a word.
     """
 
     test: str
@@ -33,6 +34,7 @@ class Trial:
     faults: tuple[str, ...]
     images: int
     report: Path | None = None
+    media: str = "image"
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""

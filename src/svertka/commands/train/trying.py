@@ -41,12 +41,12 @@ def try_out(plan: Plan, data: Data, display: Display, test: str, out: Path | Non
         UserError: The network cannot be built like this, or the loss never falls.
     """
     setup = set_up(plan, data, display)
-    recipe, machine, task = setup.recipe, setup.machine, data.task
+    recipe, machine, task, media = setup.recipe, setup.machine, data.task, data.transform.media
     advance = functools.partial(display.working, "trying")
     loader = data.loader(data.inputs(recipe.augment, recipe.seed), "train", setup, display)
     if test == "find_lr":
         found = find_rate(setup.net, task, loader, recipe, machine=machine, advance=advance)
-        done = Trial(test, True, found.suggestion, found.rates, found.losses, (), loader.samples)
+        done = Trial(test, True, found.suggestion, found.rates, found.losses, (), loader.samples, media=media)
     else:
         plain = dataclasses.replace(loader, part=dataclasses.replace(loader.part, mixing=None))
         targets = data.targets["train"]
@@ -59,15 +59,15 @@ def try_out(plan: Plan, data: Data, display: Display, test: str, out: Path | Non
         batch = next(iter(plain.training(0)))
         wired = check_wiring(setup.net, task, batch, recipe, machine=machine, background=background, advance=advance)
         rates = (wired.lr,) * len(wired.losses)
-        done = Trial(test, wired.ok, wired.lr, rates, wired.losses, wired.faults, wired.images)
+        done = Trial(test, wired.ok, wired.lr, rates, wired.losses, wired.faults, wired.images, media=media)
     if out is None:
         return done
     report = make_folder(out) / REPORT_NAMES[test]
-    _write_page(report, done, f"{recipe.net} on {data.prepared.dataset.root.resolve().name}", data.transform.media)
+    _write_page(report, done, f"{recipe.net} on {data.prepared.dataset.root.resolve().name}")
     return dataclasses.replace(done, report=report)
 
 
-def _write_page(path: Path, done: Trial, title: str, media: str) -> None:
+def _write_page(path: Path, done: Trial, title: str) -> None:
     if done.test == "find_lr":
         # The suggestion is marked at the step that came nearest to it.
         mark = min(done.rates, key=lambda rate: abs(rate - done.lr))
@@ -86,7 +86,7 @@ def _write_page(path: Path, done: Trial, title: str, media: str) -> None:
             y_label="loss",
             curves=[Curve(name="", x=range(1, len(done.losses) + 1), y=done.losses)],
         )
-        lead = f"One batch of {counted(done.images, media)} is {'' if done.ok else 'not '}learnt by heart."
+        lead = f"One batch of {counted(done.images, done.media)} is {'' if done.ok else 'not '}learnt by heart."
     sections = [Section(name="What was measured", exhibits=[curve])]
     if done.faults:
         items = [(f"{number}", fault) for number, fault in enumerate(done.faults, 1)]
