@@ -69,13 +69,14 @@ class Rates:
     def rows(self, classes: Sequence[str]) -> list[dict[str, Any]]:
         """A row a class, as JSON."""
         precision, recall = self.hits / np.maximum(self.calls, 1), self.hits / np.maximum(self.support, 1)
+        f1 = self.f1
         return [
             {
                 "class": name,
                 "support": int(self.support[number]),
                 "precision": float(precision[number]),
                 "recall": float(recall[number]),
-                "f1": float(self.f1[number]),
+                "f1": float(f1[number]),
                 "missed": int(self.support[number] - self.hits[number]),
                 "false_alarms": int(self.calls[number] - self.hits[number]),
             }

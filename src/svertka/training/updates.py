@@ -207,7 +207,7 @@ def _parameters(net: nn.Module, update: Update) -> dict[str, nn.Parameter]:
         if not chosen:
             raise UserError(
                 f"the update {update.name!r} is to own {wanted!r}, and the network has no such parameters",
-                mend=nearest(wanted, [*everything, *{name.partition(".")[0]: "" for name in everything}]),
+                mend=nearest(wanted, [*everything, *dict.fromkeys(name.partition(".")[0] for name in everything)]),
             )
         found |= chosen
     once = {id(parameter): name for name, parameter in reversed(found.items())}

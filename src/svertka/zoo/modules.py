@@ -118,15 +118,13 @@ def arguments_of(instance: nn.Module) -> dict[str, Any]:
     """
     kind, found = type(instance), {}
     for name, parameter in _parameters(kind).items():
-        decided = name in (*_CLASSES, *_CHANNELS)
-        if not hasattr(instance, name):
-            if decided or parameter.default is inspect.Parameter.empty:
-                raise UserError(
-                    f"{name_of(kind)} does not keep its constructor's argument {name!r}: it could not be built again",
-                    mend=f"write self.{name} = {name} in its __init__",
-                )
-            continue
-        if decided:
+        decided, kept = name in (*_CLASSES, *_CHANNELS), hasattr(instance, name)
+        if not kept and (decided or parameter.default is inspect.Parameter.empty):
+            raise UserError(
+                f"{name_of(kind)} does not keep its constructor's argument {name!r}: it could not be built again",
+                mend=f"write self.{name} = {name} in its __init__",
+            )
+        if decided or not kept:
             continue
         value = getattr(instance, name)
         if not _is_plain(value):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
-import inspect
 import math
 import pkgutil
 import threading
@@ -198,7 +197,7 @@ def build_of(record: NetRecord, arguments: Mapping[str, Any]) -> Net:
     name, constructor = record.name, record.constructor()
     arguments = dict(arguments)
     head, widths = arguments.pop("head", None), arguments.pop("widths", {})
-    known = inspect.signature(constructor).parameters
+    on_trunk = record.takes("trunk")
     record.check_options(arguments)
     if not isinstance(widths, Mapping):
         raise UserError(f"the widths of {name} are no table of layers")
@@ -208,7 +207,7 @@ def build_of(record: NetRecord, arguments: Mapping[str, Any]) -> Net:
         with warnings.catch_warnings(), FilledOnce(), _few_modules():
             warnings.filterwarnings("error", "Initializing zero-element")  # a layer of nothing, such as no classes
             given = {**record.arguments, **arguments}
-            if "trunk" in known:
+            if on_trunk:
                 given["trunk"] = trunk(given["trunk"], in_channels=given.pop("in_channels", record.channels))
             net: Net = constructor(**given)
             if head is not None:  # it is as wide as what it reads

@@ -53,12 +53,13 @@ def check(
     """
     from svertka.data.checks.checking import findings
 
-    _show_augmented(place_of(data), show_augmented, augment, format=format)
+    place = place_of(data)
+    _show_augmented(place, show_augmented, augment, format=format)
     target = None if fix is None else Path(fix)
     if target is not None and target.exists():
         raise UserError("it exists", where=target, mend="choose another --fix")
     display = Display(show=progress)
-    seen = _surveyed(place_of(data), format, group, display)
+    seen = _surveyed(place, format, group, display)
     found = findings(seen)
     if labels:
         from svertka.commands.check.features import features_at_hand

@@ -198,10 +198,6 @@ def _panels(task: Task, prepared: Prepared, sample: Sample, predictor: Predictor
     return task.panels(picture, sample.annotation, lambda _: predictor.predict([value])[0])
 
 
-_MORE = {"image": "More: svertka check"}
-"""What finds more in data, by their medium."""
-
-
 def _data(prepared: Prepared, findings: Sequence[Finding]) -> list[Facts | Listing]:
     items = [("Read from", str(prepared.dataset.root)), ("Format", prepared.dataset.format)]
     for part, count in prepared.counts.items():
@@ -217,7 +213,7 @@ def _data(prepared: Prepared, findings: Sequence[Finding]) -> list[Facts | Listi
         for finding in findings:
             lines += [finding.line(), *(f"    {line}" for line in finding.lines()[:_NAMED])]
         found.append(
-            Listing(title="What was found in it", text="\n".join(lines), note=_MORE.get(prepared.dataset.media, ""))
+            Listing(title="What was found in it", text="\n".join(lines), note=handling_for(prepared).more_findings)
         )
     if prepared.skipped:
         lines = [f"{item.file}: {item.error}" for item in prepared.skipped]

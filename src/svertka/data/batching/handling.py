@@ -81,6 +81,8 @@ class Handling(ABC):
     least_classes = 2
     each = "label"
     too_few = "a classifier needs at least two: a folder for each, or a name for each in the CSV"
+    more_findings = ""
+    """Where more is found wrong with such samples than by `findings`, for a report."""
 
     @abstractmethod
     def load(self, sources: Sequence[Source], transform: InputTransform, advance: Advance | None) -> Contents:
@@ -148,6 +150,8 @@ class Handling(ABC):
 
 class ImageHandling(Handling):
     """Images with labels."""
+
+    more_findings = "More: svertka check"
 
     def load(self, sources: Sequence[Source], transform: InputTransform, advance: Advance | None) -> Contents:
         """See `svertka.data.preparing.Preparation.load`."""

@@ -1,4 +1,4 @@
-"""What is found wrong with images that are divided already, of what was decoded of them anyway."""
+"""What is found wrong with samples that are divided already, of what was read of them anyway."""
 
 from __future__ import annotations
 

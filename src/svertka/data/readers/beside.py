@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 
 from svertka.annotations import Mask
@@ -14,6 +13,7 @@ from svertka.data.readers.structure import check_class_folders, linked_folders
 from svertka.data.readers.unknown import unknown_annotations
 from svertka.data.samples import Dataset, Format, Unread
 from svertka.errors import UserError
+from svertka.wording import some
 
 _CLASS_LIST = 1 << 20  # bytes
 _NAMED = 3
@@ -33,13 +33,12 @@ def read_as(entry: Format, path: Path, *, last_resort: bool) -> Dataset:
     """
     unread = unknown_annotations(path) if last_resort else []
     linked = [] if last_resort else linked_folders(path)  # no reader follows them
-    told = f"links to folders are passed over: {_some(linked, ', …')}"
+    told = f"links to folders are passed over: {', '.join(linked[:_NAMED])}{', …' if len(linked) > _NAMED else ''}"
     try:
         dataset = entry.read(path)
     except UserError as error:
         if unread:
-            named = _some(unread, f" and {len(unread) - _NAMED:,} more")
-            what = f"{error.what}, and annotations of no format that is read: {named}"
+            what = f"{error.what}, and annotations of no format that is read: {some(unread, _NAMED)}"
             mend = "export them as COCO JSON, Pascal VOC, YOLO or a CSV of file,label"
         elif linked:
             what = f"{error.what} ({told})"
@@ -54,11 +53,6 @@ def read_as(entry: Format, path: Path, *, last_resort: bool) -> Dataset:
     if linked and not any(note.startswith("links to folders") for note in dataset.notes):
         dataset = dataclasses.replace(dataset, notes=[*dataset.notes, told])
     return _with_class_list(dataset, path)
-
-
-def _some(names: Sequence[str], more: str) -> str:
-    """The first names, and what is said of those that follow."""
-    return ", ".join(names[:_NAMED]) + (more if len(names) > _NAMED else "")
 
 
 def _with_class_list(dataset: Dataset, path: Path) -> Dataset:

@@ -70,6 +70,8 @@ def open_dataset(path: Path, format: str | None = None) -> Dataset:  # noqa: A00
         found = "folder" if folder.is_dir() else "file"
         raise UserError(f"a {found}, and no data set of the format {format}", where=path) from error
     except UserError as error:
+        if kind is None:
+            raise
         # The user knows nothing of a folder in the cache.
         where = (error.where or str(folder)).replace(str(folder), str(path), 1)
         raise UserError(error.what, where=where, mend=error.mend) from error

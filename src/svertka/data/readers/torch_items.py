@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,7 +129,7 @@ def _checked_names(names: Any, whose: str) -> tuple[str, ...]:
         raise UserError(
             f"the attribute {_CLASSES} of {whose} is {str(names)[:_SHOWN]}", mend="make it a list of the classes' names"
         )
-    twice = next((name for number, name in enumerate(names) if name in names[:number]), None)
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
     if twice is not None or not all(name.strip() for name in names):
         what = "has an empty name" if twice is None else f"names {twice!r} twice"
         raise UserError(f"the attribute {_CLASSES} of {whose} {what}", mend="give each class a name of its own")

@@ -49,8 +49,9 @@ def least_batch(net: Net, recipe: Recipe, world: int, data: Data, display: Displ
             where=data.prepared.dataset.root,
             mend=f"add {inflected(2, noun)}, or give a --net without BatchNorm",
         )
-    sampled = data.task.sampler(data.targets["train"], batch=batch, seed=recipe.seed) is not None
-    if not sampled and 0 < samples % batch < needed < samples:
+    if 0 < samples % batch < needed < samples and (
+        data.task.sampler(data.targets["train"], batch=batch, seed=recipe.seed) is None
+    ):
         last = samples % batch
         display.say(f"the last batch of an epoch has {counted(batch + last, noun)} instead of {last}: of so few {why}")
     return least

@@ -56,7 +56,7 @@ def random_net(recipe: Recipe, task: Task, shape: tuple[int, ...]) -> tuple[Net,
     flags = flag_arguments(recipe, record, side=shape[1])
     classes = task.output.classes  # a network that gives something else is built without
     own = {"in_channels": shape[0], **({"classes": len(classes)} if classes else {})}
-    arguments = {**task.net_options(record.takes), **recipe.net_options, **flags, **own}
+    arguments = {**task.net_options(record.takes), **flags, **own}
     torch.manual_seed(recipe.seed)
     return registry.build_of(record, arguments), arguments
 

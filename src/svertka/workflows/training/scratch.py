@@ -38,7 +38,7 @@ def from_scratch(plan: Plan, data: Data, context: Context) -> Learnt:
     plan.begin(setup.recipe, data.prepared)
     recipe, pace = setup.recipe, None
     inputs = data.inputs(recipe.augment, recipe.seed)
-    loaders = {part: data.loader(inputs, part, setup, display) for part in inputs}
+    loaders = data.loaders(inputs, setup, display)
     if recipe.budget:
         planned = paced(
             folder,

@@ -154,6 +154,10 @@ class Data:
             for part in self.prepared.parts
         }
 
+    def loaders(self, inputs: Mapping[str, Inputs], setup: Setup, display: Display) -> dict[str, Loader]:
+        """Batches of every part; see `loader`."""
+        return {part: self.loader(inputs, part, setup, display) for part in inputs}
+
     def loader(self, inputs: Mapping[str, Inputs], part: str, setup: Setup, display: Display) -> Loader:
         """Batches of a part for this process.
 

@@ -167,9 +167,6 @@ class Transfer:
     def _pixels(self) -> dict[str, Inputs]:
         return self.data.inputs(self.setup.recipe.augment, self.setup.recipe.seed)
 
-    def _loaders(self, inputs: Mapping[str, Inputs]) -> dict[str, Loader]:
-        return {part: self.data.loader(inputs, part, self.setup, self.context.display) for part in inputs}
-
     def _boundary(self, depth: int) -> str | None:
         return self.net.trunk.names[depth - 1] if depth else None
 
@@ -189,18 +186,13 @@ class Transfer:
         depths = [depth for depth in reversed(range(last)) if depth == whole or self._has_weights(depth)]
         reads, must = self.taps or self.net.trunk.names[-1:], not self.fits_head
         clock = self.context.clock
-        return paced(
-            self.folder,
-            clock,
-            lambda: plan_depth(
-                Times(self.setup, self.data, self._loaders(self._pixels()), clock),
-                self.memory,
-                depths,
-                self._learner,
-                reads,
-                must=must,
-            ),
-        )
+
+        def planned() -> Phase | None:
+            loaders = self.data.loaders(self._pixels(), self.setup, self.context.display)
+            times = Times(self.setup, self.data, loaders, clock)
+            return plan_depth(times, self.memory, depths, self._learner, reads, must=must)
+
+        return paced(self.folder, clock, planned)
 
     def _has_weights(self, depth: int) -> bool:
         trunk = self.net.trunk
